@@ -1,0 +1,20 @@
+"""The contract of a dialect: which wire language is spoken. Pure functions: no I/O, no SDK, no clock."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from bench.record import Case, Exchange, Params, Reply
+from bench.targets import Target
+
+
+class Dialect(Protocol):
+    name: str
+
+    def encode(self, case: Case, params: Params, target: Target) -> dict[str, Any]:
+        """The request body, as the JSON object of this dialect, made before the run."""
+        ...
+
+    def decode(self, exchange: Exchange) -> Reply:
+        """What the exchange said, with the arrival times of its content. Keeps what a cut stream delivered; never raises."""
+        ...

@@ -1,0 +1,71 @@
+"""The error tree and the exit codes.
+
+BenchError            anything a user can mend; printed as one message, never as a traceback
+├── ConfigError       what was asked is not valid: every problem at once, each with file and line      exit 2
+├── CannotRun         nothing could be measured: no target ready, nothing reached, folder not writable exit 3
+└── BudgetReached     the spending limit stopped the run; what was measured is kept                    exit 5
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EXIT_OK = 0
+EXIT_AGAINST = 1
+"""The verdict is against: a regression, a breach, not equal."""
+EXIT_USAGE = 2
+EXIT_CANNOT_RUN = 3
+EXIT_INCONCLUSIVE = 4
+EXIT_BUDGET = 5
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in what the user wrote, and what would be right.
+
+    `where` is `file:line`, or the id of a target; `path` is the dotted key; `want` says what is allowed, with an example.
+    """
+
+    where: str
+    path: str
+    got: str
+    want: str
+
+    def __str__(self) -> str:
+        head = ": ".join(part for part in (self.where, self.path) if part)
+        if not self.got:
+            return f"{head}: {self.want}"
+        return f"{head}: got {self.got}; want {self.want}"
+
+
+class BenchError(Exception):
+    """Something the user can mend. `hint` is the next step, on a line of its own."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(BenchError):
+    """What was asked is not valid. Carries every problem found, not only the first."""
+
+    def __init__(self, problems: Sequence[Problem], hint: str | None = None) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(p) for p in self.problems), hint)
+
+
+class CannotRun(BenchError):
+    """Nothing could be measured, or the instrument itself was not fit to measure."""
+
+    exit_code = EXIT_CANNOT_RUN
+
+
+class BudgetReached(BenchError):
+    """The spending limit was reached; everything measured until then is kept."""
+
+    exit_code = EXIT_BUDGET

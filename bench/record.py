@@ -1,0 +1,373 @@
+"""What is recorded: the types that travel through the house, and every stored column with its unit and meaning.
+
+All `_ns` values are ints of one host's monotonic clock. In memory they are absolute; on disk they count from the run's
+anchor. `None` means not known, and is stored as null; it is never replaced by 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+Outcome = Literal[
+    "ok", "refused", "filtered", "truncated", "timeout", "throttled", "overloaded", "auth", "bad_request", "server",
+    "transport", "bug",
+]  # fmt: skip
+OUTCOMES: tuple[Outcome, ...] = (
+    "ok", "refused", "filtered", "truncated", "timeout", "throttled", "overloaded", "auth", "bad_request", "server",
+    "transport", "bug",
+)  # fmt: skip
+
+StopReason = Literal["stop", "length", "tool", "stop_sequence", "filtered", "refused", "context", "malformed"]
+
+WireFailure = Literal["dns", "connect", "tls", "proxy", "timeout", "reset", "closed", "protocol", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One prompt with its expectation.
+
+    `messages` are in the OpenAI form (`role`, `content`); `expected` holds what the scorers read (`gold`, `gold_passages`,
+    `answerable`, ...); `cluster` groups cases that share a source and are therefore not independent; `answers` are
+    replies of known kind (`right`, `wrong`, ...) that the look-alike clouds give.
+    """
+
+    id: str
+    messages: tuple[Mapping[str, Any], ...]
+    expected: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    cluster: str = ""
+    answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Generation settings in the words of the OpenAI API; `None` means "not sent"."""
+
+    max_tokens: int = 1024
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    stream: bool = True
+    effort: str | None = None
+    thinking_budget_tokens: int | None = None
+    tools: tuple[Mapping[str, Any], ...] = ()
+    tool_choice: Any = None
+    response_format: Mapping[str, Any] | None = None
+    cache_breakpoints: tuple[str, ...] = ()
+    cache_ttl: str | None = None
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    extra_headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One planned send. `due_ns` counts from the start of the load; `None` in a closed loop."""
+
+    seq: int
+    block_id: int
+    case_id: str
+    target_id: str
+    repeat: int
+    phase: Literal["warmup", "measure"]
+    due_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Facts of the connection that carried an exchange. Durations in ns; `None` on a connection that was reused."""
+
+    reused: bool
+    address: str | None = None
+    dns_ns: int | None = None
+    connect_ns: int | None = None
+    tls_ns: int | None = None
+    tls_version: str | None = None
+    proxy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and what came back, as bytes with their arrival times.
+
+    `sent_ns` is when our last request byte was handed to the socket. `pieces` are the body bytes in order, each with the
+    arrival time of the read that carried it: pieces of one read share their stamp, and the gaps between them are unknown.
+    `failure` says in which way the wire failed; what had arrived by then is kept.
+    """
+
+    sent_ns: int
+    headers_ns: int | None
+    end_ns: int
+    status: int | None
+    headers: tuple[tuple[str, str], ...]
+    pieces: tuple[tuple[int, bytes], ...]
+    connection: Connection
+    failure: WireFailure | None = None
+    failure_detail: str = ""
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name (lower case), or None."""
+        for key, value in self.headers:
+            if key.lower() == name:
+                return value
+        return None
+
+    @property
+    def body(self) -> bytes:
+        return b"".join([data for _, data in self.pieces])
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts, normalised. `input_tokens` is uncached input only; `output_tokens` includes `reasoning_tokens`."""
+
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_5m_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    source: Literal["provider", "estimate"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an exchange said, decoded after it ended.
+
+    `content_ns` are the arrival times of the content events in order: text, reasoning and tool arguments; role-only deltas,
+    pings and signatures are not content. `complete` is whether the wire's terminal event was seen. `error_body` holds an
+    error that came inside a 200 response, as the JSON bytes the provider's `fault` reads.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    content_ns: tuple[int, ...] = ()
+    first_text_ns: int | None = None
+    usage: Usage = Usage()
+    stop_reason: StopReason | None = None
+    native_stop_reason: str | None = None
+    complete: bool = False
+    error_body: bytes | None = None
+    served_model: str | None = None
+    served_lane: str | None = None
+    message_id: str | None = None
+
+    @property
+    def first_token_ns(self) -> int | None:
+        return self.content_ns[0] if self.content_ns else None
+
+    @property
+    def last_token_ns(self) -> int | None:
+        return self.content_ns[-1] if self.content_ns else None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why an attempt was not `ok`, told from raw status, code and type."""
+
+    outcome: Outcome
+    code: str | None = None
+    message: str = ""
+    retry_after_s: float | None = None
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try on the wire: the exchange, what it said, how it is classed, and how long was waited before the next try."""
+
+    n: int
+    exchange: Exchange
+    reply: Reply
+    fault: Fault | None
+    wait_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A scorer's verdict on one reply: `value` in 0..1, or None with the reason why it cannot judge."""
+
+    scorer: str
+    version: str
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A stored column: `kind` is an Arrow type in short form, `unit` is empty where there is none."""
+
+    name: str
+    kind: str
+    unit: str
+    meaning: str
+
+
+def _columns(table: str) -> tuple[Column, ...]:
+    rows = []
+    for line in table.strip().splitlines():
+        name, kind, unit, meaning = (part.strip() for part in line.split("|", 3))
+        rows.append(Column(name, kind, unit, meaning))
+    return tuple(rows)
+
+
+IDENTITY = _columns("""
+run_id        | string |   | the run's id, also the name of its folder
+seq           | int64  |   | number of the request in the plan, from 0
+target        | string |   | id of the target, as in targets.yaml
+""")
+
+SCHEDULE = IDENTITY + _columns("""
+block_id      | int32  |   | block of the plan: prompts that are sent near each other in time, to every target
+case_id       | string |   | id of the workload's case
+repeat        | int32  |   | how many times this case was sent to this target before
+phase         | string |   | warmup or measure
+due_ns        | int64  | ns from start of load | when the request should go; null in a closed loop
+""")
+
+REQUESTS = _columns("""
+run_id            | string |   | the run's id, also the name of its folder
+block_id          | int32  |   | block of the plan; intervals treat blocks, not requests, as independent
+seq               | int64  |   | number of the request in the plan, from 0
+case_id           | string |   | id of the workload's case
+target            | string |   | id of the target, as in targets.yaml
+model             | string |   | logical model; targets of one model are compared
+provider          | string |   | the door: who answers
+region            | string |   | region asked for
+dialect           | string |   | wire language spoken
+served_model      | string |   | model named in the reply
+served_lane       | string |   | service tier or capacity lane named in the reply
+repeat            | int32  |   | how many times this case was sent to this target before
+phase             | string |   | warmup or measure; figures use measure only
+simulated         | bool   |   | true when a look-alike cloud answered
+spoiled           | bool   |   | true when our own instrument was the bottleneck while this row was taken; figures leave it out
+due_ns            | int64  | ns from anchor | when the plan wanted the request to go; null in a closed loop
+sent_ns           | int64  | ns from anchor | when the first attempt's last byte was handed to the socket
+headers_ns        | int64  | ns from anchor | arrival of the response headers (final attempt)
+first_byte_ns     | int64  | ns from anchor | arrival of the first body byte (final attempt)
+first_token_ns    | int64  | ns from anchor | arrival of the first content of any kind: text, reasoning or tool call (final attempt)
+first_text_ns     | int64  | ns from anchor | arrival of the first visible text (final attempt)
+last_token_ns     | int64  | ns from anchor | arrival of the last content (final attempt)
+end_ns            | int64  | ns from anchor | end of the response, or of waiting for it (final attempt)
+ttft_ms           | float64 | ms | first_token_ns − sent of the final attempt; null without streaming
+ttft_text_ms      | float64 | ms | first_text_ns − sent of the final attempt; null without streaming
+ttfb_ms           | float64 | ms | first_byte_ns − sent of the final attempt
+e2e_ms            | float64 | ms | end_ns − sent of the final attempt
+tpot_ms           | float64 | ms | (last_token_ns − first_token_ns) ÷ (output_tokens − 1); null below 2 tokens or when one read carried all
+icl_max_ms        | float64 | ms | longest gap between arrivals of content
+lateness_ms       | float64 | ms | first sent − due: our own delay, not theirs
+e2e_due_ms        | float64 | ms | end_ns − due_ns; includes our lateness, retries and waits
+ttft_due_ms       | float64 | ms | first_token_ns − due_ns; includes our lateness, retries and waits
+outcome           | string |   | of the final attempt: ok, refused, filtered, truncated, timeout, throttled, overloaded, auth, bad_request, server, transport, bug
+http_status       | int32  |   | status of the final attempt; null when no response came
+fault_code        | string |   | the provider's own error code or type, or the kind of wire failure
+attempts          | int32  |   | tries on the wire
+first_attempt_outcome | string | | outcome of the first try
+retry_wait_ms     | float64 | ms | time waited between tries
+e2e_all_ms        | float64 | ms | end of the final attempt − sent of the first: what the caller waited
+stop_reason       | string |   | stop, length, tool, stop_sequence, filtered, refused, context, malformed; null when none came
+provider_request_id | string | | the provider's id of the final attempt, for their logs
+conn_reused       | bool   |   | whether the connection was already open
+loop_lag_ms       | float64 | ms | largest lag of our event loop seen while the request was in flight
+worker            | int32  |   | process that sent it
+input_tokens      | int64  | tokens | uncached input, as billed
+cache_read_tokens | int64  | tokens | input read from the prompt cache
+cache_write_5m_tokens | int64 | tokens | input written to the prompt cache for five minutes
+cache_write_1h_tokens | int64 | tokens | input written to the prompt cache for an hour
+output_tokens     | int64  | tokens | output, reasoning included
+reasoning_tokens  | int64  | tokens | the part of output that was reasoning
+usage_source      | string |   | provider or estimate; null when no count is known
+cost_usd          | decimal(38,12) | USD | cost at the price book's rate; null when the price or the usage is unknown
+price_book        | string |   | the price book entry used, with its date
+client_stack      | string |   | versions of the SDK that built the request and of our wire
+region_proof      | string |   | consistent, contradicted or unknown: whether the reply agrees with the region and route asked for
+""")
+
+ATTEMPTS = IDENTITY + _columns("""
+attempt           | int32  |   | number of the try, from 1
+sent_ns           | int64  | ns from anchor | when its last byte was handed to the socket
+headers_ns        | int64  | ns from anchor | arrival of its response headers
+end_ns            | int64  | ns from anchor | end of its response, or of waiting for it
+outcome           | string |   | as in requests
+http_status       | int32  |   | as in requests
+fault_code        | string |   | as in requests
+fault_message     | string |   | the provider's error text, cut at 500 characters
+retry_after_s     | float64 | s | what the provider asked us to wait
+wait_ms           | float64 | ms | what we waited after this try
+provider_request_id | string | | the provider's id of this try
+headers           | string |   | response headers of the allow-list, as JSON
+conn_reused       | bool   |   | whether the connection was already open
+address           | string |   | peer address
+dns_ms            | float64 | ms | name resolution, on a new connection
+connect_ms        | float64 | ms | TCP connect, on a new connection
+tls_ms            | float64 | ms | TLS handshake, on a new connection
+tls_version       | string |   | TLS version; null in plain HTTP
+proxy             | string |   | proxy the connection went through, without credentials
+bytes_received    | int64  | bytes | body bytes
+""")
+
+CHUNKS = IDENTITY + _columns("""
+attempt           | int32  |   | number of the try, from 1
+arrived_ns        | list<int64> | ns from anchor | arrival of each piece of the body; equal stamps came in one read
+sizes             | list<int32> | bytes | size of each piece
+content_ns        | list<int64> | ns from anchor | arrival of each content event
+""")
+
+REPLIES = IDENTITY + _columns("""
+case_id           | string |   | id of the workload's case
+text              | string |   | visible text (policy full), its SHA-256 (hashed), or null (none)
+reasoning         | string |   | reasoning text, by the same policy
+tool_calls        | string |   | tool calls as JSON, by the same policy
+stop_reason       | string |   | as in requests
+native_stop_reason | string |  | the stop reason in the provider's own words
+message_id        | string |   | id of the message in the reply
+""")
+
+SCORES = IDENTITY + _columns("""
+case_id           | string |   | id of the workload's case
+scorer            | string |   | name of the scorer in the workload
+scorer_type       | string |   | type of the scorer
+scorer_version    | string |   | version of the scorer's code
+value             | float64 |  | 0 to 1; null when it cannot judge
+reason            | string |   | why, in words
+""")
+
+SUMMARY = _columns("""
+run_id            | string |   | the run's id
+target            | string |   | id of the target
+baseline          | string |   | for a ratio or a difference, the target it is measured against; else null
+metric            | string |   | name of the figure
+unit              | string |   | its unit
+value             | float64 |  | the estimate; null when unknown
+low               | float64 |  | lower end of the 95 % interval; null when unbounded or unknown
+high              | float64 |  | upper end of the 95 % interval; null when unbounded or unknown
+n                 | int64  |   | rows behind it
+n_eff             | float64 |  | rows they are worth, given that rows of one block resemble each other
+method            | string |   | how the interval was made
+verdict           | string |   | faster, slower, equivalent, inconclusive, ...; null for a plain figure
+warnings          | string |   | what the reader must know, joined by "; "
+""")
+
+TABLES: Mapping[str, tuple[Column, ...]] = {
+    "schedule": SCHEDULE,
+    "requests": REQUESTS,
+    "attempts": ATTEMPTS,
+    "chunks": CHUNKS,
+    "replies": REPLIES,
+    "scores": SCORES,
+    "summary": SUMMARY,
+}
