@@ -371,6 +371,8 @@ def _wording(error: Any, path: KeyPath, schema: Mapping[str, Any]) -> tuple[str,
         known = _known_keys(schema, path[:-1])
         meant = closest(str(path[-1]), known)
         return "an unknown key", meant if meant else f"one of {', '.join(known)}" if known else "no such key"
+    if kind == "string_pattern_mismatch":
+        return shown(value), _described(schema, path) or f"text of the form {error['ctx']['pattern']}"
     if kind in ("literal_error", "enum"):
         expected = error["ctx"]["expected"].replace("'", "")
         meant = closest(value, re.split(r", | or ", expected)) if isinstance(value, str) else None

@@ -133,6 +133,23 @@ def bedrock_profile(model_id: str) -> str | None:
     return "in-region" if re.match(r"[a-z0-9]+\.[a-z]", model_id) else None
 
 
+_AREAS = {
+    "us-gov": r"us-gov-",
+    "us": r"us-(?!gov-)",
+    "eu": r"eu-",
+    "jp": r"ap-northeast-[13]$",
+    "au": r"ap-southeast-[24]$",
+    "apac": r"ap-",
+}
+"""Bedrock's inference profiles and their source regions, the narrowest first."""
+
+
+def profile_holds(profile: str, region: str) -> bool:
+    """Whether a Bedrock inference profile can be called from a region. True where nothing is known against it."""
+    area = _AREAS.get(profile)
+    return area is None or not re.match(r"us-|eu-|ap-", region) or re.match(area, region) is not None
+
+
 def refused_by_api_version(api_version: str | None) -> frozenset[str]:
     """The settings that this API version refuses whatever the model."""
     row = _data().api_versions.get(api_version or "")
@@ -179,15 +196,7 @@ def _told(end: EndOfLife) -> str:
 
 def _profile_of(region: str, offered: tuple[str, ...]) -> str | None:
     """The narrowest inference profile offered that holds the region."""
-    holds = {
-        "us-gov": r"us-gov-",
-        "us": r"us-(?!gov-)",
-        "eu": r"eu-",
-        "jp": r"ap-northeast-[13]$",
-        "au": r"ap-southeast-[24]$",
-        "apac": r"ap-",
-    }
-    return next((name for name, area in holds.items() if name in offered and re.match(area, region)), None)
+    return next((name for name in _AREAS if name in offered and re.match(_AREAS[name], region)), None)
 
 
 @cache
