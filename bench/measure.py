@@ -92,7 +92,7 @@ async def measure(
             progress({"say": f"Stopping: {len(control.flights)} in flight will finish. Ctrl-C again to leave them."})
         else:
             control.stop("interrupted")
-            wire.abandon()
+            wire.abort("interrupted by the user")
 
     async def build(request: Request) -> Outgoing:
         return await prepare(lanes[request.target_id], request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import resource
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -169,6 +170,7 @@ def _finish(
             **measured.lag,
             "cpu_s": measured.cpu_ns / 1e9,
             "wall_s": measured.wall_ns / 1e9,
+            "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         },
         "stopped": measured.control.reason,
         "complete": measured.control.reason in (None, "duration reached"),

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,11 @@ def wall_shift_ns(tries: int = 3) -> tuple[int, int]:
         if after - before < best_width:
             best_shift, best_width = wall - (before + after) // 2, after - before
     return best_shift, best_width
+
+
+def today() -> date:
+    """The day it is in UTC."""
+    return datetime.now(UTC).date()
 
 
 class WallShift:
