@@ -1,0 +1,65 @@
+"""The command line. A user's mistake ends in one message and an exit code, never in a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from bench import __version__
+from bench.commands import compare, report, run, simulate, targets, workload
+from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
+
+app = typer.Typer(
+    name="bench",
+    help="The same model on different clouds: how fast, how reliable, how good, at what price, and how sure are we?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("compare")(compare.compare)
+app.command("report")(report.report)
+app.command("targets")(targets.targets)
+app.add_typer(workload.app, name="workload")
+app.command("simulate")(simulate.simulate)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and end."),
+) -> None:
+    """Holds the options that belong to no verb."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code (bench/errors.py lists them)."""
+    try:
+        code = app(args=list(sys.argv[1:] if argv is None else argv), prog_name="bench", standalone_mode=False)
+    except BenchError as error:
+        print(error.message, file=sys.stderr)
+        if error.hint:
+            print(error.hint, file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("Interrupted.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if hasattr(error, "format_message"):  # the parser's own errors: an unknown flag, a missing argument
+            print(f"{error.format_message()}", file=sys.stderr)
+            context = getattr(error, "ctx", None)
+            print(f"See: {context.command_path if context else 'bench'} --help", file=sys.stderr)
+            return EXIT_USAGE
+        raise
+    return code if isinstance(code, int) else 0

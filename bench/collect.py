@@ -1,0 +1,212 @@
+"""From a finished request to its stored record: the derived figures, the price, and whether our own instrument was in the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from bench.engine.send import Done, Lane
+from bench.metrics import derive_row
+from bench.providers import ALLOWED_HEADERS, REQUEST_ID_HEADERS
+from bench.record import Attempt, Reply, Usage
+from bench.wire.clock import Anchor
+
+SPOILED_NS = 10_000_000
+SPOILED_SHARE = 0.02
+"""A row is spoiled when our own delay is above 10 ms and above this share of what was measured (its TTFT, else its E2E)."""
+
+ReplyPolicy = Literal["full", "hashed", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every record of a run shares. `lag_ns` gives our event loop's largest lag between two times."""
+
+    run_id: str
+    anchor: Anchor
+    lag_ns: Callable[[int, int], int]
+    price: Callable[[str, Usage], tuple[Decimal | None, str | None]]
+    stacks: Mapping[str, str]
+    start_ns: Callable[[], int | None]
+    reply_policy: ReplyPolicy = "full"
+    worker: int = 0
+
+
+def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[str, Any]:
+    """Everything that is stored of one request: its row, its attempts, its arrivals and its reply."""
+    target, request, final = lane.target, done.request, done.final
+    exchange, reply = final.exchange, final.reply
+    first = done.attempts[0]
+    start_ns = context.start_ns()
+    due_ns = None if request.due_ns is None or start_ns is None else start_ns + request.due_ns
+    offset = context.anchor.offset
+
+    def at(ns: int | None) -> int | None:
+        return None if ns is None else offset(ns)
+
+    first_byte_ns = exchange.pieces[0][0] if exchange.pieces else None
+    derived = derive_row(
+        first_sent_ns=first.exchange.sent_ns,
+        final_sent_ns=exchange.sent_ns,
+        due_ns=due_ns,
+        headers_ns=exchange.headers_ns,
+        first_byte_ns=first_byte_ns,
+        content_ns=reply.content_ns,
+        first_text_ns=reply.first_text_ns,
+        end_ns=exchange.end_ns,
+        output_tokens=reply.usage.output_tokens,
+        streamed=streamed,
+    )
+    lag_ns = context.lag_ns(first.exchange.sent_ns if due_ns is None else due_ns, exchange.end_ns)
+    cost_usd, price_book = context.price(target.id, reply.usage)
+    usage = reply.usage
+    row = {
+        "run_id": context.run_id,
+        "block_id": request.block_id,
+        "seq": request.seq,
+        "case_id": request.case_id,
+        "target": target.id,
+        "model": target.model,
+        "provider": target.provider,
+        "region": target.region,
+        "dialect": target.dialect,
+        "served_model": reply.served_model,
+        "served_lane": reply.served_lane,
+        "repeat": request.repeat,
+        "phase": request.phase,
+        "simulated": target.simulated,
+        "spoiled": is_spoiled(derived, lag_ns, final),
+        "due_ns": at(due_ns),
+        "sent_ns": at(first.exchange.sent_ns),
+        "headers_ns": at(exchange.headers_ns),
+        "first_byte_ns": at(first_byte_ns),
+        "first_token_ns": at(reply.first_token_ns),
+        "first_text_ns": at(reply.first_text_ns),
+        "last_token_ns": at(reply.last_token_ns),
+        "end_ns": at(exchange.end_ns),
+        **derived,
+        "outcome": outcome(final),
+        "http_status": exchange.status,
+        "fault_code": final.fault.code if final.fault else None,
+        "attempts": len(done.attempts),
+        "first_attempt_outcome": outcome(first),
+        "retry_wait_ms": sum(a.wait_ns for a in done.attempts) / 1e6,
+        "stop_reason": reply.stop_reason,
+        "provider_request_id": request_id(final),
+        "conn_reused": exchange.connection.reused,
+        "loop_lag_ms": lag_ns / 1e6,
+        "worker": context.worker,
+        "input_tokens": usage.input_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_5m_tokens": usage.cache_write_5m_tokens,
+        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "usage_source": usage.source,
+        "cost_usd": None if cost_usd is None else str(cost_usd),
+        "price_book": price_book,
+        "client_stack": context.stacks.get(target.id),
+        "region_proof": lane.provider.region_proof(target, exchange, reply),
+    }
+    return {
+        "request": row,
+        "attempts": [_attempt_row(context.run_id, request.seq, target.id, a, offset) for a in done.attempts],
+        "chunks": [_chunk_row(context.run_id, request.seq, target.id, a, offset) for a in done.attempts],
+        "reply": _reply_row(context, request.seq, target.id, request.case_id, reply),
+    }
+
+
+def outcome(attempt: Attempt) -> str:
+    return attempt.fault.outcome if attempt.fault else "ok"
+
+
+def is_spoiled(derived: Mapping[str, float | None], lag_ns: int, final: Attempt) -> bool:
+    """Whether our own delay is too large a part of what was measured, or we ended the attempt ourselves."""
+    if final.exchange.failure == "cancelled":
+        return True
+    lateness_ms = derived.get("lateness_ms") or 0.0
+    own_ns = max(lag_ns, round(lateness_ms * 1e6))
+    measured_ms = derived.get("ttft_ms") or derived.get("e2e_ms")
+    floor_ns = SPOILED_SHARE * measured_ms * 1e6 if measured_ms else 0
+    return own_ns > max(SPOILED_NS, floor_ns)
+
+
+def request_id(attempt: Attempt) -> str | None:
+    for name in REQUEST_ID_HEADERS:
+        value = attempt.exchange.header(name)
+        if value:
+            return value
+    return None
+
+
+def _attempt_row(run_id: str, seq: int, target: str, attempt: Attempt, offset: Callable[[int], int]) -> dict[str, Any]:
+    exchange, connection, fault = attempt.exchange, attempt.exchange.connection, attempt.fault
+    kept = {k.lower(): v for k, v in exchange.headers if k.lower() in ALLOWED_HEADERS}
+    return {
+        "run_id": run_id,
+        "seq": seq,
+        "target": target,
+        "attempt": attempt.n,
+        "sent_ns": offset(exchange.sent_ns),
+        "headers_ns": None if exchange.headers_ns is None else offset(exchange.headers_ns),
+        "end_ns": offset(exchange.end_ns),
+        "outcome": outcome(attempt),
+        "http_status": exchange.status,
+        "fault_code": fault.code if fault else None,
+        "fault_message": fault.message[:500] if fault and fault.message else None,
+        "retry_after_s": fault.retry_after_s if fault else None,
+        "wait_ms": attempt.wait_ns / 1e6,
+        "provider_request_id": request_id(attempt),
+        "headers": json.dumps(kept, sort_keys=True),
+        "conn_reused": connection.reused,
+        "address": connection.address,
+        "dns_ms": _ms(connection.dns_ns),
+        "connect_ms": _ms(connection.connect_ns),
+        "tls_ms": _ms(connection.tls_ns),
+        "tls_version": connection.tls_version,
+        "proxy": connection.proxy,
+        "bytes_received": sum([len(data) for _, data in exchange.pieces]),
+    }
+
+
+def _ms(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1e6
+
+
+def _chunk_row(run_id: str, seq: int, target: str, attempt: Attempt, offset: Callable[[int], int]) -> dict[str, Any]:
+    zero = offset(0)
+    return {
+        "run_id": run_id,
+        "seq": seq,
+        "target": target,
+        "attempt": attempt.n,
+        "arrived_ns": [ns + zero for ns, _ in attempt.exchange.pieces],
+        "sizes": [len(data) for _, data in attempt.exchange.pieces],
+        "content_ns": [ns + zero for ns in attempt.reply.content_ns],
+    }
+
+
+def _reply_row(context: Context, seq: int, target: str, case_id: str, reply: Reply) -> dict[str, Any]:
+    calls = json.dumps([{"id": c.id, "name": c.name, "arguments": c.arguments} for c in reply.tool_calls])
+
+    def kept(text: str) -> str | None:
+        if context.reply_policy == "none":
+            return None
+        return text if context.reply_policy == "full" else hashlib.sha256(text.encode()).hexdigest()
+
+    return {
+        "run_id": context.run_id,
+        "seq": seq,
+        "target": target,
+        "case_id": case_id,
+        "text": kept(reply.text),
+        "reasoning": kept(reply.reasoning) if reply.reasoning else None,
+        "tool_calls": kept(calls) if reply.tool_calls else None,
+        "stop_reason": reply.stop_reason,
+        "native_stop_reason": reply.native_stop_reason,
+        "message_id": reply.message_id,
+    }

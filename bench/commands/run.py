@@ -1,0 +1,137 @@
+"""`bench run`: one workload, every target side by side."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.errors import ConfigError, Problem
+
+
+def run(
+    workload: Annotated[Path, typer.Argument(help="The workload file, e.g. workloads/rag.yaml.")],
+    targets: Annotated[Path | None, typer.Option(help="The list of targets. Default: targets.yaml here.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Ids of targets, with commas; one alone is allowed.")] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Ask look-alike clouds on loopback; no key needed.")] = False,
+    out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
+    run_id: Annotated[str | None, typer.Option(help="Name of the run. Default: time, workload, random.")] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, help="Closed loop: requests in flight, in all, or for each target with --lanes."),
+    ] = None,
+    request_rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Open loop: prompts per second, for each target.")
+    ] = None,
+    requests: Annotated[int | None, typer.Option(min=1, help="Prompts for each target.")] = None,
+    duration: Annotated[str | None, typer.Option(help="Length of the load, e.g. 5m.")] = None,
+    lanes: Annotated[
+        bool, typer.Option("--lanes", help="Give every target its own full-rate schedule instead of interleaving them.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A stratified sixth of the cases: a look, not a claim.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of order, due times and look-alikes.")] = 1,
+    max_usd: Annotated[str | None, typer.Option(help="Stop before spending more, replies in flight included.")] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Print requests, tokens and dollars; send nothing.")] = False,
+    label: Annotated[list[str] | None, typer.Option(help="A note for the manifest, k=v.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Target that the others are compared with. Default: the first.")] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate/--no-calibrate", help="Measure ourselves on loopback first.")
+    ] = True,
+    replies: Annotated[str, typer.Option(help="What is kept of the replies: full, hashed or none.")] = "full",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> int:
+    """Run one workload against every target and print the comparison."""
+    from bench.preflight import Options
+    from bench.yamlfile import parse_duration_ns
+
+    problems: list[Problem] = []
+    duration_ns = None
+    if duration is not None:
+        try:
+            duration_ns = parse_duration_ns(duration)
+        except ValueError as error:
+            problems.append(Problem("command line", "--duration", duration, f"{error}, e.g. 5m"))
+    limit = None
+    if max_usd is not None:
+        try:
+            limit = Decimal(max_usd.lstrip("$"))
+        except InvalidOperation:
+            limit = Decimal(-1)
+        if limit <= 0 or not limit.is_finite():
+            problems.append(Problem("command line", "--max-usd", max_usd, "an amount above 0, e.g. 5.00"))
+    labels = []
+    for text in label or []:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            problems.append(Problem("command line", "--label", text, "key=value, e.g. --label ticket=OPS-12"))
+        labels.append((key, value))
+    if replies not in ("full", "hashed", "none"):
+        problems.append(Problem("command line", "--replies", replies, "full, hashed or none"))
+    if run_id is not None and (not run_id or any(c in run_id for c in "/\\=: ") or run_id.startswith(".")):
+        problems.append(Problem("command line", "--run-id", run_id, "a plain name, e.g. before-upgrade"))
+    if problems:
+        raise ConfigError(problems)
+    options = Options(
+        workload=workload,
+        targets=targets,
+        only=tuple(part for text in only or [] for part in text.split(",") if part),
+        simulate=simulate,
+        out=out,
+        run_id=run_id,
+        concurrency=concurrency,
+        request_rate=request_rate,
+        requests=requests,
+        duration_ns=duration_ns,
+        lanes=lanes,
+        quick=quick,
+        seed=seed,
+        max_usd=limit,
+        labels=tuple(labels),
+        calibrate=calibrate,
+        replies=replies,
+        baseline=baseline,
+        command=shlex.join(["bench", *sys.argv[1:]]),
+    )
+    if estimate:
+        return _estimate(options)
+    return _run(options, as_json)
+
+
+def _run(options: Any, as_json: bool) -> int:
+    from bench.commands.output import print_table
+    from bench.commands.progress import Progress
+    from bench.runner import run as conduct
+
+    with Progress.open() as progress:
+        result = conduct(options, progress.show)
+    print_table(result.table, as_json)
+    for reason in result.manifest["invalid"]:
+        print(f"NOT A MEASUREMENT: {reason}", file=sys.stderr)
+    return result.exit_code
+
+
+def _estimate(options: Any) -> int:
+    from bench import preflight
+    from bench.wire.clock import today
+
+    job = preflight.prepare(options, today())
+    length_ns = preflight.expected_length_ns(job.load)
+    rows = [
+        {
+            "target": e.target_id,
+            "requests": e.requests,
+            "input_tokens": e.input_tokens,
+            "output_tokens_most": e.output_tokens_most,
+            "usd_likely": None if e.usd_likely is None else str(round(e.usd_likely, 2)),
+            "usd_most": None if e.usd_most is None else str(round(e.usd_most, 2)),
+            "why_unknown": e.why_unknown,
+        }
+        for e in job.estimate
+    ]
+    print(json.dumps({"minutes": None if length_ns is None else round(length_ns / 6e10, 1), "targets": rows}, indent=1))
+    return 0

@@ -1,0 +1,146 @@
+"""One planned request: whole attempts on the wire, each kept, with the retry policy around them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from bench.providers.base import Provider
+from bench.record import Attempt, Exchange, Fault, Outcome, Reply, Request, StopReason
+from bench.targets import Target
+from bench.wire.clock import now_ns
+from bench.wire.http import Outgoing, Wire, outgoing
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 60.0
+"""A provider that asks for a longer wait is not waited for: the attempt stands as the result."""
+
+STOP_OUTCOMES: Mapping[StopReason, Outcome] = {"filtered": "filtered", "refused": "refused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A target with everything that is needed to ask it: its door, its decoder and the body of every request."""
+
+    target: Target
+    provider: Provider
+    decode: Callable[[Exchange], Reply]
+    body: Callable[[Request], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    timeout_ns: int
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A request that has ended. `attempts` are in order; the last one is the result."""
+
+    request: Request
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def final(self) -> Attempt:
+        return self.attempts[-1]
+
+
+async def prepare(lane: Lane, request: Request) -> Outgoing:
+    """The bytes to send, built, authenticated and signed by the official SDK."""
+    return outgoing(await lane.provider.prepare(lane.target, lane.body(request)))
+
+
+async def send(
+    lane: Lane,
+    request: Request,
+    prepared: Outgoing,
+    wire: Wire,
+    policy: Policy,
+    sleep: Callable[[float], Awaitable[None]],
+) -> Done:
+    """Sends until an attempt stands: it is fine, it cannot be mended by another try, or tries are used up."""
+    first = await _attempt(1, lane, prepared, wire, policy)
+    if policy.retries == 0 or not _again(first):
+        return Done(request, (first,))
+    return await _retry(first, lane, request, wire, policy, sleep)
+
+
+async def _attempt(n: int, lane: Lane, prepared: Outgoing, wire: Wire, policy: Policy) -> Attempt:
+    exchange = await wire.exchange(prepared, now_ns() + policy.timeout_ns)
+    reply = lane.decode(exchange)
+    return Attempt(n, exchange, reply, fault_of(lane.provider, exchange, reply))
+
+
+async def _retry(
+    first: Attempt,
+    lane: Lane,
+    request: Request,
+    wire: Wire,
+    policy: Policy,
+    sleep: Callable[[float], Awaitable[None]],
+) -> Done:
+    from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random_exponential
+
+    attempts: list[Attempt] = []
+    backoff = wait_random_exponential(multiplier=FIRST_WAIT_S, max=8)
+
+    async def once() -> Attempt:
+        if not attempts:
+            attempt = first
+        else:
+            attempt = await _attempt(len(attempts) + 1, lane, await prepare(lane, request), wire, policy)
+        attempts.append(attempt)
+        return attempt
+
+    def wait(state: RetryCallState) -> float:
+        asked = attempts[-1].fault.retry_after_s if attempts[-1].fault else None
+        return asked if asked is not None else backoff(state)
+
+    def note_wait(state: RetryCallState) -> None:
+        assert state.next_action is not None
+        attempts[-1] = replace(attempts[-1], wait_ns=round(state.next_action.sleep * 1e9))
+
+    await AsyncRetrying(
+        sleep=sleep,
+        stop=stop_after_attempt(policy.retries + 1),
+        wait=wait,
+        retry=retry_if_result(_again),
+        before_sleep=note_wait,
+        retry_error_callback=lambda state: None,
+    )(once)
+    return Done(request, tuple(attempts))
+
+
+def _again(attempt: Attempt) -> bool:
+    fault = attempt.fault
+    return fault is not None and fault.retryable and (fault.retry_after_s or 0) <= LONGEST_WAIT_S
+
+
+def fault_of(provider: Provider, exchange: Exchange, reply: Reply) -> Fault | None:
+    """Why an attempt is not ok, or None when it is.
+
+    A 200 is not success by itself: the stream must have ended in its own words and must have said something.
+    """
+    if exchange.failure is not None:
+        detail = exchange.failure_detail
+        if exchange.failure == "timeout":
+            return Fault("timeout", "timeout", detail)
+        if exchange.status == 200 and exchange.pieces:
+            return Fault("truncated", exchange.failure, detail, retryable=exchange.failure != "cancelled")
+        return Fault("transport", exchange.failure, detail, retryable=exchange.failure in ("connect", "reset", "closed", "dns"))
+    if exchange.status != 200:
+        return provider.fault(exchange.status, exchange.headers, exchange.body)
+    if reply.error_body is not None:
+        return provider.fault(exchange.status, exchange.headers, reply.error_body)
+    if not reply.complete:
+        return Fault("truncated", "no_terminal_event", "the stream ended without its terminal event", retryable=True)
+    if reply.stop_reason in STOP_OUTCOMES:
+        return Fault(STOP_OUTCOMES[reply.stop_reason], reply.native_stop_reason)
+    if not (reply.text or reply.tool_calls or reply.reasoning):
+        return Fault("server", "empty_reply", "a complete reply without any content")
+    return None

@@ -1,0 +1,209 @@
+"""Before anything is sent: what would run, what is wrong with the rest, and what it may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+from bench import dialects, providers, registry
+from bench.engine.pacing import length_ns, stage_prompts
+from bench.errors import CannotRun, ConfigError, Problem
+from bench.price import book, cost
+from bench.record import Params
+from bench.targets import Target, effective_params, load_targets, same_settings
+from bench.workload import Load, Stage, Workload, load_workload, quick
+
+DEFAULT_TARGETS = Path("targets.yaml")
+CHARS_PER_TOKEN = 4.0
+"""English prose in the tokenizers of 2025: used for estimates before a run, never for a stored count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `bench run` was asked, one field per flag."""
+
+    workload: Path
+    targets: Path | None = None
+    only: tuple[str, ...] = ()
+    simulate: bool = False
+    out: Path = Path("results")
+    run_id: str | None = None
+    concurrency: int | None = None
+    request_rate: float | None = None
+    requests: int | None = None
+    duration_ns: int | None = None
+    lanes: bool = False
+    quick: bool = False
+    seed: int = 1
+    max_usd: Decimal | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    calibrate: bool = True
+    replies: str = "full"
+    baseline: str | None = None
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A target that can run, with the settings it will be sent."""
+
+    target: Target
+    params: Params
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that may start."""
+
+    options: Options
+    workload: Workload
+    ready: tuple[Ready, ...]
+    skipped: tuple[Problem, ...]
+    load: Load
+    estimate: tuple[Estimate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a target's share of the plan may use. `usd_most` is the bill if every reply were as long as allowed."""
+
+    target_id: str
+    requests: int
+    input_tokens: int
+    output_tokens_most: int
+    usd_most: Decimal | None
+    usd_likely: Decimal | None
+    why_unknown: str | None
+
+
+def prepare(options: Options, today: date) -> Job:
+    """Checks everything at once. Raises ConfigError for what is written wrongly, CannotRun when too few targets are left."""
+    workload = load_workload(options.workload)
+    if options.quick:
+        workload = quick(workload)
+    load = _overridden(workload, options)
+    workload = workload.with_load(load)
+    targets = load_targets(_targets_file(options), list(options.only) or None)
+    ready: list[Ready] = []
+    problems: list[Problem] = []
+    for target in targets:
+        found, entry = _check(target, workload, options, today)
+        problems += found
+        if not found:
+            ready.append(entry)
+    enough = len(ready) >= 2 or (options.only and ready)
+    if not enough:
+        raise _too_few(options, ready, problems)
+    unequal = same_settings([(r.target, r.params) for r in ready])
+    if unequal:
+        raise ConfigError(unequal)
+    estimate = tuple(_estimate(r, workload, load, today) for r in ready)
+    if options.max_usd is not None:
+        unknown = [
+            Problem(e.target_id, "price", "unknown", f"{e.why_unknown}; --max-usd needs it: give price: {{input: ..., output: ...}} in USD per million tokens")
+            for e in estimate
+            if e.usd_most is None
+        ]
+        if unknown:
+            raise ConfigError(unknown)
+    return Job(options, workload, tuple(ready), tuple(problems), load, estimate)
+
+
+def _targets_file(options: Options) -> Path:
+    if options.targets is not None:
+        return options.targets
+    if not DEFAULT_TARGETS.exists():
+        raise ConfigError(
+            [Problem(str(DEFAULT_TARGETS), "", "no such file here", "a list of targets")],
+            hint="Name one with --targets FILE, or start in the folder that has targets.yaml.",
+        )
+    return DEFAULT_TARGETS
+
+
+def _check(target: Target, workload: Workload, options: Options, today: date) -> tuple[list[Problem], Ready]:
+    problems: list[Problem] = []
+    override = workload.override(target.id)
+    if override is not None and override.skip:
+        problems.append(Problem(target.id, "", "", f"left out by the workload: {override.skip}"))
+    params = workload.params_for(target.id)
+    params, wrong, notes = effective_params(params, target)
+    problems += wrong
+    gone = registry.retired(registry.lookup(target.model, target.provider), today)
+    if gone and not options.simulate:
+        problems.append(Problem(target.id, "model", target.model, gone))
+    provider = providers.get(target.provider)
+    if target.dialect not in provider.dialects:
+        spoken = ", ".join(sorted(provider.dialects))
+        problems.append(Problem(target.id, "dialect", target.dialect, f"one that {target.provider} speaks: {spoken}"))
+    else:
+        for what in dialects.get(target.dialect).unsupported(params):
+            problems.append(Problem(target.id, "params", what, f"a setting that the dialect {target.dialect} can carry"))
+    if not options.simulate:
+        problems += provider.check(target)
+    return problems, Ready(target, params, tuple(notes))
+
+
+def _too_few(options: Options, ready: Sequence[Ready], problems: Sequence[Problem]) -> CannotRun:
+    names = ", ".join(r.target.id for r in ready) or "none"
+    lines = [str(p) for p in problems]
+    head = f"too few targets can run: a comparison needs two, and these are ready: {names}"
+    words = ["bench run", str(options.workload)]
+    if options.targets:
+        words += ["--targets", str(options.targets)]
+    hint = "To measure one target alone, name it with --only ID." if ready else "Without credentials, try the look-alike clouds:"
+    return CannotRun("\n".join([*lines, head]), f"{hint}\n  {' '.join([*words, '--simulate'])}")
+
+
+def _overridden(workload: Workload, options: Options) -> Load:
+    """The workload's load with what the command line says instead."""
+    load = workload.load
+    if options.lanes:
+        load = replace(load, arrangement="lanes")
+    if options.concurrency is not None and options.request_rate is not None:
+        raise ConfigError([Problem("command line", "--concurrency", "both it and --request-rate", "one of the two")])
+    if options.concurrency is not None:
+        load = replace(load, pattern="concurrent")
+    elif options.request_rate is not None:
+        load = replace(load, pattern="poisson" if load.closed else load.pattern)
+    given = (options.concurrency, options.request_rate, options.requests, options.duration_ns)
+    if any(value is not None for value in given) or options.quick:
+        first = load.stages[0]
+        requests = options.requests
+        if requests is None and options.duration_ns is None:
+            requests = len(workload.cases) if options.quick else first.requests
+        duration_ns = options.duration_ns if requests is None or options.duration_ns is not None else None
+        if requests is None and duration_ns is None:
+            duration_ns = first.duration_ns
+        rate = options.request_rate if options.request_rate is not None else first.rate_per_s
+        stage = Stage(
+            rate_per_s=None if load.closed else rate,
+            concurrency=(options.concurrency or first.concurrency or 1) if load.closed else None,
+            requests=requests,
+            duration_ns=duration_ns,
+        )
+        load = replace(load, stages=(stage,))
+    return load
+
+
+def _estimate(ready: Ready, workload: Workload, load: Load, today: date) -> Estimate:
+    requests = sum(stage_prompts(stage) for stage in load.stages) + load.warmup_requests
+    chars = sum(len(str(m["content"])) for case in workload.cases for m in case.messages) / len(workload.cases)
+    input_tokens = round(requests * chars / CHARS_PER_TOKEN)
+    most = requests * ready.params.max_tokens
+    shape = workload.spec.shape
+    typical = shape.output_tokens.get("p50") if shape and shape.output_tokens else None
+    found = book.find(ready.target, today)
+    if isinstance(found, book.Unknown):
+        return Estimate(ready.target.id, requests, input_tokens, most, None, None, found.reason)
+    likely = None if typical is None else cost.estimate(input_tokens, round(requests * typical), found)
+    return Estimate(
+        ready.target.id, requests, input_tokens, most, cost.estimate(input_tokens, most, found), likely, None
+    )
+
+
+def expected_length_ns(load: Load) -> int | None:
+    return length_ns(load)

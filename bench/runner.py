@@ -1,0 +1,318 @@
+"""The conductor: preflight → plan on disk → calibrate → warm-up → load → drain → score → table → manifest, last."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import resource
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from bench import dialects, plan, preflight, providers, score
+from bench.collect import Context
+from bench.engine.pacing import stream
+from bench.engine.send import Lane
+from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
+from bench.measure import Budget, Measured, measure
+from bench.preflight import Job, Options, Ready
+from bench.price import book, cost
+from bench.record import Case, Reply, Request, Usage
+from bench.simulation import simulated
+from bench.stats.table import Table, build, summary_rows
+from bench.store import journal as journals
+from bench.store import parquet, runs
+from bench.wire.clock import Anchor, clock_facts
+from bench.wire.http import Wire
+from bench.workload import Workload, salted
+
+RECORDED_VARIABLES = (
+    "ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_LOG", "ANTHROPIC_BEDROCK_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL",
+    "ANTHROPIC_FOUNDRY_BASE_URL", "OPENAI_BASE_URL", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID",
+    "AWS_BEARER_TOKEN_BEDROCK", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_PROFILE", "AWS_REGION", "CLOUD_ML_REGION",
+    "GOOGLE_CLOUD_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "DEFER_PYDANTIC_BUILD",
+)  # fmt: skip
+"""Variables that silently change what is sent. Their names are recorded when set; their values may hold secrets."""
+
+LATENESS_LIMIT_MS = 10.0
+LATENESS_SHARE = 0.01
+"""A run whose own lateness at p99 is above 10 ms and above 1 % of the median TTFT is no measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    folder: Path
+    table: Table
+    exit_code: int
+    manifest: Mapping[str, Any]
+
+
+def run(options: Options, progress: Callable[[dict[str, Any]], None]) -> Result:
+    """Everything that `bench run` does, short of printing."""
+    anchor = Anchor.take()
+    today = date.fromisoformat(anchor.wall_iso(anchor.monotonic_ns)[:10])
+    job = preflight.prepare(options, today)
+    for problem in job.skipped:
+        progress({"say": f"Left out: {problem}"})
+    run_id = options.run_id or runs.new_run_id(anchor.wall_ns, job.workload.name, secrets.token_hex(2))
+    folder = runs.create_run_dir(options.out, today, run_id)
+    with _targets(job, folder) as ready:
+        return _run(job, ready, run_id, folder, anchor, today, progress)
+
+
+@contextmanager
+def _targets(job: Job, folder: Path) -> Iterator[tuple[Ready, ...]]:
+    if not job.options.simulate:
+        yield job.ready
+        return
+    with simulated(job, folder) as ready:
+        yield ready
+
+
+def _run(
+    job: Job,
+    ready: tuple[Ready, ...],
+    run_id: str,
+    folder: Path,
+    anchor: Anchor,
+    today: date,
+    progress: Callable[[dict[str, Any]], None],
+) -> Result:
+    options, workload = job.options, job.workload
+    planned = plan.build(
+        [case.id for case in workload.cases],
+        [r.target.id for r in ready],
+        stream(job.load, len(ready), options.seed),
+        arrangement=job.load.arrangement,
+        warmup=job.load.warmup_requests,
+        seed=options.seed,
+    )
+    schedule = parquet.write_table(folder, "schedule", planned.rows(run_id))
+    manifest = _manifest(job, ready, run_id, anchor, planned, schedule.sha256)
+    runs.write_draft(folder, manifest)
+    salt = f"{run_id}"
+    lanes = {r.target.id: _lane(r, workload, salt) for r in ready}
+    prices = {r.target.id: book.find(r.target, today) for r in ready}
+    stacks = {r.target.id: f"{lanes[r.target.id].provider.client_stack(r.target)}; bench {_version()}" for r in ready}
+
+    def price(target_id: str, usage: Usage) -> tuple[Decimal | None, str | None]:
+        entry = prices[target_id]
+        if isinstance(entry, book.Unknown):
+            return None, None
+        priced = cost.cost(usage, entry)
+        return (None if priced is None else priced.total), entry.id
+
+    def make_context(lag_ns: Callable[[int, int], int], start_ns: Callable[[], int | None]) -> Context:
+        return Context(run_id, anchor, lag_ns, price, stacks, start_ns, options.replies)  # type: ignore[arg-type]
+
+    most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
+    limit = options.max_usd if options.max_usd is not None else _limit(job.load.budget_usd)
+
+    async def measured_part() -> Measured:
+        wire = Wire(environ={} if options.simulate else dict(os.environ))
+        try:
+            return await measure(
+                planned, job.load, lanes, {r.target.id: r.params.stream for r in ready}, make_context, journal, wire,
+                folder if options.calibrate else None, Budget(limit, most), progress,
+            )  # fmt: skip
+        finally:
+            await wire.aclose()
+            for lane in lanes.values():
+                await lane.provider.close()
+
+    with journals.Journal(folder / journals.NAME) as journal:
+        measured = uvloop.run(measured_part())
+    progress({"say": "Writing the rows, scoring the replies."})
+    return _finish(job, run_id, folder, manifest, measured, options)
+
+
+def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
+    """The lane of a target, with every body made before the run."""
+    dialect = dialects.get(ready.target.dialect)
+    per_request = workload.salt == "request"
+    cases = {case.id: case for case in workload.cases}
+
+    def encoded(case: Case, mark: str) -> dict[str, Any]:
+        messages = case.messages if workload.salt == "none" else salted(case.messages, mark)
+        return dialect.encode(dataclasses.replace(case, messages=messages), ready.params, ready.target)
+
+    bodies = {} if per_request else {case.id: encoded(case, salt) for case in workload.cases}
+    warmups = f"{salt}.warmup"
+
+    def body(request: Request) -> dict[str, Any]:
+        if request.phase == "warmup":
+            return encoded(cases[request.case_id], warmups)
+        if per_request:
+            return encoded(cases[request.case_id], f"{salt}.{request.seq}")
+        return bodies[request.case_id]
+
+    return Lane(ready.target, providers.get(ready.target.provider), dialect.decode, body)
+
+
+def _finish(
+    job: Job, run_id: str, folder: Path, manifest: dict[str, Any], measured: Measured, options: Options
+) -> Result:
+    files = parquet.convert(folder, scores=_scores(job.workload))
+    invalid = list(measured.control.invalid)
+    manifest |= {
+        "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
+        "instrument": {
+            **measured.lag,
+            "cpu_s": measured.cpu_ns / 1e9,
+            "wall_s": measured.wall_ns / 1e9,
+            "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        },
+        "stopped": measured.control.reason,
+        "complete": measured.control.reason in (None, "duration reached"),
+        "spent_usd": str(sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0))),
+        "files": {name: dataclasses.asdict(facts) for name, facts in files.items()},
+    }
+    frames = runs.frames(folder)
+    invalid += _own_faults(frames.requests)
+    manifest["invalid"] = invalid
+    table = build(frames.requests, frames.attempts, frames.scores, manifest, options.baseline)
+    facts = parquet.write_table(folder, "summary", summary_rows(table, run_id))
+    manifest["files"]["summary"] = dataclasses.asdict(facts)
+    code = EXIT_OK
+    if invalid or (frames.requests["outcome"] == "ok").sum() == 0:
+        code = EXIT_CANNOT_RUN
+    if measured.over_budget:
+        code = EXIT_BUDGET
+    if measured.interrupted:
+        code = EXIT_INTERRUPTED
+    manifest["exit_status"] = code
+    runs.write_manifest(folder, manifest)
+    return Result(folder, table, code, manifest)
+
+
+def _own_faults(requests: Any) -> list[str]:
+    """Why the run is no measurement, judged by our own columns."""
+    measured = requests[requests["phase"] == "measure"]
+    lateness = measured["lateness_ms"].dropna()
+    if lateness.empty:
+        return []
+    p99 = float(lateness.quantile(0.99, interpolation="higher"))
+    ttft = measured["ttft_ms"].dropna()
+    limit = max(LATENESS_LIMIT_MS, LATENESS_SHARE * float(ttft.median()) if not ttft.empty else 0.0)
+    if p99 <= limit:
+        return []
+    return [f"we sent late: lateness p99 {p99:.1f} ms is above {limit:.1f} ms; the machine could not keep the plan"]
+
+
+def _scores(workload: Workload) -> Callable[[str, dict[str, Any], str], list[dict[str, Any]]]:
+    """A function of (case id, stored reply, outcome) to score rows: what was timed is what is scored."""
+    cases = {case.id: case for case in workload.cases}
+    scorers = [score.get(spec.type, spec.name, spec.options) for spec in workload.scorers]
+    types = {spec.name: spec.type for spec in workload.scorers}
+
+    def rows(case_id: str, reply: dict[str, Any], outcome: str) -> list[dict[str, Any]]:
+        if outcome != "ok":
+            return []
+        stored = Reply(text=reply["text"] or "", stop_reason=reply["stop_reason"], complete=True)
+        return [
+            {
+                "case_id": case_id,
+                "scorer": verdict.scorer,
+                "scorer_type": types[verdict.scorer],
+                "scorer_version": verdict.version,
+                "value": verdict.value,
+                "reason": verdict.reason,
+            }
+            for verdict in score.score_all(cases[case_id], stored, scorers)
+        ]
+
+    return rows
+
+
+def _manifest(
+    job: Job, ready: tuple[Ready, ...], run_id: str, anchor: Anchor, planned: plan.Plan, schedule_sha256: str
+) -> dict[str, Any]:
+    options, workload = job.options, job.workload
+    return {
+        "schema_version": 1,
+        "run_id": run_id,
+        "bench_version": _version(),
+        "command": options.command,
+        "started": anchor.wall_iso(anchor.monotonic_ns),
+        "anchor": {"monotonic_ns": anchor.monotonic_ns, "wall_ns": anchor.wall_ns},
+        "simulated": options.simulate,
+        "complete": False,
+        "labels": dict(options.labels),
+        "workload": {
+            "name": workload.name,
+            "title": workload.title,
+            "file": workload.path.name,
+            "digest": workload.digest,
+            "cases": len(workload.cases),
+            "scorers": [dataclasses.asdict(s) if dataclasses.is_dataclass(s) else s.model_dump() for s in workload.scorers],
+            "slo": workload.spec.slo.model_dump(exclude_none=True) if workload.spec.slo else {},
+            "clusters": {case.id: case.cluster for case in workload.cases},
+        },
+        "load": dataclasses.asdict(job.load),
+        "plan": {
+            "digest": planned.digest,
+            "seed": options.seed,
+            "requests": len(planned),
+            "measured": planned.measured(),
+            "arrangement": planned.arrangement,
+            "schedule_sha256": schedule_sha256,
+        },
+        "targets": [_target_facts(r) for r in ready],
+        "left_out": [str(problem) for problem in job.skipped],
+        "host": _host_facts(),
+        "environment": [name for name in RECORDED_VARIABLES if name in os.environ],
+    }
+
+
+def _target_facts(ready: Ready) -> dict[str, Any]:
+    target = ready.target
+    facts = {k: v for k, v in dataclasses.asdict(target).items() if v not in (None, {}, ())}
+    facts["params"] = {k: v for k, v in dataclasses.asdict(ready.params).items() if v not in (None, {}, (), [])}
+    facts["notes"] = list(ready.notes)
+    facts["route"] = providers.get(target.provider).route(target)
+    return facts
+
+
+def _host_facts() -> dict[str, Any]:
+    packages = ("anthropic", "openai", "botocore", "httpx2", "httptools", "uvloop", "numpy", "pyarrow", "pandas", "tenacity")
+    versions = {}
+    for name in packages:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return {
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": sys.version.split()[0],
+        "packages": versions,
+        **clock_facts(),
+    }
+
+
+def _limit(budget_usd: float | None) -> Decimal | None:
+    return None if budget_usd is None else Decimal(str(budget_usd))
+
+
+def _version() -> str:
+    from bench import __version__
+
+    return __version__
+
+
+def nothing_reached(folder: Path) -> CannotRun:
+    return CannotRun(
+        "no request was answered: every one failed",
+        f"The rows and the reasons are kept in {folder}; look at fault_code and fault_message in attempts.parquet.",
+    )

@@ -1,0 +1,19 @@
+"""The doors that look-alikes can play, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bench.simulate.base import Door
+from bench.simulate.doors.bedrock import BedrockDoor
+from bench.simulate.doors.chat import CompatibleDoor, OpenAIDoor
+from bench.simulate.doors.messages import AnthropicDoor, FoundryDoor, VertexDoor
+
+DOORS: Mapping[str, Callable[[], Door]] = {
+    "anthropic": AnthropicDoor,
+    "bedrock": BedrockDoor,
+    "vertex": VertexDoor,
+    "foundry": FoundryDoor,
+    "openai-compatible": CompatibleDoor,
+    "openai": OpenAIDoor,
+}

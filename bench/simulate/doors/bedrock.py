@@ -1,0 +1,194 @@
+"""Claude on Bedrock's runtime: InvokeModel and InvokeModelWithResponseStream, AWS event streams, AWS signatures."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from base64 import b64encode
+from collections.abc import Mapping
+
+import orjson
+
+from bench.simulate.base import Ask, Headers, Json, Received, Refused, Script, TargetConfig
+from bench.simulate.doors.messages import NEW_VERSION, MessagesDoor, read_messages
+from bench.simulate.doors.reading import Unreadable, bearer, json_object, uuid_of
+from bench.simulate.sigv4 import check_signature
+
+BODY_VERSION = "bedrock-2023-05-31"
+_ARN_VERSIONED = re.compile(r"-v\d+(:\d+)?$")
+_PATH = re.compile(r"/model/(.+)/(invoke|invoke-with-response-stream)")
+_PADDING = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+
+def _string_headers(pairs: Mapping[str, str]) -> bytes:
+    """Event-stream headers of type 7 (string): name length u8, name, 7, value length u16, value."""
+    parts = []
+    for name, value in pairs.items():
+        parts.append(
+            struct.pack("!B", len(name)) + name.encode() + struct.pack("!BH", 7, len(value.encode())) + value.encode()
+        )
+    return b"".join(parts)
+
+
+def frame(headers: bytes, payload: bytes) -> bytes:
+    """One event-stream message: total and header length, CRC-32 of these, headers, payload, CRC-32 of all before."""
+    lengths = struct.pack("!II", 16 + len(headers) + len(payload), len(headers))
+    message = b"".join((lengths, struct.pack("!I", zlib.crc32(lengths)), headers, payload))
+    return message + struct.pack("!I", zlib.crc32(message))
+
+
+_CHUNK = _string_headers({":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"})
+
+
+def chunk(event: bytes) -> bytes:
+    """A frame that carries one Anthropic event, padded so that its length does not tell the length of the text."""
+    padding = _PADDING[: (zlib.crc32(event) % len(_PADDING)) + 1].encode()
+    return frame(_CHUNK, b'{"bytes":"%s","p":"%s"}' % (b64encode(event), padding))
+
+
+class BedrockDoor(MessagesDoor):
+    """`POST /model/{id}/invoke` and `/invoke-with-response-stream`, signed for service `bedrock` or with a bearer key."""
+
+    name = "bedrock"
+    prefix = "msg_bdrk_"
+    service = "bedrock"
+    faults: Mapping[int, tuple[str, str]] = {
+        400: ("ValidationException", "The provided request is not valid."),
+        401: ("UnrecognizedClientException", "The security token included in the request is invalid."),
+        403: ("AccessDeniedException", "You don't have access to the model with the specified model ID."),
+        404: ("ResourceNotFoundException", "The model or inference profile could not be found."),
+        408: ("ModelTimeoutException", "The model took too long to answer."),
+        424: ("ModelErrorException", "The model could not process the request."),
+        429: ("ThrottlingException", "Too many requests, please wait before trying again."),
+        500: (
+            "InternalServerException",
+            "The system encountered an unexpected error during processing. Try your request again.",
+        ),
+        503: ("ServiceUnavailableException", "Bedrock is unable to process your request."),
+    }
+
+    def request_id(self, bits: int) -> str:
+        return uuid_of(bits)
+
+    def served_model(self, model_id: str) -> str:
+        bare = model_id.rpartition("/")[2]
+        return _ARN_VERSIONED.sub("", bare.rpartition("anthropic.")[2])
+
+    def id_headers(self, request_id: str) -> Headers:
+        return [("x-amzn-requestid", request_id)]
+
+    def authorize(self, received: Received, target: TargetConfig) -> None:
+        token = bearer(received)
+        if token is not None:
+            if token != target.credentials.get("token"):
+                raise Refused(
+                    403, "AccessDeniedException", "Authentication failed: Please make sure your API Key is valid."
+                )
+            return
+        check_signature(
+            received,
+            target.credentials.get("access_key", ""),
+            target.credentials.get("secret_key", ""),
+            target.credentials.get("session_token"),
+            target.credentials["region"],
+            self.service,
+        )
+
+    def admit(self, received: Received, target: TargetConfig) -> Ask:
+        self.authorize(received, target)
+        found = _PATH.fullmatch(received.path)
+        if not found or received.method != "POST":
+            raise Refused(404, "UnknownOperationException", "The requested operation is not recognized.")
+        model, operation = found.groups()
+        if model != target.model_id:
+            raise Refused(400, "ValidationException", "The provided model identifier is invalid.")
+        if received.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            raise Refused(
+                415, "ValidationException", "The provided Content-Type is invalid or not supported for this model"
+            )
+        try:
+            body = json_object(received)
+            for field in ("model", "stream"):
+                if field in body:
+                    raise Unreadable(f"#: extraneous key [{field}] is not permitted")
+            version = body.pop("anthropic_version", None)
+            if version not in (BODY_VERSION, NEW_VERSION) or (version == NEW_VERSION and _ARN_VERSIONED.search(model)):
+                raise Unreadable("anthropic_version: Field required" if version is None else "Invalid API version")
+            betas = body.pop("anthropic_beta", [])
+            if not isinstance(betas, list):
+                raise Unreadable("anthropic_beta: Input should be a valid list")
+            body["stream"] = operation == "invoke-with-response-stream"
+            return read_messages(body, version, model, operation)
+        except Unreadable as error:
+            raise Refused(
+                400,
+                "ValidationException",
+                f"Malformed input request: {error}, please reformat your input and try again.",
+            ) from None
+
+    def headers(self, ask: Ask, script: Script) -> Headers:
+        if ask.stream:
+            return [
+                ("content-type", "application/vnd.amazon.eventstream"),
+                ("x-amzn-bedrock-content-type", "application/json"),
+            ]
+        headers: Headers = [("content-type", "application/json")]
+        if script.usage != "none":
+            start = "x-amzn-bedrock"
+            headers += [
+                (f"{start}-input-token-count", str(script.input_tokens)),
+                (f"{start}-output-token-count", str(script.output_tokens)),
+                (f"{start}-cache-read-input-token-count", str(script.cache_read_tokens)),
+                (f"{start}-cache-write-input-token-count", str(script.cache_write_tokens)),
+                (f"{start}-invocation-latency", str(script.end_ns // 1_000_000)),
+            ]
+        return headers
+
+    def refusal(self, status: int, code: str, message: str, request_id: str) -> tuple[Headers, bytes]:
+        headers = [
+            ("content-type", "application/json"),
+            ("x-amzn-errortype", f"{code}:http://internal.amazon.com/coral/com.amazon.bedrock/"),
+        ]
+        return headers, orjson.dumps({"message": message})
+
+    def fault_refusal(self, status: int) -> tuple[int, str, str]:
+        status = status or 503
+        return (status, *self.faults.get(status, self.faults[503] if status > 500 else self.faults[400]))
+
+    def opening(self, ask: Ask, script: Script) -> bytes:
+        events: list[Json] = [{"type": "message_start", "message": self.message(ask, script, start=True)}]
+        if script.events:
+            events.append({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
+        return b"".join(chunk(orjson.dumps(event)) for event in events)
+
+    def content(self, ask: Ask, script: Script) -> list[bytes]:
+        head = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":'
+        return [chunk(b"%s%s}}" % (head, orjson.dumps(text))) for text in script.events]
+
+    def closing(self, ask: Ask, script: Script) -> bytes:
+        events = self.closing_events(script)
+        if script.usage != "none":
+            events[-1] = events[-1] | {
+                "amazon-bedrock-invocationMetrics": {
+                    "inputTokenCount": script.input_tokens,
+                    "outputTokenCount": script.output_tokens,
+                    "invocationLatency": script.end_ns // 1_000_000,
+                    "firstByteLatency": (script.offsets_ns[0] if script.offsets_ns else script.end_ns) // 1_000_000,
+                    "cacheReadInputTokenCount": script.cache_read_tokens,
+                    "cacheWriteInputTokenCount": script.cache_write_tokens,
+                }
+            }
+        return b"".join(chunk(orjson.dumps(event)) for event in events)
+
+    def error_event(self, ask: Ask, script: Script, kind: str) -> bytes:
+        names = {
+            "overloaded": "serviceUnavailableException",
+            "throttled": "throttlingException",
+            "server": "internalServerException",
+        }
+        statuses = {"overloaded": 503, "throttled": 429, "server": 500}
+        head = _string_headers(
+            {":exception-type": names[kind], ":content-type": "application/json", ":message-type": "exception"}
+        )
+        return frame(head, orjson.dumps({"message": self.faults[statuses[kind]][1]}))

@@ -1,0 +1,306 @@
+"""OpenAI's Chat Completions wire: servers compatible with it (vLLM and its kin), and OpenAI's own manners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from bench.simulate.base import Ask, Headers, Json, Received, Refused, Script, TargetConfig
+from bench.simulate.doors.reading import (
+    Unreadable,
+    base59,
+    bearer,
+    json_chars,
+    json_object,
+    tokens_of,
+    uuid_of,
+    whole_number,
+)
+
+PATH = "/v1/chat/completions"
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+STOPS = {"stop": "stop", "length": "length", "stop_sequence": "stop"}
+FIELDS = frozenset(
+    "model messages max_tokens max_completion_tokens temperature top_p n seed stream stream_options stop tools tool_choice parallel_tool_calls "
+    "response_format reasoning_effort verbosity service_tier prompt_cache_key prompt_cache_retention prompt_cache_options store user metadata "
+    "logprobs top_logprobs presence_penalty frequency_penalty logit_bias safety_identifier modalities prediction audio web_search_options".split()
+)
+CACHE_STEP_TOKENS = 128
+
+
+def sse(data: Json) -> bytes:
+    return b"data: %s\n\n" % orjson.dumps(data)
+
+
+def _text(content: Any, path: str) -> tuple[str, int]:
+    """(text parts joined, characters in all) of a message's content."""
+    if content is None:
+        return "", 0
+    if isinstance(content, str):
+        return content, len(content)
+    if not isinstance(content, list) or not all(
+        isinstance(part, dict) and isinstance(part.get("type"), str) for part in content
+    ):
+        raise Unreadable(f"{path}: expected a string or an array of content parts")
+    texts = []
+    chars = 0
+    for part in content:
+        if part["type"] == "text":
+            if not isinstance(part.get("text"), str):
+                raise Unreadable(f"{path}.text: expected a string")
+            texts.append(part["text"])
+            chars += len(part["text"])
+        else:
+            chars += json_chars(part)
+    return "".join(texts), chars
+
+
+def read_chat(body: Json) -> Ask:
+    """Checks the body as the Chat Completions API does. Raises Unreadable."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise Unreadable("messages: expected an array with at least one message")
+    chars, last_user = json_chars(body["tools"]) if body.get("tools") else 0, ""
+    for n, message in enumerate(messages):
+        if not isinstance(message, dict) or message.get("role") not in ROLES:
+            raise Unreadable(f"messages[{n}].role: expected one of {', '.join(ROLES)}")
+        text, count = _text(message.get("content"), f"messages[{n}].content")
+        chars += count + (json_chars(message["tool_calls"]) if message.get("tool_calls") else 0)
+        if message["role"] == "user":
+            last_user = text
+    limits = [body[key] for key in ("max_tokens", "max_completion_tokens") if body.get(key) is not None]
+    if len(limits) > 1:
+        raise Unreadable("max_tokens: cannot be set together with max_completion_tokens")
+    if limits and not whole_number(limits[0], 1):
+        raise Unreadable(f"max_tokens must be at least 1, got {limits[0]}")
+    stream = body.get("stream") or False
+    options = body.get("stream_options") or {}
+    if not isinstance(stream, bool) or not isinstance(options, dict):
+        raise Unreadable("stream: expected a boolean")
+    if options and not stream:
+        raise Unreadable("Stream options can only be defined when `stream=True`.")
+    temperature = body.get("temperature")
+    if temperature is not None and (
+        isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 <= temperature <= 2
+    ):
+        raise Unreadable("temperature: expected a number from 0 to 2")
+    if body.get("n") not in (None, 1):
+        raise Unreadable("n: this look-alike gives one choice only")
+    stop = body.get("stop") or []
+    stops = [stop] if isinstance(stop, str) else stop
+    if not isinstance(stops, list) or not all(isinstance(s, str) and s for s in stops):
+        raise Unreadable("stop: expected a string or an array of strings")
+    input_tokens = tokens_of(chars)
+    return Ask(
+        prompt=last_user,
+        stream=stream,
+        input_tokens=input_tokens,
+        max_tokens=limits[0] if limits else None,
+        cacheable_tokens=input_tokens // CACHE_STEP_TOKENS * CACHE_STEP_TOKENS,
+        stop=tuple(stops),
+        include_usage=bool(options.get("include_usage")) if stream else True,
+    )
+
+
+class CompatibleDoor:
+    """`POST /v1/chat/completions` of a compatible server: unknown fields pass, error codes are numbers, a key is optional."""
+
+    name = "openai-compatible"
+    service_tier: str | None = None
+    types: Mapping[int, str] = {
+        400: "BadRequestError", 401: "AuthenticationError", 403: "PermissionDeniedError", 404: "NotFoundError",
+        413: "RequestEntityTooLargeError", 429: "RateLimitError", 500: "InternalServerError", 503: "ServiceUnavailableError",
+    }  # fmt: skip
+    texts: Mapping[int, str] = {
+        401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 429: "Rate limit reached. Please try again later.",
+        500: "The server had an error while processing your request.", 503: "The engine is currently overloaded, please try again later.",
+    }  # fmt: skip
+
+    def message_id(self, bits: int) -> str:
+        return f"chatcmpl-{uuid_of(bits).replace('-', '')}"
+
+    def request_id(self, bits: int) -> str:
+        return uuid_of(bits)
+
+    def served_model(self, model_id: str) -> str:
+        return model_id
+
+    def id_headers(self, request_id: str) -> Headers:
+        return [("x-request-id", request_id)]
+
+    def code(self, status: int) -> str:
+        return str(status)
+
+    def authorize(self, received: Received, target: TargetConfig) -> None:
+        key = target.credentials.get("api_key")
+        if key and bearer(received) != key:
+            raise Refused(401, self.code(401), "Unauthorized")
+
+    def check_fields(self, body: Json) -> None:
+        """Unknown fields pass: these servers have many of their own."""
+
+    def missing_model(self, model: str) -> Refused:
+        return Refused(404, self.code(404), f"The model `{model}` does not exist.")
+
+    def admit(self, received: Received, target: TargetConfig) -> Ask:
+        self.authorize(received, target)
+        if received.path != PATH:
+            raise Refused(404, self.code(404), "Not Found")
+        if received.method != "POST":
+            raise Refused(405, self.code(405), "Method Not Allowed")
+        try:
+            body = json_object(received)
+            if not isinstance(body.get("model"), str):
+                raise Unreadable("model: Field required")
+            if body["model"] != target.model_id:
+                raise self.missing_model(body["model"])
+            self.check_fields(body)
+            return read_chat(body)
+        except Unreadable as error:
+            raise Refused(400, self.code(400), str(error)) from None
+
+    def refusal(self, status: int, code: str, message: str, request_id: str) -> tuple[Headers, bytes]:
+        kind = self.types.get(status, "BadRequestError" if status < 500 else "InternalServerError")
+        return [("content-type", "application/json")], orjson.dumps(
+            {"error": {"message": message, "type": kind, "param": None, "code": int(code)}}
+        )
+
+    def fault_refusal(self, status: int) -> tuple[int, str, str]:
+        status = status or 503
+        return status, self.code(status), self.texts.get(status, "The request could not be served.")
+
+    def limit_headers(self, limits: Mapping[str, tuple[int, int]], reset_s: float, wall_s: float) -> Headers:
+        return []
+
+    def headers(self, ask: Ask, script: Script) -> Headers:
+        if ask.stream:
+            return [("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")]
+        return [("content-type", "application/json")]
+
+    def usage(self, script: Script) -> Json:
+        """Cached tokens are part of `prompt_tokens` on this wire."""
+        prompt = script.input_tokens + script.cache_read_tokens + script.cache_write_tokens
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": script.output_tokens,
+            "total_tokens": prompt + script.output_tokens,
+            "prompt_tokens_details": {
+                "cached_tokens": script.cache_read_tokens,
+                "cache_write_tokens": script.cache_write_tokens,
+            },
+        }
+
+    def whole(self, ask: Ask, script: Script) -> bytes:
+        message = {"role": "assistant", "content": script.text, "refusal": None}
+        body = {
+            "id": script.message_id,
+            "object": "chat.completion",
+            "created": script.created_s,
+            "model": script.served_model,
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": STOPS[script.stop]}],
+            "service_tier": self.service_tier,
+            "system_fingerprint": None,
+        }
+        if script.usage != "none":
+            body["usage"] = self.usage(script)
+        return orjson.dumps(body)
+
+    def _chunk(self, ask: Ask, script: Script, choices: list[Json], usage: Json | None = None) -> Json:
+        chunk: Json = {
+            "id": script.message_id,
+            "object": "chat.completion.chunk",
+            "created": script.created_s,
+            "model": script.served_model,
+            "service_tier": self.service_tier,
+            "system_fingerprint": None,
+            "choices": choices,
+        }
+        if ask.include_usage and script.usage != "none":
+            chunk["usage"] = usage
+        return chunk
+
+    def opening(self, ask: Ask, script: Script) -> bytes:
+        """The chunk that names the role; its empty content is not a token."""
+        choice = {
+            "index": 0,
+            "delta": {"role": "assistant", "content": "", "refusal": None},
+            "logprobs": None,
+            "finish_reason": None,
+        }
+        return sse(self._chunk(ask, script, [choice]))
+
+    def content(self, ask: Ask, script: Script) -> list[bytes]:
+        mark = "\x00"
+        choice = {"index": 0, "delta": {"content": mark}, "logprobs": None, "finish_reason": None}
+        head, _, tail = sse(self._chunk(ask, script, [choice])).partition(orjson.dumps(mark))
+        return [b"".join((head, orjson.dumps(text), tail)) for text in script.events]
+
+    def closing(self, ask: Ask, script: Script) -> bytes:
+        choice = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": STOPS[script.stop]}
+        parts = [sse(self._chunk(ask, script, [choice]))]
+        if ask.include_usage and script.usage != "none":
+            parts += [sse(self._chunk(ask, script, [], self.usage(script)))] * (2 if script.usage == "twice" else 1)
+        parts.append(b"data: [DONE]\n\n")
+        return b"".join(parts)
+
+    def error_event(self, ask: Ask, script: Script, kind: str) -> bytes:
+        status = {"overloaded": 503, "throttled": 429, "server": 500}[kind]
+        _, body = self.refusal(*self.fault_refusal(status), script.request_id)
+        return b"data: %s\n\n" % body
+
+
+class OpenAIDoor(CompatibleDoor):
+    """The first-party manners: a key is required, unknown fields are refused, error codes are words, limits are told."""
+
+    name = "openai"
+    service_tier = "default"
+    codes: Mapping[int, str] = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
+    types: Mapping[int, str] = {
+        400: "invalid_request_error", 401: "invalid_request_error", 403: "invalid_request_error", 404: "invalid_request_error",
+        429: "requests", 500: "server_error", 503: "server_error",
+    }  # fmt: skip
+
+    def request_id(self, bits: int) -> str:
+        return f"req_{uuid_of(bits).replace('-', '')}"
+
+    def message_id(self, bits: int) -> str:
+        return f"chatcmpl-{base59(bits, 29)}"
+
+    def code(self, status: int) -> str:
+        return self.codes.get(status, "")
+
+    def authorize(self, received: Received, target: TargetConfig) -> None:
+        key = bearer(received)
+        if key is None:
+            raise Refused(
+                401,
+                "",
+                "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth.",
+            )
+        if key != target.credentials["api_key"]:
+            raise Refused(401, "invalid_api_key", "Incorrect API key provided.")
+
+    def check_fields(self, body: Json) -> None:
+        for field in body:
+            if field not in FIELDS:
+                raise Unreadable(f"Unknown parameter: '{field}'.")
+
+    def missing_model(self, model: str) -> Refused:
+        return Refused(404, "model_not_found", f"The model `{model}` does not exist or you do not have access to it.")
+
+    def refusal(self, status: int, code: str, message: str, request_id: str) -> tuple[Headers, bytes]:
+        kind = self.types.get(status, "invalid_request_error" if status < 500 else "server_error")
+        return [("content-type", "application/json")], orjson.dumps(
+            {"error": {"message": message, "type": kind, "param": None, "code": code or None}}
+        )
+
+    def limit_headers(self, limits: Mapping[str, tuple[int, int]], reset_s: float, wall_s: float) -> Headers:
+        headers: Headers = []
+        for key, word in (("rpm", "requests"), ("itpm", "tokens")):
+            if key in limits:
+                limit, left = limits[key]
+                headers += [(f"x-ratelimit-limit-{word}", str(limit)), (f"x-ratelimit-remaining-{word}", str(left))]
+                headers.append((f"x-ratelimit-reset-{word}", f"{reset_s:.3f}s"))
+        return headers

@@ -1,0 +1,161 @@
+"""Starting look-alikes in a process of their own, and telling people where they are."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import orjson
+
+from bench.errors import CannotRun
+from bench.simulate.base import TargetConfig
+from bench.simulate.config import parse_config
+
+READY_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 30.0
+
+
+class Running:
+    """Look-alikes that listen. `ports` are by target id; the truth is on disk once `stop` has returned."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], ports: dict[str, int], truth_path: Path | None, stderr: Any
+    ) -> None:
+        self._process, self._stderr = process, stderr
+        self.ports = ports
+        self.truth_path = truth_path
+        self.pid = process.pid
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends the process and waits until it has written its truth. Raises CannotRun when it did not end well."""
+        if self._stderr.closed:
+            return
+        try:
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGTERM)
+            code = self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        said = _said(self._stderr)
+        for pipe in (self._process.stdin, self._process.stdout, self._stderr):
+            if pipe:
+                pipe.close()
+        if code != 0:
+            raise CannotRun(f"the look-alike clouds ended with status {code}: {said}")
+
+
+def _said(stderr: Any) -> str:
+    stderr.seek(0)
+    return str(stderr.read()[-4000:].decode("utf-8", "replace").strip())
+
+
+def launch(config: Mapping[str, Any]) -> Running:
+    """Starts look-alikes and waits until they listen; use as a context manager.
+
+    The child ends by itself when this process dies or closes the child's stdin. Raises ConfigError, CannotRun.
+    """
+    parsed = parse_config(config)
+    package_root = str(Path(__file__).resolve().parents[2])
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in (package_root, environment.get("PYTHONPATH")) if p)
+    stderr = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
+    handle, config_file = tempfile.mkstemp(suffix=".json")  # readable by its owner only: it may hold credentials
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(orjson.dumps(config, default=str))
+        command = [sys.executable, "-m", "bench.simulate", "--config", config_file, "--parent", str(os.getpid())]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=environment,
+            start_new_session=True,
+        )
+        line = _first_line(process)
+    finally:
+        os.unlink(config_file)
+    running = Running(process, {}, parsed.truth, stderr)
+    if not line:
+        process.kill()
+        process.wait()
+        said = _said(stderr)
+        for pipe in (process.stdin, process.stdout, stderr):
+            if pipe:
+                pipe.close()
+        raise CannotRun(f"the look-alike clouds did not start: {said or 'nothing was said'}")
+    running.ports = orjson.loads(line)["ports"]
+    return running
+
+
+def _first_line(process: subprocess.Popen[bytes]) -> bytes:
+    """The ready line, or nothing when the child ends or takes too long."""
+    assert process.stdout is not None
+    until = monotonic() + READY_TIMEOUT_S
+    line = b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([process.stdout], [], [], max(0.0, until - monotonic()))
+        part = os.read(process.stdout.fileno(), 65536) if ready else b""
+        if not part:
+            return b""
+        line += part
+    return line
+
+
+def describe(config: Mapping[str, Any], ports: Mapping[str, int]) -> str:
+    """Where each look-alike listens, with a command that tries it."""
+    parts = []
+    for target in parse_config(config).targets:
+        scheme = "https" if target.tls_cert else "http"
+        base = f"{scheme}://127.0.0.1:{ports[target.id]}"
+        parts.append(f"{target.id}  {target.door}  {target.model_id}  {base}\n{_curl(target, base)}")
+    return "SIMULATED look-alike clouds; no real cloud is asked.\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _curl(target: TargetConfig, base: str) -> str:
+    said = target.credentials
+    body: dict[str, Any] = {"max_tokens": 64, "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    flags = "-sN --cacert " + target.tls_cert if target.tls_cert else "-sN"
+    extra = ""
+    match target.door:
+        case "bedrock":
+            path = f"/model/{target.model_id.replace('/', '%2F')}/invoke-with-response-stream"
+            del body["stream"]
+            body["anthropic_version"] = "bedrock-2023-05-31"
+            if "token" in said:
+                auth = f"-H 'authorization: Bearer {said['token']}'"
+            else:
+                auth = (
+                    f"--aws-sigv4 'aws:amz:{said['region']}:bedrock' --user '{said['access_key']}:{said['secret_key']}'"
+                )
+            extra = f" -H 'x-amz-security-token: {said['session_token']}'" if "session_token" in said else ""
+        case "vertex":
+            project, location = said.get("project", "my-project"), said.get("location", "global")
+            path = f"/v1/projects/{project}/locations/{location}/publishers/anthropic/models/{target.model_id}:streamRawPredict"
+            body["anthropic_version"] = "vertex-2023-10-16"
+            auth = f"-H 'authorization: Bearer {said['token']}'"
+        case "anthropic" | "foundry":
+            path = "/v1/messages" if target.door == "anthropic" else "/anthropic/v1/messages"
+            body["model"] = target.model_id
+            key = f"x-api-key: {said['api_key']}" if "api_key" in said else f"authorization: Bearer {said['token']}"
+            auth = f"-H '{key}' -H 'anthropic-version: 2023-06-01'"
+        case _:
+            path = "/v1/chat/completions"
+            body["model"] = target.model_id
+            auth = f"-H 'authorization: Bearer {said['api_key']}'" if "api_key" in said else ""
+    return f"  curl {flags} '{base}{path}' {auth}{extra} -H 'content-type: application/json' -d '{orjson.dumps(body).decode()}'"

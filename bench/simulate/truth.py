@@ -1,0 +1,148 @@
+"""What really happened, from the side that sent it: one row per request, on CLOCK_MONOTONIC.
+
+A client on the same host can subtract: the clock is one and the same. Stamps are taken just before the write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.simulate.base import Script
+
+ROWS_PER_WRITE = 50_000
+
+COLUMNS: Sequence[tuple[str, str, str]] = (
+    ("target", "string", "id of the look-alike"),
+    ("request_id", "string", "the id header that the reply carried"),
+    ("key", "string", "SHA-256 of the last user message's text; null when the request was refused unread"),
+    ("case_id", "string", "case of the answer key, where the prompt has an entry"),
+    ("kind", "string", "kind of the answer given: right, wrong, abstain, filler, ...; null when none was"),
+    ("fault", "string", "the fault played, or 'refused <code>'"),
+    ("status", "int32", "HTTP status; null when nothing was sent"),
+    ("stream", "bool", "whether the reply was streamed"),
+    ("repeat", "int32", "how many times this prompt had come to this target before"),
+    ("complete", "bool", "whether everything planned was written before the client or we left"),
+    ("arrived_ns", "int64", "the request was read in full"),
+    ("headers_ns", "int64", "just before the response headers were written"),
+    ("ended_ns", "int64", "just after the last write, or when the connection went"),
+    ("planned_ttft_ns", "int64", "planned time from arrival to the first content event; null when there is none"),
+    ("lateness_p50_ns", "int64", "our own lateness: write less due, over the content events"),
+    ("lateness_p99_ns", "int64", "the same at the 99th percentile"),
+    ("input_tokens", "int64", "estimate: ceil(characters of the whole prompt / 4), cached part included"),
+    ("output_tokens", "int64", "pieces planned to be sent"),
+    ("token_ns", "list<int64>", "just before each content event was written (a streamed reply)"),
+    ("late_ns", "list<int32>", "how late each of these writes was, at most 2 s"),
+)
+"""Name, Arrow type and meaning of every column of the truth file."""
+
+
+class Row:
+    """One request while it is under way."""
+
+    __slots__ = ("arrived_ns", "complete", "ended_ns", "fault", "headers_ns", "key", "late_ns", "repeat", "request_id", "script", "status",
+                 "stream", "target", "token_ns")  # fmt: skip
+
+    def __init__(self, target: str, arrived_ns: int) -> None:
+        self.target = target
+        self.arrived_ns = arrived_ns
+        self.request_id: str = ""
+        self.key: str | None = None
+        self.script: Script | None = None
+        self.fault: str | None = None
+        self.status: int | None = None
+        self.stream = False
+        self.repeat = 0
+        self.complete = False
+        self.headers_ns: int | None = None
+        self.ended_ns: int | None = None
+        self.token_ns: list[int] = []
+        self.late_ns: list[int] = []
+
+
+class Truth:
+    """Collects finished rows, compactly, and writes them to one Parquet file, replaced atomically at each write."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._tables: list[Any] = []
+        self._lock = threading.Lock()
+        self._start()
+        if path:
+            import pyarrow.parquet  # noqa: F401  (now, not in the middle of a load)
+
+    def _start(self) -> None:
+        self._rows: list[tuple[Any, ...]] = []
+        self._token_ns, self._late_ns, self._ends = array("q"), array("i"), array("i", [0])
+
+    def add(self, row: Row) -> None:
+        if self.path is None:
+            return
+        script = row.script
+        late = sorted(row.late_ns)
+        self._rows.append(
+            (
+                row.target,
+                row.request_id,
+                row.key,
+                script.case_id if script else None,
+                script.kind if script and row.status == 200 else None,
+                row.fault,
+                row.status,
+                row.stream,
+                row.repeat,
+                row.complete,
+                row.arrived_ns,
+                row.headers_ns,
+                row.ended_ns,
+                script.offsets_ns[0] if script and script.offsets_ns and row.status == 200 else None,
+                late[len(late) // 2] if late else None,
+                late[min(len(late) - 1, len(late) * 99 // 100)] if late else None,
+                script.input_tokens + script.cache_read_tokens + script.cache_write_tokens if script else None,
+                script.output_tokens if script else None,
+            )
+        )
+        self._token_ns.extend(row.token_ns)
+        self._late_ns.extend(row.late_ns)
+        self._ends.append(len(self._token_ns))
+        if len(self._rows) >= ROWS_PER_WRITE:
+            batch = self._take()
+            asyncio.get_running_loop().run_in_executor(None, self._write, batch)
+
+    def _take(self) -> tuple[list[tuple[Any, ...]], array[int], array[int], array[int]]:
+        batch = (self._rows, self._token_ns, self._late_ns, self._ends)
+        self._start()
+        return batch
+
+    def _write(self, batch: tuple[list[tuple[Any, ...]], array[int], array[int], array[int]]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        assert self.path is not None
+        rows, token_ns, late_ns, ends = batch
+        types = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
+        plain = [pa.array([row[n] for row in rows], types[kind]) for n, (_, kind, _) in enumerate(COLUMNS[:-2])]
+        bounds = pa.array(_numpy(ends))
+        lists = [pa.ListArray.from_arrays(bounds, pa.array(_numpy(values))) for values in (token_ns, late_ns)]
+        table = pa.table(plain + lists, names=[name for name, _, _ in COLUMNS])
+        with self._lock:
+            self._tables.append(table)
+            partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+            pq.write_table(pa.concat_tables(self._tables), partial, compression="zstd")
+            os.replace(partial, self.path)
+
+    def close(self) -> None:
+        """Writes what has not been written; an empty file when nothing happened."""
+        if self.path is not None and (self._rows or not self._tables):
+            self._write(self._take())
+
+
+def _numpy(values: array[int]) -> Any:
+    import numpy as np
+
+    return np.frombuffer(values, dtype=np.int64 if values.typecode == "q" else np.int32)

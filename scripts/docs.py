@@ -1,0 +1,59 @@
+"""Writes the generated pages again: docs/columns.md and the JSON Schemas. With --check, only says whether they are current."""
+
+import json
+import sys
+from pathlib import Path
+
+from bench.record import TABLES
+from bench.targets import json_schema as targets_schema
+from bench.workload import json_schema as workload_schema
+
+ROOT = Path(__file__).parent.parent
+
+HEADS = {
+    "schedule": "The plan, written and hashed before the first byte is sent.",
+    "requests": "One row per request. Figures use rows with phase = measure and spoiled = false.",
+    "attempts": "One row per try on the wire. A request that was tried three times has three.",
+    "chunks": "One row per try: when each piece of the body arrived.",
+    "replies": "What was said, as far as the policy keeps it.",
+    "scores": "One row per request and scorer, for replies that came.",
+    "summary": "Every figure of the table with its interval.",
+}
+
+
+def columns_page() -> str:
+    out = [
+        "# Columns",
+        "",
+        "Printed from `bench/record.py` by `scripts/docs.py`; a test keeps the two equal. Every table is Parquet in the run's folder.",
+        "Times are nanoseconds of one monotonic clock since the run's anchor; the manifest holds the anchor's wall time. Null means not known.",
+    ]
+    for name, columns in TABLES.items():
+        out += ["", f"## {name}.parquet", "", HEADS[name], "", "| column | type | unit | meaning |", "|---|---|---|---|"]
+        out += [f"| `{c.name}` | {c.kind} | {c.unit} | {c.meaning} |" for c in columns]
+    return "\n".join(out) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    return {
+        ROOT / "docs/columns.md": columns_page(),
+        ROOT / "workloads/schema/workload.v1.json": json.dumps(workload_schema(), indent=1, sort_keys=True) + "\n",
+        ROOT / "workloads/schema/targets.v1.json": json.dumps(targets_schema(), indent=1, sort_keys=True) + "\n",
+    }
+
+
+def main() -> int:
+    stale = [path for path, text in pages().items() if not path.exists() or path.read_text() != text]
+    if "--check" not in sys.argv:
+        for path in stale:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(pages()[path])
+            print(f"written: {path.relative_to(ROOT)}")
+        return 0
+    for path in stale:
+        print(f"not current: {path.relative_to(ROOT)}; run scripts/docs.py")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""What the repository promises about itself."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_changelog_and_the_package_name_the_same_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    top = re.search(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert top
+    assert top[1] == version
+
+
+def test_the_lock_has_a_hash_for_every_package_and_no_index_address() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    packages = re.split(r"\n(?=[a-z0-9])", "\n".join(line for line in lock.splitlines() if not line.startswith("#")))
+    assert len(packages) > 50
+    for package in packages:
+        assert "--hash=sha256:" in package, package
+    assert "://" not in lock
+    assert "-url" not in lock
+
+
+def test_help_is_light() -> None:
+    """`bench --help` imports no SDK, no pandas, no pyarrow: nobody waits a second to read a page of text."""
+    code = (
+        "import sys; from bench.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'anthropic', 'openai', 'boto3', 'botocore', 'google', 'azure', 'pandas', 'pyarrow', 'numpy', 'httpx2', 'jinja2'}\n"
+        "print('heavy:', sorted(heavy & {m.split('.')[0] for m in sys.modules}))\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    assert "Usage" in out
+    assert "heavy: []" in out
