@@ -1,0 +1,159 @@
+"""What the dialects share: the body of an exchange in plain form, tolerant JSON, and small typed readings of it.
+
+Everything here is total: whatever bytes a server sends, the answer is a value, never an exception.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from typing import Any, Literal
+
+import orjson
+
+from bench.record import Exchange
+
+Pieces = tuple[tuple[int, bytes], ...]
+Form = Literal["sse", "json", "aws"]
+
+
+def plain_pieces(exchange: Exchange) -> Pieces:
+    """The pieces of the body without content encoding, each with the arrival time of the bytes that carried it.
+
+    The SDKs accept gzip and deflate, so a server may send them. A body that is not what its header says is returned
+    as it is: whoever read it from the socket had already decoded it.
+    """
+    coding = (exchange.header("content-encoding") or "").strip().lower()
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        return exchange.pieces
+    first = next((data[:1] for _, data in exchange.pieces if data), b"")
+    wbits = -15 if coding == "deflate" and first not in (b"\x78", b"\x58", b"\x38") else 47
+    inflater = zlib.decompressobj(wbits)
+    plain: list[tuple[int, bytes]] = []
+    try:
+        for arrived_ns, data in exchange.pieces:
+            plain.append((arrived_ns, inflater.decompress(data)))
+    except zlib.error:
+        return tuple(plain) if any(data for _, data in plain) else exchange.pieces
+    return tuple(plain)
+
+
+def form_of(exchange: Exchange, pieces: Pieces) -> Form:
+    """How the body is framed. Its first byte decides before its content type does: gateways mislabel errors."""
+    if "amazon.eventstream" in (exchange.header("content-type") or "").lower():
+        return "aws"
+    first = next((data.lstrip()[:1] for _, data in pieces if data.lstrip()), b"")
+    if first in (b"{", b"["):
+        return "json"
+    return "aws" if first == b"\x00" else "sse"
+
+
+def loads(data: bytes) -> Any:
+    """The JSON value, or None when it is none. Lone surrogates and broken UTF-8, which orjson refuses, are read too."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def clean(text: str) -> str:
+    """The text with surrogate halves joined, and lone ones replaced: such text can be stored nowhere."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def as_text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def as_name(value: Any) -> str | None:
+    """A string that says something, or None."""
+    return clean(value) if isinstance(value, str) and value else None
+
+
+def as_count(value: Any) -> int | None:
+    """A count of tokens that a 64-bit column can hold, or None."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63:
+        return value
+    return None
+
+
+def error_body(kind: str, message: str, **more: Any) -> bytes:
+    """An error that had no JSON of its own, in the envelope that `fault` reads."""
+    return orjson.dumps({"type": "error", "error": {"type": clean(kind), "message": clean(message)[:2000], **more}})
+
+
+def malformed(data: bytes) -> bytes:
+    """The error body for an event that is not a JSON object; the official SDKs raise on it."""
+    return error_body("malformed_event", "an event that is not a JSON object: " + data[:200].decode("utf-8", "replace"))
+
+
+_SPECIAL = re.compile(rb'["\\\x00-\x1f]')
+
+
+class Repeats:
+    """Reads events that equal an earlier event in everything but one string, without parsing them.
+
+    A stream repeats its envelope (ids, model, indexes) around every token; comparing it costs a tenth of parsing it.
+    `learn` takes an event that was parsed and found to carry nothing but `text` under `key`. `text_of` then answers for
+    an event with the same bytes before and after that string, and None for any other. The string must be free of
+    quotes, escapes and control characters, so that it ends where the known bytes go on, and the value is certain.
+    """
+
+    __slots__ = ("_fixed", "_head", "_in_vain", "_tail")
+
+    def __init__(self) -> None:
+        self._head = self._tail = b""
+        self._fixed = 0
+        self._in_vain = 0
+
+    def learn(self, key: bytes, text: str, data: bytes) -> None:
+        if self._in_vain == 4:  # the envelope differs every time (a sequence number, padding): stop comparing
+            return
+        self._in_vain += 1
+        self._head = b""
+        name = b'"' + key + b'"'
+        if data.count(name) != 1:
+            return
+        after = data.index(name) + len(name)
+        start = data.find(b'"', after) + 1
+        if start == 0 or data[after : start - 1].strip() != b":":
+            return
+        raw = text.encode("utf-8", "surrogatepass")
+        end = start + len(raw)
+        if data[start : end + 1] == raw + b'"' and not _SPECIAL.search(raw):
+            self._head, self._tail = data[:start], data[end:]
+            self._fixed = start + len(self._tail)
+
+    def text_of(self, data: bytes) -> str | None:
+        if not self._head or not data.startswith(self._head) or not data.endswith(self._tail):
+            return None
+        if len(data) <= self._fixed:
+            return None
+        raw = data[len(self._head) : -len(self._tail)]
+        if _SPECIAL.search(raw):
+            return None
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            return None
+        self._in_vain = 0
+        return text

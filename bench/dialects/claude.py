@@ -1,0 +1,129 @@
+"""A conversation in the OpenAI form, as Claude's blocks: turns, tools, tool choice and cache marks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bench.errors import BenchError
+from bench.record import Case
+
+TOOL_CHOICES = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
+
+
+def conversation(case: Case) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The system blocks and the turns. Results of tools that were called together share one turn, as the API wants."""
+    system: list[dict[str, Any]] = []
+    turns: list[dict[str, Any]] = []
+    for message in case.messages:
+        role, content = message.get("role"), message.get("content")
+        if role in ("system", "developer"):
+            if turns:
+                raise BenchError(
+                    f"case {case.id}: the Messages API takes system text at the start only, not between turns"
+                )
+            system += _blocks(case, content)
+        elif role == "tool":
+            if not turns or turns[-1]["role"] != "user" or not _holds_results(turns[-1]["content"]):
+                turns.append({"role": "user", "content": []})
+            answer = content if isinstance(content, str) else _blocks(case, content)
+            turns[-1]["content"].append(
+                {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": answer}
+            )
+        elif role in ("user", "assistant"):
+            calls = [_tool_use(case, call) for call in message.get("tool_calls") or ()]
+            if calls:
+                turns.append({"role": role, "content": (_blocks(case, content) if content else []) + calls})
+            else:
+                turns.append({"role": role, "content": content if isinstance(content, str) else _blocks(case, content)})
+        else:
+            raise BenchError(f"case {case.id}: got role {role!r}; want system, user, assistant or tool")
+    return system, turns
+
+
+def _holds_results(content: Any) -> bool:
+    return isinstance(content, list) and bool(content) and content[0]["type"] == "tool_result"
+
+
+def _blocks(case: Case, content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    blocks = []
+    for part in content or ():
+        kind = part.get("type")
+        if kind == "image_url":
+            url = part["image_url"]["url"]
+            head, comma, data = url.partition(";base64,")
+            if comma and head.startswith("data:"):
+                source = {"type": "base64", "media_type": head.removeprefix("data:"), "data": data}
+            else:
+                source = {"type": "url", "url": url}
+            blocks.append({"type": "image", "source": source})
+        elif kind in ("text", "image", "document"):
+            blocks.append(dict(part))
+        else:
+            raise BenchError(f"case {case.id}: the Messages API cannot carry a content part of type {kind!r}")
+    return blocks
+
+
+def _tool_use(case: Case, call: Mapping[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    arguments = function.get("arguments") or "{}"
+    try:
+        value = json.loads(arguments) if isinstance(arguments, str) else arguments
+    except ValueError:
+        raise BenchError(
+            f"case {case.id}: arguments of tool call {call.get('id')} are not JSON: {arguments[:80]}"
+        ) from None
+    return {"type": "tool_use", "id": call.get("id"), "name": function["name"], "input": value}
+
+
+def tool(tool: Mapping[str, Any]) -> dict[str, Any] | None:
+    if "input_schema" in tool and "name" in tool:
+        return dict(tool)
+    function = tool.get("function")
+    if tool.get("type") != "function" or not isinstance(function, Mapping) or "name" not in function:
+        return None
+    out: dict[str, Any] = {"name": function["name"]}
+    if "description" in function:
+        out["description"] = function["description"]
+    out["input_schema"] = function.get("parameters") or {"type": "object", "properties": {}}
+    if function.get("strict") is not None:
+        out["strict"] = function["strict"]
+    return out
+
+
+def tool_choice(choice: Any) -> dict[str, Any] | None:
+    if isinstance(choice, str):
+        return {"type": TOOL_CHOICES[choice]} if choice in TOOL_CHOICES else None
+    if not isinstance(choice, Mapping):
+        return None
+    function = choice.get("function")
+    if choice.get("type") == "function" and isinstance(function, Mapping) and "name" in function:
+        return {"type": "tool", "name": function["name"]}
+    return dict(choice) if choice.get("type") in ("auto", "any", "none", "tool") else None
+
+
+def mark_cache(
+    points: tuple[str, ...],
+    mark: dict[str, str],
+    tools: list[dict[str, Any]],
+    system: list[dict[str, Any]],
+    messages: list[dict[str, Any]],
+) -> None:
+    """Put a cache mark on the last block of each named part; a part that a case does not have has nothing to cache."""
+    ends = []
+    if "tools" in points:
+        ends += tools[-1:]
+    if "system" in points:
+        ends += system[-1:]
+    turns = ([messages[-2]] if "history" in points and len(messages) > 1 else []) + (
+        [messages[-1]] if "last_message" in points and messages else []
+    )
+    for turn in turns:
+        if isinstance(turn["content"], str):
+            turn["content"] = [{"type": "text", "text": turn["content"]}]
+        ends += turn["content"][-1:]
+    for block in ends:
+        block["cache_control"] = dict(mark)

@@ -1,0 +1,79 @@
+"""Anthropic's own API."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from bench.errors import Problem
+from bench.providers import auth, proof
+from bench.providers.door import Door, Opened
+from bench.record import Exchange, Reply
+from bench.targets import Target
+
+KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+"""Where the SDK looks for a key, in its order."""
+
+
+class Anthropic(Door):
+    name = "anthropic"
+    dialects = frozenset({"messages"})
+    extra = "anthropic"
+    packages = ("anthropic",)
+    path = "/v1/messages"
+
+    async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
+        from anthropic import AsyncAnthropic
+
+        target = opened.target
+        # The SDK refuses two credentials at once, so only the one that was named is passed.
+        credential = {"api_key": auth.named(target)} if "env" in target.auth else dict(target.auth)
+        return AsyncAnthropic(
+            **credential,
+            base_url=target.base_url,
+            max_retries=0,
+            http_client=http,
+            open_telemetry=False,
+            default_headers={"anthropic-version": target.api_version} if target.api_version else None,
+        )
+
+    def problems(self, target: Target) -> list[Problem]:
+        found = auth.reference_problems(target, ("env", "profile"))
+        if not target.auth and self._found_auth() is None:
+            want = "export ANTHROPIC_API_KEY=..., or auth: {env: NAME}"
+            found.append(Problem(target.id, "auth", "no key in the environment", want))
+        return found + auth.tier_problems(target, ("auto", "standard_only"))
+
+    @staticmethod
+    def _found_auth() -> str | None:
+        """The credential that the SDK will find by itself, in words."""
+        for name in KEYS:
+            if auth.env(name):
+                return f"key in {name}"
+        if auth.env("ANTHROPIC_PROFILE"):
+            return "profile in ANTHROPIC_PROFILE"
+        if auth.env("ANTHROPIC_IDENTITY_TOKEN", "ANTHROPIC_IDENTITY_TOKEN_FILE") and auth.env(
+            "ANTHROPIC_FEDERATION_RULE_ID"
+        ):
+            return "workload identity"
+        folder = Path(os.environ.get("ANTHROPIC_CONFIG_DIR") or "~/.config/anthropic").expanduser()
+        return "active profile" if (folder / "active_config").is_file() else None
+
+    def route(self, target: Target) -> dict[str, str | None]:
+        base = target.base_url or auth.env("ANTHROPIC_BASE_URL") or "https://api.anthropic.com"
+        given = f"key in {target.auth['env']}" if "env" in target.auth else None
+        if "profile" in target.auth:
+            given = f"profile {target.auth['profile']}"
+        return {
+            "host": urlsplit(base).netloc,
+            "path": "/v1/messages",
+            "api_version": target.api_version,
+            "auth": given or self._found_auth(),
+        }
+
+    def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
+        return proof.claude(self.name, target, exchange, reply)

@@ -1,0 +1,259 @@
+"""What the doors over the official httpx2-based SDKs share: the SDK builds a request, later bodies go into copies of it.
+
+The SDK costs 0.2 to 0.6 ms of CPU a request, nearly all of it for things that do not change from one request to the
+next. So each target keeps a template per kind of body (its keys, model and stream flag): the request as the SDK built
+it, and which top-level keys the SDK took out of the body and put into it. A template holds only when filling in its own
+body gives the SDK's bytes again; where it does not, and where the SDK renews credentials by itself, every request goes
+through the SDK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+import httpx2
+import orjson
+
+from bench.errors import BenchError, CannotRun, Problem
+from bench.providers import faults
+from bench.record import Exchange, Fault, Reply
+from bench.targets import Target
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class NoNetwork(httpx2.AsyncBaseTransport):
+    """Stands where the SDK's connection pool would: sends nothing, and answers everything with an empty object."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=b"{}", headers={"content-type": "application/json"})
+
+
+def to_json(body: Mapping[str, Any]) -> bytes:
+    """The body in the spelling of the official SDKs: UTF-8, no spaces.
+
+    Numbers below 1e-4 and above 1e16 may differ in spelling, never in value. BenchError for what JSON cannot carry.
+    """
+    try:
+        content = orjson.dumps(body, default=_plain)
+    except TypeError as error:
+        raise BenchError(f"request body: {error}") from error
+    if b"null" in content and not _finite(body):
+        raise BenchError("request body: NaN and infinity cannot be sent as JSON")
+    return content
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"cannot send a {type(value).__name__} as JSON")
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(_finite(item) for item in value.values())
+    return all(_finite(item) for item in value) if isinstance(value, list | tuple) else True
+
+
+class Template:
+    """A request as the SDK built it, into copies of which other bodies are put."""
+
+    __slots__ = ("added", "dropped", "holds", "request")
+
+    def __init__(self, request: httpx2.Request, given: Mapping[str, Any]) -> None:
+        self.request = request
+        sent = orjson.loads(request.content)
+        self.added = {key: value for key, value in sent.items() if key not in given}
+        self.dropped = frozenset(given) - frozenset(sent)
+        self.holds = self.content(given) == request.content
+
+    def content(self, given: Mapping[str, Any]) -> bytes:
+        """What the SDK makes of a body of this template's kind."""
+        if self.dropped or self.added:
+            given = {**{key: value for key, value in given.items() if key not in self.dropped}, **self.added}
+        return to_json(given)
+
+    def filled(self, content: bytes) -> httpx2.Request:
+        headers = httpx2.Headers(self.request.headers)
+        headers["Content-Length"] = str(len(content))
+        request = httpx2.Request(
+            "POST",
+            self.request.url,
+            headers=headers,
+            stream=httpx2.ByteStream(content),
+            extensions=self.request.extensions,
+        )
+        request.read()
+        return request
+
+
+class Opened:
+    """One target's SDK client and templates. Holds credentials: it has no fields in its repr, and is never stored."""
+
+    __slots__ = ("client", "credential", "keeper", "lock", "target", "templates")
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.client: Any = None
+        self.keeper: Any = None  # the object that renews the credential, where there is one
+        self.credential: str | None = None
+        self.templates: dict[Any, Template] = {}
+        self.lock = asyncio.Lock()
+
+
+class Door:
+    """A provider whose requests an official SDK builds. A subclass names the SDK and makes its client."""
+
+    name: str
+    dialects: frozenset[str]
+    extra: str
+    """The extra of this package that installs what the door needs."""
+    packages: tuple[str, ...]
+    """What the door imports, in the names of the import system; the first is the SDK."""
+    path: str
+    """The path that is given to the SDK, which may send another."""
+
+    def __init__(self) -> None:
+        self._opened: dict[str, Opened] = {}
+
+    # -- what a door says for itself
+
+    async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
+        """The SDK's client for this target, over `http`, with retries off."""
+        raise NotImplementedError
+
+    def problems(self, target: Target) -> list[Problem]:
+        """What is wrong with the target or missing in the environment, besides what every door checks."""
+        raise NotImplementedError
+
+    def route(self, target: Target) -> dict[str, str | None]:
+        """Facts for the record: `host`, `path`, `api_version` (None: the SDK's default) and the kind of `auth`."""
+        raise NotImplementedError
+
+    def given(self, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body as it is handed to the SDK."""
+        return body
+
+    def headers(self, target: Target) -> dict[str, str]:
+        """Headers that this target adds to every request."""
+        return {}
+
+    async def credential(self, opened: Opened) -> str | None:
+        """The token in force, where it is renewed in the course of a run: when it changes, templates are made anew."""
+        return None
+
+    async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
+        """The request for a body of this template's kind."""
+        return template.filled(content)
+
+    def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
+        """`consistent`, `contradicted` or `unknown`: whether the reply agrees with the route asked for."""
+        return "unknown"
+
+    # -- what all doors do alike
+
+    def check(self, target: Target) -> list[Problem]:
+        """Everything that would keep this target from running, each with what to do. No network, no SDK import."""
+        found = [
+            Problem(target.id, "provider", f"{package} is not installed", f"pip install 'bench[{self.extra}]'")
+            for package in self.packages
+            if not installed(package)
+        ]
+        if target.dialect not in self.dialects:
+            want = ", ".join(sorted(self.dialects))
+            found.append(Problem(target.id, "dialect", target.dialect, f"{want}, which is what {self.name} speaks"))
+        return found + self.problems(target)
+
+    async def prepare(
+        self, target: Target, body: dict[str, Any], headers: Mapping[str, str] | None = None
+    ) -> httpx2.Request:
+        """The authenticated, signed request that the official SDK would send, with `headers` added. Never sends."""
+        opened = self._opened.get(target.id)
+        if opened is None or (opened.target is not target and opened.target != target):
+            opened = Opened(target)
+            self._opened[target.id] = opened
+        try:
+            if opened.client is None:
+                await self._open(opened)
+            current = await self.credential(opened)
+            if current != opened.credential:
+                opened.templates.clear()
+                opened.credential = current
+            given = self.given(target, body)
+            key = (given.get("model"), given.get("stream"), tuple(given), tuple(headers.items()) if headers else ())
+            template = opened.templates.get(key)
+            if template is None or not template.holds:
+                template = Template(await self._built(opened, given, headers or {}), given)
+                if template.holds and getattr(opened.client, "custom_auth", None) is None:
+                    opened.templates[key] = template
+                else:
+                    return template.request
+            return await self.finish(opened, template, template.content(given))
+        except BenchError:
+            raise
+        except ImportError as error:
+            raise missing(self.name, self.extra, error) from error
+        except Exception as error:
+            said = str(error).strip().splitlines() or [""]
+            why = f"{type(error).__name__}: {said[0]}"
+            raise CannotRun(
+                f"{target.id}: the {self.packages[0]} SDK could not prepare a request: {why}",
+                hint=f"bench targets --only {target.id}",
+            ) from error
+
+    async def _open(self, opened: Opened) -> None:
+        async with opened.lock:
+            if opened.client is None:
+                opened.client = await self.client(opened, httpx2.AsyncClient(transport=NoNetwork(), trust_env=False))
+
+    async def _built(self, opened: Opened, given: Mapping[str, Any], headers: Mapping[str, str]) -> httpx2.Request:
+        """The request that the SDK itself builds, authenticates and signs for this body."""
+        response: httpx2.Response = await opened.client.post(
+            self.path,
+            body=dict(given),
+            cast_to=httpx2.Response,
+            options={"headers": {**self.headers(opened.target), **headers}},
+        )
+        return response.request
+
+    def fault(self, status: int | None, headers: Headers, body: bytes) -> Fault:
+        """Why a reply is not ok, from raw status, code and type. Also reads errors that came inside a 200."""
+        return faults.read_fault(status, headers, body)
+
+    def client_stack(self, target: Target) -> str:
+        """Name and version of what builds the request: `anthropic 2.12.0, botocore 1.44.5`."""
+        return ", ".join(f"{package} {version_of(package)}" for package in self.packages)
+
+    async def close(self) -> None:
+        for opened in self._opened.values():
+            if opened.client is not None:
+                await opened.client.close()
+            if hasattr(opened.keeper, "close"):
+                await opened.keeper.close()
+        self._opened.clear()
+
+
+def installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # a parent of the package is missing
+        return False
+
+
+def version_of(package: str) -> str:
+    """The installed version of what holds the package `google.auth`, `azure.identity`, `botocore`."""
+    try:
+        return version(package.replace(".", "-"))
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def missing(door: str, extra: str, error: ImportError) -> BenchError:
+    return CannotRun(f"{door}: {error.name or error} is not installed", hint=f"pip install 'bench[{extra}]'")
