@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.providers.base import Provider
@@ -30,6 +30,7 @@ class Lane:
     provider: Provider
     decode: Callable[[Exchange], Reply]
     body: Callable[[Request], dict[str, Any]]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Done:
 
 async def prepare(lane: Lane, request: Request) -> Outgoing:
     """The bytes to send, built, authenticated and signed by the official SDK."""
-    return outgoing(await lane.provider.prepare(lane.target, lane.body(request)))
+    return outgoing(await lane.provider.prepare(lane.target, lane.body(request), lane.headers))
 
 
 async def send(
