@@ -184,20 +184,32 @@ def figure(value: float | None, low: float | None, high: float | None, unit: str
     if math.isinf(value):
         text = FAILS if unit in {"ms", "ratio"} else "∞"
         if not low or math.isinf(low):
-            return Figure(text, "")
+            return Figure(text, "unbounded" if unit == "ratio" else "")
         place = _leading(low) - 1
         return Figure(text, f"{_text(_down(low, place), place)}–∞")
     value *= display.factor
     place = _place(value, low, high)
-    text = _text(round(value / 10.0**place) * 10.0**place, place, signed)
+    text = _whole(_text(round(value / 10.0**place) * 10.0**place, place, signed), display)
     if low is None and high is None:
         return Figure(text, "unbounded")
     if low is None:
         low_text = "−∞" if math.isinf(display.floor) else _text(display.floor, 0, signed)
     else:
         low_text = _text(max(_down(low, place), display.floor), place, signed)
-    high_text = "∞" if high is None else _text(min(_up(high, place), display.ceiling), place, signed)
+    high_text = "∞" if high is None else _whole(_text(min(_up(high, place), display.ceiling), place, signed), display)
     return Figure(text, f"{low_text} to {high_text}" if signed else f"{low_text}–{high_text}")
+
+
+def _whole(text: str, display: Display) -> str:
+    """100 %, not 100.0 %: at its ceiling a share is exact."""
+    whole = text.split(".")[0]
+    return whole if "." in text and float(text.replace("−", "-").replace(",", "")) == display.ceiling else text
+
+
+def roughly(n: float) -> int:
+    """A forecast as what it is: rounded up to two digits."""
+    step = 10 ** max(0, _leading(max(n, 1)) - 1)
+    return math.ceil(n / step - 1e-9) * step
 
 
 def plural(n: int, noun: str) -> str:

@@ -10,7 +10,7 @@ from bench.stats.types import Cell, Comparison, Row, Table
 
 SIMULATED = "look-alike clouds on this machine answered; these figures say nothing about any vendor"
 
-PANELS: Mapping[str, str] = {"speed": "speed", "delivery": "reliability, quality, price"}
+PANELS: Mapping[str, str] = {"speed": "speed", "delivery": "reliability, price"}
 
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 

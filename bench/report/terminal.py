@@ -6,13 +6,11 @@ From about 72 columns on, figures stand in panels that fit the width; below that
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
+from rich.console import Console, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -24,6 +22,7 @@ from bench.stats.verdicts import BAD, GOOD
 STACKED_BELOW = 72
 _WIDEST_NAME = 26
 _GAP = 2
+"""Between columns: one of padding, one of the box's own."""
 
 _VERDICT_STYLE = {"equivalent": "cyan", "inconclusive": "yellow"}
 _SYMBOL = {"equivalent": "=", "inconclusive": "?"}
@@ -49,11 +48,16 @@ def _parts(table: Table, width: int) -> list[RenderableType]:
     parts += [Text(table.title, style="bold"), *([_answers(table)] if table.answers else []), blank]
     parts += _stacked(table, marks, width) if width < STACKED_BELOW else _panels(table, marks, width)
     parts += [*_notes(table, marks), *_footer(table)]
+    if table.answers:
+        # A terminal shows the end of a long text: the answers stand there again.
+        parts += [blank, _answers(table)]
     return [*parts, *([blank] if banners else []), *banners]
 
 
-def _banner(word: str, meaning: str) -> Text:
-    return Text.assemble((f" {word} ", "bold black on yellow"), "  ", (meaning, "yellow"))
+def _banner(word: str, meaning: str) -> Grid:
+    grid = _hanging()
+    grid.add_row(Text(f" {word} ", style="bold black on yellow"), Text(meaning, style="yellow"))
+    return grid
 
 
 def _answers(table: Table) -> Grid:
@@ -74,34 +78,46 @@ def _hanging() -> Grid:
 # ---------------------------------------------------------------- wide: panels
 
 
+_Column = tuple[Text, list[Text]]
+"""A heading, and one text per target; both may have several lines."""
+
+
 def _panels(table: Table, marks: report.Marks, width: int) -> list[RenderableType]:
     names = max((min(cell_len(row.target), _WIDEST_NAME) for row in table.rows), default=0)
-    columns = [[_column(metric, table.rows, marks) for metric in panel] for panel in _by_panel(table.columns)]
+    panels: dict[str, list[_Column]] = {}
+    for panel, heading in report.PANELS.items():
+        columns = [_column(metric, table.rows, marks) for metric in table.columns if metric.panel == panel]
+        panels[heading] = [_counts(table.rows), *columns] if panel == "delivery" else columns
+    labels = [Text.assemble((row.target, "bold"), "\n", (row.region or row.provider, "dim")) for row in table.rows]
     parts: list[RenderableType] = []
-    for heading, group in _fitted(columns, names, width):
-        grid = _grid(heading, names)
-        for column in group:
-            grid.add_column(column[0], justify="right", no_wrap=True)
-        for i, row in enumerate(table.rows):
-            label = Text.assemble((row.target, "bold"), "\n", (row.region or row.provider, "dim"))
-            grid.add_row(label, *(column[1][i] for column in group))
-        parts += [grid, Text("")]
+    for heading, group in _fitted(panels, names, width):
+        parts += [_grid(heading, names, group, labels), Text("")]
     for baseline, targets in report.by_baseline(table).items():
-        parts += _comparison_panels(table, baseline, targets, names, width)
+        columns = [
+            (Text(label, style="bold", justify="right"), [_compared(metrics.get(name)) for metrics in targets.values()])
+            for name, label in report.comparison_labels(table).items()
+        ]
+        heading, labels = f"against {baseline}", [Text(target, style="bold") for target in targets]
+        for group in _cut(columns, max(names, cell_len(heading)), width):
+            parts += [_grid(heading, names, group, labels), Text("")]
     return parts
 
 
-def _grid(heading: str, names: int) -> Grid:
-    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, _GAP, 0, 0), pad_edge=False, show_edge=False, header_style="")
-    grid.add_column(Text(heading, style="bold cyan"), width=max(names, len(heading)), overflow="fold", vertical="top")
+def _grid(heading: str, names: int, columns: Sequence[_Column], labels: Sequence[Text]) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False, header_style="")
+    grid.add_column(Text(heading, style="bold cyan"), width=max(names, cell_len(heading)), overflow="fold")
+    for head, _ in columns:
+        grid.add_column(head, justify="right", no_wrap=True)
+    for i, label in enumerate(labels):
+        grid.add_row(label, *(cells[i] for _, cells in columns))
     return grid
 
 
-_Column = tuple[Text, list[Text]]
-
-
-def _by_panel(metrics: Sequence[Metric]) -> list[list[Metric]]:
-    return [list(group) for _, group in groupby(metrics, key=lambda metric: metric.panel)]
+def _counts(rows: Sequence[Row]) -> _Column:
+    head = Text.assemble(("n", "bold"), "\n", ("blocks", "dim"), justify="right")
+    return head, [
+        Text.assemble((f"{row.n:,}", "bold"), "\n", (f"{row.blocks:,}", "dim"), justify="right") for row in rows
+    ]
 
 
 def _column(metric: Metric, rows: Sequence[Row], marks: report.Marks) -> _Column:
@@ -119,50 +135,39 @@ def _width(column: _Column) -> int:
     return max(cell_len(line) for text in (column[0], *column[1]) for line in text.plain.split("\n"))
 
 
-def _fitted(panels: Sequence[list[_Column]], names: int, width: int) -> list[tuple[str, list[_Column]]]:
-    """As few panels as fit: all in one, or one each, a panel that is too wide being cut where the width ends."""
-    headings = list(report.PANELS.values())
-
-    def total(group: Sequence[_Column], heading: str) -> int:
-        return max(names, len(heading)) + sum(_GAP + _width(column) for column in group)
-
-    together = [column for panel in panels for column in panel]
-    if total(together, "") <= width:
+def _fitted(panels: Mapping[str, list[_Column]], names: int, width: int) -> list[tuple[str, list[_Column]]]:
+    """All panels as one if that fits; else one each, cut where the width ends."""
+    together = [column for columns in panels.values() for column in columns]
+    if names + sum(_GAP + _width(column) for column in together) <= width:
         return [("", together)]
-    fitted: list[tuple[str, list[_Column]]] = []
-    for heading, panel in zip(headings, panels, strict=True):
-        group: list[_Column] = []
-        for column in panel:
-            if group and total([*group, column], heading) > width:
-                fitted.append((heading, group))
-                group = []
-            group.append(column)
-        fitted.append((heading, group))
-    return fitted
+    return [
+        (heading, group)
+        for heading, columns in panels.items()
+        for group in _cut(columns, max(names, cell_len(heading)), width)
+    ]
 
 
-def _comparison_panels(
-    table: Table, baseline: str, targets: dict[str, dict[str, Comparison]], names: int, width: int
-) -> list[RenderableType]:
-    heading = f"against {baseline}"
-    columns: list[_Column] = []
-    for name, label in report.comparison_labels(table).items():
-        head = Text(label, style="bold", justify="right")
-        columns.append((head, [_compared(metrics.get(name)) for metrics in targets.values()]))
-    parts: list[RenderableType] = []
-    names = max(names, min(len(heading), _WIDEST_NAME))
-    while columns:
-        group = [columns.pop(0)]
-        while columns and names + sum(_GAP + _width(c) for c in [*group, columns[0]]) <= width:
-            group.append(columns.pop(0))
-        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, _GAP, 0, 0), pad_edge=False, show_edge=False, header_style="")
-        grid.add_column(Text(heading, style="bold cyan"), width=names, overflow="fold")
-        for column in group:
-            grid.add_column(column[0], justify="right", no_wrap=True)
-        for i, target in enumerate(targets):
-            grid.add_row(Text(target, style="bold"), *(column[1][i] for column in group))
-        parts += [grid, Text("")]
-    return parts
+def _cut(columns: Sequence[_Column], names: int, width: int) -> list[list[_Column]]:
+    """As few groups as the width allows, and then as even as that number of groups allows: no column stands alone."""
+    groups = _greedy(columns, names, width)
+    for narrower in range(width - 1, names, -1):
+        even = _greedy(columns, names, narrower)
+        if len(even) > len(groups):
+            break
+        groups = even
+    return groups
+
+
+def _greedy(columns: Sequence[_Column], names: int, width: int) -> list[list[_Column]]:
+    groups: list[list[_Column]] = [[]]
+    used = names
+    for column in columns:
+        if groups[-1] and used + _GAP + _width(column) > width:
+            groups.append([])
+            used = names
+        groups[-1].append(column)
+        used += _GAP + _width(column)
+    return groups
 
 
 def _compared(comparison: Comparison | None) -> Text:

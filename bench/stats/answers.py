@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from bench.metrics import figure
+from bench.metrics import figure, roughly
 from bench.stats.comparisons import Draft, cost_draft, pairs, quantile_draft
 from bench.stats.measured import Measured
 from bench.stats.quantiles import requests_to_bound
@@ -116,7 +116,7 @@ def _sure(group: Sequence[Measured], cells: Mapping[str, Mapping[str, Cell]], co
     open_ended = [m for m in group if (cell := cells[m.target]["ttft_p99_ms"]).value is not None and cell.high is None]
     if open_ended:
         parts.append(
-            "p99 has no upper end"
+            "p99 not bounded above"
             + ("" if len(open_ended) == len(group) else f" for {_names([m.target for m in open_ended])}")
         )
     return "; ".join(parts)
@@ -137,9 +137,9 @@ def p99_hint(group: Sequence[Measured], cells: Mapping[str, Mapping[str, Cell]])
     failing = [m.target for m, cell in known if cell.value == math.inf]
     parts = []
     if have < needed and len(failing) < len(known):
-        parts.append(f"about {needed:,} requests per target (--requests), in many blocks, would bound p99")
+        parts.append(f"about {roughly(needed):,} requests per target (--requests), in many blocks, would bound p99")
     if have < within_10:
-        parts.append(f"about {within_10:,.0f} would pin it to ±10 %")
+        parts.append(f"about {roughly(within_10):,} would pin it to ±10 %")
     if failing:
         parts.append(f"failures decide p99 for {_names(failing)}: no load would bound it")
     return "; ".join(parts)

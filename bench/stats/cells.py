@@ -78,7 +78,7 @@ def _quantile(measured: Measured, name: str, column: str, ok_only: bool) -> Cell
     warnings = _few(sample.blocks) + ([gap] if gap else [])
     if math.isinf(sample.estimate):
         failed = 1 - measured.ok / measured.n
-        warnings.append(f"{failed:.1%} of the requests failed, and this percentile is one of them")
+        warnings.append(f"{failed * 100:.1f} % of the requests failed, and this percentile is one of them")
     return Cell(sample.estimate, interval.low, interval.high, sample.n, interval.n_eff, quantiles.METHOD,
                 BY_NAME[name].unit, tuple(warnings))  # fmt: skip
 

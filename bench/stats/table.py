@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ConfigError, Problem
-from bench.metrics import HEADLINE, plural
+from bench.metrics import HEADLINE, plural, roughly
 from bench.stats import answers as first_screen
 from bench.stats import residue
 from bench.stats.cells import FEW_BLOCKS, cells
@@ -158,7 +158,7 @@ def _method(comparisons: Sequence[Comparison]) -> list[str]:
     for label, margin in margins.items():
         grouped.setdefault(margin, []).append(label)
     tested = sum(c.p_raw is not None for c in primary)
-    said = ", ".join(f"{margin} for {' and '.join(labels)}" for margin, labels in grouped.items())
+    said = ", ".join(f"{margin} ({', '.join(labels)})" for margin, labels in grouped.items())
     return [f"verdicts: over the same prompts in the same blocks, adjusted (Holm) for {tested} comparisons; "
             f"a difference within {said} counts as small"]  # fmt: skip
 
@@ -168,9 +168,10 @@ def _reasons(comparisons: Sequence[Comparison]) -> list[str]:
     by_reason: dict[str, dict[str, list[Comparison]]] = {}
     for c in comparisons:
         if c.primary and c.reason:
-            by_reason.setdefault(c.reason, {}).setdefault(c.label, []).append(c)
+            verb = "not compared" if c.n == 0 else "inconclusive"
+            by_reason.setdefault(f"{verb}, {c.reason}", {}).setdefault(c.label, []).append(c)
     return [
-        f"inconclusive, {reason}: " + "; ".join(f"{label} of {_whom(cs)}" for label, cs in labels.items())
+        f"{reason}: " + "; ".join(f"{label} of {_whom(cs)}" for label, cs in labels.items())
         for reason, labels in by_reason.items()
     ]
 
@@ -181,8 +182,8 @@ def _whom(comparisons: Sequence[Comparison]) -> str:
 
 def _needs(c: Comparison) -> str:
     if c.more_blocks is not None:
-        return f" (about {plural(c.more_blocks, 'more block')})"
-    return f" (about {c.needed_requests:,} requests)" if c.needed_requests is not None else ""
+        return f" (about {plural(roughly(c.more_blocks), 'more block')})"
+    return f" (about {roughly(c.needed_requests):,} requests)" if c.needed_requests is not None else ""
 
 
 def _unpaired(comparisons: Sequence[Comparison], targets: Sequence[Measured]) -> list[str]:
