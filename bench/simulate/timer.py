@@ -1,7 +1,7 @@
 """Firing on time: one timer descriptor of the kernel over a heap of due times.
 
-The timers of asyncio and libuv count in whole milliseconds; a timerfd fires within some tens of microseconds. Where there is
-none (not Linux), the loop's own timer is used, and lateness is what it is.
+The timers of asyncio and libuv count in whole milliseconds; a timerfd fires within some tens of microseconds. Where
+there is none (not Linux), the loop's own timer is used, and lateness is what it is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Spec(ctypes.Structure):
         ("interval_ns", ctypes.c_long),
         ("value_s", ctypes.c_long),
         ("value_ns", ctypes.c_long),
-    ]  # noqa: RUF012
+    ]
 
 
 def _open_timerfd() -> tuple[int, ctypes.CDLL] | None:
