@@ -19,6 +19,10 @@ class Dialect(Protocol):
         """The request body, as the JSON object of this dialect, made before the run."""
         ...
 
+    def unsupported(self, params: Params) -> list[str]:
+        """Every setting that this dialect cannot carry, each with what to do; `encode` refuses them."""
+        ...
+
     def decode(self, exchange: Exchange) -> Reply:
         """What the exchange said, with the arrival times of its content. Keeps what a cut stream delivered; never raises."""
         ...

@@ -6,37 +6,23 @@ Everything here is total: whatever bytes a server sends, the answer is a value, 
 from __future__ import annotations
 
 import json
-import re
-import zlib
 from typing import Any, Literal
 
 import orjson
 
 from bench.record import Exchange
+from bench.wire.message import decoded_pieces
 
 Pieces = tuple[tuple[int, bytes], ...]
 Form = Literal["sse", "json", "aws"]
 
 
 def plain_pieces(exchange: Exchange) -> Pieces:
-    """The pieces of the body without content encoding, each with the arrival time of the bytes that carried it.
-
-    The SDKs accept gzip and deflate, so a server may send them. A body that is not what its header says is returned
-    as it is: whoever read it from the socket had already decoded it.
-    """
-    coding = (exchange.header("content-encoding") or "").strip().lower()
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        return exchange.pieces
-    first = next((data[:1] for _, data in exchange.pieces if data), b"")
-    wbits = -15 if coding == "deflate" and first not in (b"\x78", b"\x58", b"\x38") else 47
-    inflater = zlib.decompressobj(wbits)
-    plain: list[tuple[int, bytes]] = []
+    """The pieces of the body without content encoding. A body that is not what its header says is taken as it is."""
     try:
-        for arrived_ns, data in exchange.pieces:
-            plain.append((arrived_ns, inflater.decompress(data)))
-    except zlib.error:
-        return tuple(plain) if any(data for _, data in plain) else exchange.pieces
-    return tuple(plain)
+        return decoded_pieces(exchange)
+    except ValueError:
+        return exchange.pieces
 
 
 def form_of(exchange: Exchange, pieces: Pieces) -> Form:
@@ -106,23 +92,20 @@ def malformed(data: bytes) -> bytes:
     return error_body("malformed_event", "an event that is not a JSON object: " + data[:200].decode("utf-8", "replace"))
 
 
-_SPECIAL = re.compile(rb'["\\\x00-\x1f]')
-
-
 class Repeats:
     """Reads events that equal an earlier event in everything but one string, without parsing them.
 
     A stream repeats its envelope (ids, model, indexes) around every token; comparing it costs a tenth of parsing it.
     `learn` takes an event that was parsed and found to carry nothing but `text` under `key`. `text_of` then answers for
     an event with the same bytes before and after that string, and None for any other. The string must be free of
-    quotes, escapes and control characters, so that it ends where the known bytes go on, and the value is certain.
+    quotes and escapes, so that it ends where the known bytes go on, and its value is certain.
     """
 
-    __slots__ = ("_fixed", "_head", "_in_vain", "_tail")
+    __slots__ = ("_after", "_head", "_in_vain", "_start", "_tail")
 
     def __init__(self) -> None:
         self._head = self._tail = b""
-        self._fixed = 0
+        self._start = self._after = 0
         self._in_vain = 0
 
     def learn(self, key: bytes, text: str, data: bytes) -> None:
@@ -139,17 +122,17 @@ class Repeats:
             return
         raw = text.encode("utf-8", "surrogatepass")
         end = start + len(raw)
-        if data[start : end + 1] == raw + b'"' and not _SPECIAL.search(raw):
+        if data[start : end + 1] == raw + b'"' and b"\\" not in raw:
             self._head, self._tail = data[:start], data[end:]
-            self._fixed = start + len(self._tail)
+            self._start, self._after = start, len(data) - end
 
     def text_of(self, data: bytes) -> str | None:
         if not self._head or not data.startswith(self._head) or not data.endswith(self._tail):
             return None
-        if len(data) <= self._fixed:
+        if len(data) <= self._start + self._after:  # an empty string, or a head and a tail that overlap
             return None
-        raw = data[len(self._head) : -len(self._tail)]
-        if _SPECIAL.search(raw):
+        raw = data[self._start : -self._after]
+        if b'"' in raw or b"\\" in raw:
             return None
         try:
             text = raw.decode()

@@ -28,7 +28,7 @@ COMPATIBLE = "openai-compatible"
 # ------------------------------------------------------------------------------------------------ what goes out
 
 
-def unsupported(params: Params, target: Target | None = None) -> list[str]:
+def unsupported(params: Params) -> list[str]:
     """Every setting that this dialect cannot carry, each with what to do. Empty when nothing would be dropped."""
     problems = []
     if params.top_k is not None:
@@ -142,20 +142,25 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
         usage = event.get("usage") or usage
         choice = _first_choice(event)
         finish_reason = choice.get("finish_reason") or finish_reason
-        delta = read.as_dict(choice.get("delta"))
+        delta = choice.get("delta")
+        if type(delta) is not dict:
+            continue
 
-        thought = _reasoning(delta)
-        if thought:
+        # Two names for one thing: a server that sends both sends the same text twice.
+        thought = delta.get("reasoning") or delta.get("reasoning_content")
+        if thought and isinstance(thought, str):
             thoughts.append(thought)
             content_ns.append(arrived_ns)
-        text = read.as_text(delta.get("content"))
-        refusal = read.as_text(delta.get("refusal"))
-        if text or refusal:
-            texts.append(text or refusal)
+        refusal = delta.get("refusal")
+        text = delta.get("content") or refusal
+        if text and isinstance(text, str):
+            texts.append(text)
             content_ns.append(arrived_ns)
             if first_text_ns is None:
                 first_text_ns = arrived_ns
             refused = refused or bool(refusal)
+        else:
+            text = None
         parts = delta.get("tool_calls")
         if parts:
             for position, part in enumerate(read.as_list(parts)):
@@ -219,15 +224,12 @@ def _add_call(calls: dict[int, _Call], part: dict[str, Any], position: int) -> b
 
 def _first_choice(event: dict[str, Any]) -> dict[str, Any]:
     """Choice 0. Chunks without choices exist: usage comes in one, and Azure opens with one."""
-    for choice in read.as_list(event.get("choices")):
-        if type(choice) is dict and choice.get("index", 0) in (0, None):
-            return choice
+    choices = event.get("choices")
+    if type(choices) is list:
+        for choice in choices:
+            if type(choice) is dict and not choice.get("index"):
+                return choice
     return {}
-
-
-def _reasoning(message: dict[str, Any]) -> str:
-    """Reasoning text under either of its two names; a server that sends both sends the same text twice."""
-    return read.as_text(message.get("reasoning")) or read.as_text(message.get("reasoning_content"))
 
 
 def _stop_reason(native: str | None, refused: bool) -> StopReason | None:
@@ -253,7 +255,7 @@ def _decode_completion(data: bytes) -> Reply:
         _add_call(calls, {**read.as_dict(part), "index": position}, position)
     return Reply(
         text=read.clean(read.as_text(message.get("content")) or refusal),
-        reasoning=read.clean(_reasoning(message)),
+        reasoning=read.clean(read.as_text(message.get("reasoning") or message.get("reasoning_content"))),
         tool_calls=tuple([call.freeze() for call in calls.values()]),
         usage=usage_of(read.as_dict(completion.get("usage"))),
         stop_reason=_stop_reason(native_stop, bool(refusal)),

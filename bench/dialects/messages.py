@@ -34,17 +34,11 @@ LEAST_THINKING_TOKENS = 1024
 # ------------------------------------------------------------------------------------------------ what goes out
 
 
-def unsupported(params: Params, target: Target | None = None) -> list[str]:
+def unsupported(params: Params) -> list[str]:
     """Every setting that this dialect cannot carry, each with what to do. Empty when nothing would be dropped."""
     problems = []
     if params.seed is not None:
         problems.append("seed: the Messages API has none; leave it out")
-    if target is not None and target.api_version is None:
-        problems += [
-            f"{key}: refused under the SDK's default API version; leave it out, or set the target's api_version"
-            for key in ("temperature", "top_p", "top_k")
-            if getattr(params, key) is not None
-        ]
     if params.effort is not None and params.effort not in EFFORTS:
         problems.append(f"effort: got {params.effort!r}; want one of {', '.join(EFFORTS)}")
     budget = params.thinking_budget_tokens
@@ -54,16 +48,20 @@ def unsupported(params: Params, target: Target | None = None) -> list[str]:
         )
     if params.cache_ttl is not None and params.cache_ttl not in CACHE_TTLS:
         problems.append(f"cache_ttl: got {params.cache_ttl!r}; want 5m or 1h")
-    for point in params.cache_breakpoints:
-        if point not in BREAKPOINTS:
-            problems.append(f"cache_breakpoints: got {point!r}; want one of {', '.join(BREAKPOINTS)}")
+    problems += [
+        f"cache_breakpoints: got {point!r}; want one of {', '.join(BREAKPOINTS)}"
+        for point in params.cache_breakpoints
+        if point not in BREAKPOINTS
+    ]
     if params.response_format is not None:
         kind = params.response_format.get("type")
         if kind not in ("text", "json_schema") or (kind == "json_schema" and _schema(params.response_format) is None):
             problems.append(f"response_format: got type {kind!r}; want text, or json_schema with its schema")
-    for tool in params.tools:
-        if claude.tool(tool) is None:
-            problems.append(f"tools: got type {tool.get('type')!r}; want a function with a name and parameters")
+    problems += [
+        f"tools: got type {tool.get('type')!r}; want a function with a name and parameters"
+        for tool in params.tools
+        if claude.tool(tool) is None
+    ]
     if params.tool_choice is not None and claude.tool_choice(params.tool_choice) is None:
         problems.append(
             f"tool_choice: got {params.tool_choice!r}; want auto, none, required, or a function by its name"
@@ -151,7 +149,9 @@ def decode(exchange: Exchange) -> Reply:
 def _unwrap_frames(pieces: read.Pieces) -> tuple[list[tuple[int, bytes, bool]], bytes | None]:
     """The Messages events inside AWS event-stream frames, and the error that a frame or its checksum reported."""
     messages, broken = framing.event_stream_messages(pieces)
-    error = None if broken is None else read.error_body("event_stream_broken", broken)
+    # A stream that ends inside a frame was cut, like one that ends between two; `complete` tells that.
+    cut = broken is None or "the stream ended" in broken
+    error = None if cut else read.error_body("event_stream_broken", broken or "")
     events: list[tuple[int, bytes, bool]] = []
     for arrived_ns, headers, payload in messages:
         kind = headers.get(":message-type", "event")

@@ -12,6 +12,9 @@ from importlib.metadata import entry_points
 
 from bench.errors import BenchError, CannotRun
 from bench.providers.base import Provider
+from bench.providers.headers import ALLOWED_HEADERS, REQUEST_ID_HEADERS
+
+__all__ = ["ALLOWED_HEADERS", "PROVIDERS", "REQUEST_ID_HEADERS", "get", "names"]
 
 PROVIDERS: Mapping[str, str] = {
     "anthropic": "bench.providers.anthropic:Anthropic",
@@ -29,7 +32,7 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Provider:
-    """A new instance of that door, for the caller to close. BenchError for an unknown name or a door that cannot load."""
+    """A new instance of that door, for the caller to close. BenchError for an unknown name or one that cannot load."""
     if name in PROVIDERS:
         module, _, attribute = PROVIDERS[name].partition(":")
         made: Provider = getattr(import_module(module), attribute)()

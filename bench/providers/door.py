@@ -1,4 +1,4 @@
-"""What the doors over the official httpx2-based SDKs share: the SDK builds a request, later bodies go into copies of it.
+"""What the doors over the official httpx2-based SDKs share: the SDK builds a request, later bodies go into its copies.
 
 The SDK costs 0.2 to 0.6 ms of CPU a request, nearly all of it for things that do not change from one request to the
 next. So each target keeps a template per kind of body (its keys, model and stream flag): the request as the SDK built
