@@ -1,7 +1,7 @@
-"""The figures of the table as data, how the durations of one request follow from its stamps, and how a figure is written.
+"""The figures of the table as data, how one request's durations follow from its stamps, and how figures are written.
 
-The manual's list of metrics is printed from METRICS. Base units inside (ms, tokens/s, USD, shares of 1); `DISPLAY` says how
-each unit is shown.
+The manual's list of metrics is printed from METRICS. Base units inside (ms, tokens/s, USD, shares of 1); `DISPLAY` says
+how each unit is shown.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 Statistic = Literal["p50", "p99", "mean", "ratio", "share"]
@@ -55,9 +56,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("output_tokens_per_s", "output", "tokens/s", "higher", "p50", ("tpot_ms", "outcome"), "speed",
            "Output tokens per second of one request while it streams: the median over requests of 1000 / TPOT; failed "
            "requests counted as 0."),
-    Metric("system_tokens_per_s", "system", "tokens/s", "higher", "ratio", ("output_tokens", "sent_ns", "end_ns"), "speed",
-           "Output tokens of all successful requests of the target, divided by its measured window (first start to last "
-           "end); under an open loop the plan sets it, not the target."),
+    Metric("system_tokens_per_s", "system", "tokens/s", "higher", "ratio", ("output_tokens", "sent_ns", "end_ns"),
+           "speed",
+           "Output tokens of all successful requests of the target, divided by its measured window (first start to "
+           "last end); under an open loop the plan sets it, not the target."),
     Metric("ok_share", "ok", "share", "higher", "share", ("outcome",), "delivery",
            "Share of requests whose final attempt ended ok: not refused, filtered, truncated or failed."),
     Metric("quality", "quality", "share", "higher", "share", ("value", "outcome"), "delivery",
@@ -99,7 +101,7 @@ def _ms(later_ns: int | None, earlier_ns: int | None) -> float | None:
     return None if later_ns is None or earlier_ns is None else (later_ns - earlier_ns) / 1e6
 
 
-def derive_row(
+def derive_row(  # noqa: PLR0917 - the runner's columns, in the order of record.REQUESTS
     first_sent_ns: int,
     final_sent_ns: int,
     due_ns: int | None,
@@ -120,7 +122,7 @@ def derive_row(
     first_ns, last_ns = (content_ns[0], content_ns[-1]) if streamed and content_ns else (None, None)
     tpot_ms = icl_max_ms = None
     if first_ns is not None and last_ns is not None and last_ns != first_ns:
-        icl_max_ms = max(b - a for a, b in zip(content_ns, content_ns[1:], strict=False)) / 1e6
+        icl_max_ms = max(b - a for a, b in pairwise(content_ns)) / 1e6
         if output_tokens is not None and output_tokens >= 2:
             tpot_ms = (last_ns - first_ns) / 1e6 / (output_tokens - 1)
     return {
@@ -173,8 +175,8 @@ FAILS = "fails"
 def figure(value: float | None, low: float | None, high: float | None, unit: str, signed: bool = False) -> Figure:
     """A value and its 95 % interval as text, with no more digits than the interval supports.
 
-    The interval's width keeps two digits; an interval wider than half the value, or open at one end, leaves the value two.
-    At most four. Ends are rounded outwards. An open upper end is written ∞, an open lower end is the unit's floor.
+    The interval's width keeps two digits; an interval wider than half the value, or open at one end, leaves the value
+    two. At most four. Ends are rounded outwards. An open upper end is written ∞, an open lower end is the unit's floor.
     """
     if value is None:
         return Figure(UNKNOWN, "")
@@ -202,13 +204,13 @@ def figure(value: float | None, low: float | None, high: float | None, unit: str
 
 def _whole(text: str, display: Display) -> str:
     """100 %, not 100.0 %: at its ceiling a share is exact."""
-    whole = text.split(".")[0]
-    return whole if "." in text and float(text.replace("−", "-").replace(",", "")) == display.ceiling else text
+    whole, point, _ = text.partition(".")
+    return whole if point and float(text.replace("−", "-").replace(",", "")) == display.ceiling else text
 
 
 def roughly(n: float) -> int:
     """A forecast as what it is: rounded up to two digits."""
-    step = 10 ** max(0, _leading(max(n, 1)) - 1)
+    step = int(10 ** max(0, _leading(max(n, 1)) - 1))
     return math.ceil(n / step - 1e-9) * step
 
 

@@ -1,4 +1,7 @@
-"""What every rendering of a table shares: words, marks and banners. A renderer receives a finished Table and computes nothing."""
+"""What every rendering of a table shares: words, marks and banners.
+
+A renderer receives a finished Table and computes nothing.
+"""
 
 from __future__ import annotations
 

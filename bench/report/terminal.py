@@ -1,4 +1,4 @@
-"""The table on a terminal: three answers first, then the figures with their intervals, then everything that qualifies them.
+"""The table on a terminal: three answers first, then the figures with their intervals, then all that qualifies them.
 
 From about 72 columns on, figures stand in panels that fit the width; below that, one target after the other.
 """

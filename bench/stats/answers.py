@@ -41,7 +41,7 @@ def _which(group: Sequence[Measured], cells: Mapping[str, Mapping[str, Cell]], m
     def lead(a: Measured, b: Measured) -> Draft:
         return quantile_draft(a, b, pairs(a, b), "ttft_p50_ms", margins)
 
-    return _ranked(group, cells, "ttft_p50_ms", lead, "fastest first token", "slower")
+    return _ranked(group, cells, "ttft_p50_ms", lead=lead, what="fastest first token", beaten_word="slower")
 
 
 def _price(
@@ -54,7 +54,7 @@ def _price(
         return cost_draft(a, b, pairs(a, b), seed, margins)
 
     what = "cheapest correct answer" if judged else "cheapest 1,000 requests"
-    text = _ranked(group, cells, name, lead, what, "costlier")
+    text = _ranked(group, cells, name, lead=lead, what=what, beaten_word="costlier")
     unpriced = [m.target for m in group if cells[m.target][name].value is None and m.n]
     if len(unpriced) == len([m for m in group if m.n]):
         return "unknown: " + "; ".join(sorted({w for t in unpriced for w in cells[t][name].warnings}) or ["no price"])
@@ -65,6 +65,7 @@ def _ranked(
     group: Sequence[Measured],
     cells: Mapping[str, Mapping[str, Cell]],
     name: str,
+    *,
     lead: Callable[[Measured, Measured], Draft],
     what: str,
     beaten_word: str,
@@ -85,7 +86,8 @@ def _ranked(
     text = f"{what}: {leader.target}, {amount}"
     if len(known) == 1:
         return text + ("" if len(group) > 1 else "; one target only, nothing to compare")
-    beaten, unclear = [], []
+    beaten: list[str] = []
+    unclear: list[str] = []
     all_pairs = len(group) * (len(group) - 1) / 2
     for _, other in known[1:]:
         draft = lead(leader, other)

@@ -1,4 +1,4 @@
-"""Two targets over the requests both answered: ratios of quantiles and costs, difference of quality, and a word for each."""
+"""Two targets over the requests both answered: ratios of quantiles and costs, difference of quality, and verdicts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.stats.cells import block_sums, cost_and_right, resamples
 from bench.stats.measured import PAIR, Measured, codes, floats
 from bench.stats.quantiles import Interval
 from bench.stats.special import t_inflation
-from bench.stats.types import Comparison
+from bench.stats.types import CompareKind, Comparison
 from bench.stats.verdicts import WORDS, Evidence, holm, judge
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ BLOCK = ["run_id", "block_id"]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A comparison before the family is adjusted: its row of the table, and the evidence on the scale whose equality is 0."""
+    """A comparison before the family is adjusted: its row, and the evidence on the scale whose equality is 0."""
 
     row: Comparison
     evidence: Evidence | None
@@ -56,7 +56,7 @@ def quantile_draft(a: Measured, b: Measured, both: pd.DataFrame, name: str, marg
     metric, column = BY_NAME[name], QUANTILES[name]
     margin = margins[metric.statistic]
     known = both[both[f"{column}_a"].notna() & both[f"{column}_b"].notna()]
-    empty = _empty(a, b, name, metric.label, "latency", margin)
+    empty = _empty(a, b, name, "latency", margin)
     if len(known) == 0 or not all(bool(known[f"ok_{side}"].any()) or m.ok == 0 for side, m in (("a", a), ("b", b))):
         return _nothing(empty, a, b, column)
     blocks = codes(known, BLOCK)
@@ -82,7 +82,7 @@ def quantile_draft(a: Measured, b: Measured, both: pd.DataFrame, name: str, marg
 def _quality_draft(a: Measured, b: Measured, both: pd.DataFrame, margins: Mapping[str, float]) -> Draft:
     margin = margins["quality"]
     known = both[both["right_a"].notna() & both["right_b"].notna()]
-    empty = _empty(a, b, "quality", BY_NAME["quality"].label, "quality", margin)
+    empty = _empty(a, b, "quality", "quality", margin)
     if len(known) == 0:
         return _nothing(empty, a, b, "right")
     groupings = [codes(known, BLOCK), codes(known, ["cluster"])]
@@ -111,7 +111,7 @@ def cost_draft(a: Measured, b: Measured, both: pd.DataFrame, seed: int, margins:
     judged = bool((both["right_a"].notna() & both["right_b"].notna()).any())
     name = "usd_per_correct" if judged else "usd_per_1k"
     margin = margins["cost"]
-    empty = _empty(a, b, name, BY_NAME[name].label, "cost", margin)
+    empty = _empty(a, b, name, "cost", margin)
     priced = all(m.ok and float(m.frame.loc[m.frame["ok"], "cost"].notna().mean()) >= 0.9 for m in (a, b))
     if len(both) == 0 or not priced:
         return _nothing(empty, a, b, "cost")
@@ -132,10 +132,11 @@ def cost_draft(a: Measured, b: Measured, both: pd.DataFrame, seed: int, margins:
     drawn_a, drawn_b = (ratios.sums_ratio(u, r, resamples(count, seed)) for u, r in ((usd_a, per_a), (usd_b, per_b)))
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = np.log(drawn_b) - np.log(drawn_a)
-    drawn = np.where(np.isfinite(drawn), np.where(np.abs(drawn) < 1e-9, 0.0, drawn), estimate)
+    # A resample in which neither side got anything right says nothing; one in which one side did is an infinite ratio.
+    drawn = np.where(np.abs(drawn) < 1e-9, 0.0, drawn)[~np.isnan(drawn)]
     at_95, at_90 = (ratios.expanded_interval(drawn, estimate, count, conf) for conf in (0.95, 0.90))
-    row = replace(empty, value=math.exp(estimate), low=_exp(at_95.low), high=_exp(at_95.high), n=len(both), blocks=count,
-                  method="paired block bootstrap, expanded percentiles",
+    row = replace(empty, value=math.exp(estimate), low=_exp(at_95.low), high=_exp(at_95.high), n=len(both),
+                  blocks=count, method="paired block bootstrap, expanded percentiles",
                   p_raw=ratios.bootstrap_p(drawn, count))  # fmt: skip
     return Draft(row, _evidence(estimate, at_95, at_90, math.log1p(margin), count))
 
@@ -143,7 +144,7 @@ def cost_draft(a: Measured, b: Measured, both: pd.DataFrame, seed: int, margins:
 def _paired_draft(a: Measured, b: Measured, both: pd.DataFrame, column: str) -> Draft:
     """The median of per-prompt ratios: sharper than the ratio of medians, and another question. Exploratory."""
     name, label = f"{column}_paired_ratio_p50", f"{column.upper()} per-prompt ratio, median"
-    empty = replace(_empty(a, b, name, label, "latency", None), primary=False)
+    empty = replace(_empty(a, b, name, "latency", None), label=label, primary=False)
     known = both[np.isfinite(both[f"{column}_a"]) | np.isfinite(both[f"{column}_b"])]
     known = known[known[f"{column}_a"].notna() & known[f"{column}_b"].notna() & (known[f"{column}_a"] > 0)]
     if len(known) == 0:
@@ -176,9 +177,12 @@ def finish(drafts: Sequence[Draft]) -> list[Comparison]:
     return finished
 
 
-def _empty(a: Measured, b: Measured, name: str, label: str, kind: str, margin: float | None) -> Comparison:
-    return Comparison(a.target, b.target, name, label, kind, "points" if kind == "quality" else "ratio",  # type: ignore[arg-type]
-                      None, None, None, 0, None, 0, None, "", margin)  # fmt: skip
+def _empty(a: Measured, b: Measured, name: str, kind: CompareKind, margin: float | None) -> Comparison:
+    return Comparison(
+        baseline=a.target, target=b.target, metric=name, label=BY_NAME[name].label if name in BY_NAME else name,
+        kind=kind, unit="points" if kind == "quality" else "ratio", value=None, low=None, high=None, n=0, n_eff=None, blocks=0,
+        rho=None, method="", margin=margin,
+    )  # fmt: skip
 
 
 def _nothing(empty: Comparison, a: Measured, b: Measured, column: str) -> Draft:

@@ -102,7 +102,7 @@ class PairedDifference:
         return Interval(low, high, effective.n)
 
     def p_value(self) -> float:
-        """Of equal shares: the clustered score test, or McNemar's exact test of the raw counts where that doubts more."""
+        """Of equal shares: the clustered score test, or McNemar's exact test where that doubts more."""
         b, c = self.raw.only_b, self.raw.only_a
         exact = mcnemar_exact(round(b), round(c))
         if b + c == 0:

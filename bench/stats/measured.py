@@ -5,6 +5,7 @@ What is left out is counted and said: warm-up, rows spoiled by our own instrumen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -78,7 +79,12 @@ def floats(frame: pd.DataFrame, column: str) -> Floats:
 
 def decimals(values: Sequence[Any]) -> list[Decimal | None]:
     """Amounts as Decimal; null (None or NaN) as None."""
-    return [None if v is None or v != v else v if isinstance(v, Decimal) else Decimal(str(v)) for v in values]
+    return [None if is_null(v) else v if isinstance(v, Decimal) else Decimal(str(v)) for v in values]
+
+
+def is_null(value: Any) -> bool:
+    """None, or the NaN that a data frame puts in its place."""
+    return value is None or (isinstance(value, (float, Decimal)) and math.isnan(value))
 
 
 def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, Any]) -> Selection:
@@ -92,13 +98,13 @@ def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, 
     counted = _without(counted, counted["outcome"] == "bug", alarms,
                        "that ended in a bug of bench itself: left out, neither slow nor failed")  # fmt: skip
     counted = _without(counted, _impossible(counted), alarms,
-                       "with a negative, infinite or missing duration, a bug in bench: left out of every figure")  # fmt: skip
+                       "with a negative, infinite or missing duration, a bug in bench: left out")  # fmt: skip
     from_due = len(counted) > 0 and bool(counted["due_ns"].notna().all())
-    required = required_scorers(scores, manifest)
-    targets = []
-    for target, about in _targets(requests, manifest).items():
-        rows = counted[counted["target"] == target]
-        targets.append(_measure(target, about, rows, scores, required, from_due, manifest))
+    rules = _Rules(from_due, scores, required_scorers(scores, manifest), manifest.get("clusters") or {})
+    targets = [
+        _measure(target, about, counted[counted["target"] == target], rules)
+        for target, about in _targets(requests, manifest).items()
+    ]
     return Selection(tuple(targets), counted, from_due, tuple(notes), tuple(alarms))
 
 
@@ -129,32 +135,33 @@ def required_scorers(scores: pd.DataFrame, manifest: Mapping[str, Any]) -> froze
 def _targets(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Targets in the order of the manifest, then in that of the rows."""
     listed: dict[str, Mapping[str, Any]] = {about["id"]: about for about in manifest.get("targets") or []}
-    for target in requests["target"].unique():
-        if target not in listed:
-            first = requests[requests["target"] == target].iloc[0]
-            listed[str(target)] = {key: first[key] for key in ("model", "provider", "region")}
+    for target, rows in requests.groupby("target", sort=False):
+        seen = {key: rows[key].iloc[0] for key in ("model", "provider", "region")}
+        listed[str(target)] = {**seen, **{k: v for k, v in listed.get(str(target), {}).items() if v is not None}}
     return listed
 
 
-def _measure(
-    target: str,
-    about: Mapping[str, Any],
-    rows: pd.DataFrame,
-    scores: pd.DataFrame,
-    required: frozenset[str],
-    from_due: bool,
-    manifest: Mapping[str, Any],
-) -> Measured:
+@dataclass(frozen=True, eq=False)
+class _Rules:
+    """What holds for all targets of a table."""
+
+    from_due: bool
+    scores: pd.DataFrame
+    required: frozenset[str]
+    clusters: Mapping[str, str]
+
+
+def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _Rules) -> Measured:
     frame = rows[["run_id", "block_id", "case_id", "repeat", "seq", "output_tokens"]].reset_index(drop=True)
     frame["copy"] = frame.groupby(["run_id", "block_id", "case_id", "repeat"], dropna=False).cumcount()
-    frame["cluster"] = _clusters(rows, manifest)
+    frame["cluster"] = _clusters(rows, rules.clusters)
     ok = (rows["outcome"] == "ok").to_numpy()
     frame["ok"] = ok
     frame["first_ok"] = (rows["first_attempt_outcome"] == "ok").to_numpy()
     gaps: dict[str, str] = {}
 
     streamed = rows["ttft_ms"].notna().to_numpy()
-    if from_due:
+    if rules.from_due:
         ttft, e2e = floats(rows, "ttft_due_ms"), floats(rows, "e2e_due_ms")
     else:
         # sent_ns is the first attempt's, first_token_ns the final one's: waits and retries lie between.
@@ -171,7 +178,7 @@ def _measure(
     frame["tpot"] = np.where(ok, np.where(hidden, np.nan, floats(rows, "tpot_ms")), np.inf)
     with np.errstate(divide="ignore"):
         frame["speed"] = 1000.0 / frame["tpot"].to_numpy()
-    frame["right"] = _right(rows, ok, scores, required)
+    frame["right"] = _right(rows, ok, rules.scores, rules.required)
     amounts = decimals(rows["cost_usd"].tolist())
     frame["cost"] = [np.nan if amount is None else float(amount) for amount in amounts]
     for column in ("due_ns", "sent_ns", "end_ns", "lateness_ms", "loop_lag_ms"):
@@ -195,7 +202,7 @@ def _measure(
 
 
 def _word(value: Any) -> str | None:
-    return None if value is None or value != value else str(value)
+    return None if is_null(value) else str(value)
 
 
 def _gap(gaps: dict[str, str], column: str, missing: Bools, ok: Bools, why: str) -> None:
@@ -204,11 +211,9 @@ def _gap(gaps: dict[str, str], column: str, missing: Bools, ok: Bools, why: str)
         gaps[column] = f"{some}{why}"
 
 
-def _clusters(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
+def _clusters(rows: pd.DataFrame, of_case: Mapping[str, str]) -> list[str]:
     """Cases of one source are not independent; a case without a known source is a cluster of its own."""
-    cases = [str(case) for case in rows["case_id"]]
-    of_case: Mapping[str, str] = manifest.get("clusters") or {}
-    return [of_case.get(case) or case for case in cases]
+    return [of_case.get(str(case)) or str(case) for case in rows["case_id"]]
 
 
 def _right(rows: pd.DataFrame, ok: Bools, scores: pd.DataFrame, required: frozenset[str]) -> Floats:

@@ -1,8 +1,8 @@
 """Quantiles with honest intervals: order statistics, with an effective sample size from the variation between blocks.
 
-Requests of one block share load spells, so n requests are worth fewer. Woodruff's inversion: the indicator "at most the
-estimate" is a clustered share; its design effect shrinks n to n_eff (with Korn and Graubard's t for few blocks), and the
-exact binomial ranks for n_eff are read back on the sorted data. Failed requests are +inf: they sort last.
+Requests of one block share load spells, so n requests are worth fewer. Woodruff's inversion: the indicator "at most
+the estimate" is a clustered share; its design effect shrinks n to n_eff (with Korn and Graubard's t for few blocks),
+and the exact binomial ranks for n_eff are read back on the sorted data. Failed requests are +inf: they sort last.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Ratios between two targets that saw the same prompts in the same blocks, and ratios of sums.
 
-Ratio of quantiles: log-MOVER (Zou and Donner): each side brings its own honest interval, and the correlation of the block
-sums gives back what pairing earned. Ratio of sums (cost per correct answer, tokens per second): blocks are resampled, with
-the same multiplicities for every target.
+Ratio of quantiles: log-MOVER (Zou and Donner): each side brings its own honest interval, and the correlation of the
+block sums gives back what pairing earned. Ratio of sums (cost per correct answer, tokens per second): blocks are
+resampled, with the same multiplicities for every target.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SMALLEST_P = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class LogRatio:
-    """log(B / A) with its interval; an end is -inf or +inf where the data bound nothing; None when both are failures."""
+    """log(B / A) with its interval; an end is infinite where the data bound nothing; None when both are failures."""
 
     estimate: float | None
     low: float
@@ -48,7 +48,7 @@ def quantile_ratio(a: Quantile, b: Quantile, conf: float = 0.95) -> LogRatio:
         (ia.low, -math.inf), (ia.high, math.inf), (ib.low, -math.inf), (ib.high, math.inf)))  # fmt: skip
     log_a, log_b = _log(a.estimate, math.inf), _log(b.estimate, math.inf)
     if math.isinf(log_a) or math.isinf(log_b):
-        # A percentile among the failures (or a zero) has no finite log: only the far ends of both intervals say anything.
+        # A percentile among the failures (or a zero) has no finite log: only the far ends of both intervals count.
         estimate = None if log_a == log_b else log_b - log_a
         return LogRatio(estimate, _minus(low_b, high_a, -math.inf), _minus(high_b, low_a, math.inf))
     estimate, rho = log_b - log_a, block_correlation(a, b)
@@ -75,7 +75,7 @@ def _hypotenuse(u: float, v: float, rho: float) -> float:
 
 
 def p_value(interval_at: Callable[[float], LogRatio]) -> float:
-    """The smallest alpha at which the interval of confidence 1 - alpha excludes equality, by bisection on its logarithm."""
+    """The smallest alpha at which the interval of confidence 1 - alpha excludes equality; bisects log alpha."""
     if interval_at(1 - _SMALLEST_P).excludes_equality():
         return _SMALLEST_P
     low, high = math.log(_SMALLEST_P), math.log(0.99)
@@ -110,7 +110,8 @@ def resample_blocks(blocks: int, seed: int, count: int = RESAMPLES) -> Resamples
 def sums_ratio(numerator: Floats, denominator: Floats, resamples: Resamples) -> Floats:
     """The resampled ratio of two per-block sums; infinite where a resample's denominator is 0."""
     above, below = resamples.weights @ numerator, resamples.weights @ denominator
-    return np.divide(above, below, out=np.full(len(above), math.inf), where=below > 0)
+    ratio: Floats = np.divide(above, below, out=np.full(len(above), math.inf), where=below > 0)
+    return ratio
 
 
 def expanded_interval(resampled: Floats, estimate: float, blocks: int, conf: float = 0.95) -> Interval:
@@ -126,7 +127,7 @@ def expanded_interval(resampled: Floats, estimate: float, blocks: int, conf: flo
         return Interval(None, None, float(blocks))
     ordered = np.sort(resampled)
     low, high = min(float(ordered[beyond]), estimate), max(float(ordered[-1 - beyond]), estimate)
-    return Interval(low, None if math.isinf(high) else high, float(blocks))
+    return Interval(None if math.isinf(low) else low, None if math.isinf(high) else high, float(blocks))
 
 
 def bootstrap_p(log_ratios: Floats, blocks: int) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.stats.measured import Measured, floats
+from bench.stats.quantiles import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ def residue(
             notes += _about(field.replace("_", " "), names, _values_of(attempts, field))
     listed = {about["id"]: about for about in manifest.get("targets") or []}
     for field in TARGET_FIELDS:
-        notes += _about(field.replace("_", " "), names, lambda name, key=field: _listed(listed.get(name), key))
+        notes += _about(field.replace("_", " "), names, _listed_of(listed, field))
     return notes
 
 
@@ -47,15 +48,19 @@ def _values_of(frame: pd.DataFrame, field: str) -> Callable[[str], dict[str, int
     return lambda name: by_target.get(name, {})
 
 
-def _listed(about: Mapping[str, Any] | None, field: str) -> dict[str, int]:
-    value = (about or {}).get(field)
-    if value in (None, "", {}):
-        return {}
-    return {value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str): 1}
+def _listed_of(listed: Mapping[str, Mapping[str, Any]], field: str) -> Callable[[str], dict[str, int]]:
+    def of(name: str) -> dict[str, int]:
+        value = listed.get(name, {}).get(field)
+        if value in (None, "", {}):
+            return {}
+        return {value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str): 1}
+
+    return of
 
 
 def _about(field: str, names: Sequence[str], values_of: Callable[[str], dict[str, int]]) -> list[str]:
-    inside, by_value = [], {}
+    inside: list[str] = []
+    by_value: dict[str, list[str]] = {}
     for name in names:
         values = values_of(name)
         if len(values) > 1:
@@ -83,19 +88,20 @@ def alarms(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
             found.append(f"{measured.target}: {contradicted} replies contradict the region asked for")
         if int((mine["usage_source"] == "estimate").sum()):
             found.append(
-                f"{measured.target}: token counts are estimates, not the provider's; TPOT, tokens/s and cost rest on them"
+                f"{measured.target}: token counts are estimates, not the provider's; TPOT, tok/s and cost rest on them"
             )
-        late = floats(measured.frame, "lateness_ms")
-        late = late[late == late]
-        ttft = floats(measured.frame, "ttft")
-        ttft = ttft[ttft == ttft]
+        late, ttft = _known(measured.frame, "lateness_ms"), _known(measured.frame, "ttft")
         if len(late) and len(ttft):
             p99, typical = _nearest(late, 0.99), _nearest(ttft, 0.5)
             limit = max(10.0, 0.01 * typical)
             if p99 > limit:
-                found.append(f"{measured.target}: we sent up to {p99:.0f} ms late (p99; at most {limit:.0f} ms allowed): "
+                found.append(f"{measured.target}: we sent up to {p99:.0f} ms late (p99; {limit:.0f} ms is the limit): "
                              "its latency is partly ours")  # fmt: skip
     return found
+
+
+def _known(frame: pd.DataFrame, column: str) -> Floats:
+    return floats(frame[frame[column].notna()], column)
 
 
 def _nearest(values: Any, p: float) -> float:
@@ -126,8 +132,7 @@ def lengths(targets: Sequence[Measured]) -> list[str]:
     """E2E compares like with like only when replies are of one length."""
     medians = {}
     for measured in targets:
-        tokens = floats(measured.frame[measured.frame["ok"]], "output_tokens")
-        tokens = tokens[tokens == tokens]
+        tokens = _known(measured.frame[measured.frame["ok"]], "output_tokens")
         if len(tokens):
             medians[measured.target] = _nearest(tokens, 0.5)
     if len(medians) < 2:
@@ -135,8 +140,8 @@ def lengths(targets: Sequence[Measured]) -> list[str]:
     short, long = min(medians, key=lambda t: medians[t]), max(medians, key=lambda t: medians[t])
     if medians[long] <= 1.1 * medians[short]:
         return []
-    return [f"output length differs: {medians[short]:.0f} tokens at the median ({short}) to {medians[long]:.0f} ({long}); "
-            "E2E is not like for like, compare TTFT and TPOT"]  # fmt: skip
+    return [f"output length differs: {medians[short]:.0f} tokens at the median ({short}) to {medians[long]:.0f} "
+            f"({long}); E2E is not like for like, compare TTFT and TPOT"]  # fmt: skip
 
 
 def scorer_gaps(scores: pd.DataFrame, required: frozenset[str]) -> list[str]:
@@ -160,8 +165,8 @@ def instrument(targets: Sequence[Measured], manifest: Mapping[str, Any]) -> str:
                      f"{calibration['ttft_error_p99_ms']:.2g} ms at p99")  # fmt: skip
     else:
         parts.append("not calibrated: our own error is not known")
-    late = [v for m in targets for v in floats(m.frame, "lateness_ms") if v == v]
-    lag = [v for m in targets for v in floats(m.frame, "loop_lag_ms") if v == v]
+    late = [v for m in targets for v in _known(m.frame, "lateness_ms")]
+    lag = [v for m in targets for v in _known(m.frame, "loop_lag_ms")]
     if late:
         parts.append(f"in this run we sent {_nearest(late, 0.99):.2g} ms late at p99")
     if lag:

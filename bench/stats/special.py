@@ -56,7 +56,7 @@ def _beta_front(a: float, b: float, x: float, y: float) -> float:
 
 
 def betainc(a: float, b: float, x: float) -> float:
-    """Regularised incomplete beta I_x(a, b) for a, b > 0: the continued fraction of Lentz, on the side where it is fast."""
+    """Regularised incomplete beta I_x(a, b) for a, b > 0: Lentz's continued fraction, on the side where it is fast."""
     if a <= 0 or b <= 0 or math.isnan(x):
         raise ValueError(f"betainc needs a, b > 0 and a number x: got a={a}, b={b}, x={x}")
     if x <= 0:
@@ -130,6 +130,6 @@ def t_quantile(p: float, df: float) -> float:
 
 
 def t_inflation(conf: float, groups: int) -> float:
-    """(t / z)^2: what estimating a variance from so few groups costs. One group counts as two, and is said to be too few."""
+    """(t / z)^2: what estimating a variance from so few groups costs. One group is treated as two, and said."""
     p = 1 - (1 - conf) / 2
     return (t_quantile(p, max(1, groups - 1)) / normal_quantile(p)) ** 2

@@ -1,14 +1,13 @@
 """The honest table: build it from the rows of a run, and flatten it for summary.parquet.
 
 `build` reads these keys of the manifest, all of them optional: run_id, run_folder, command, simulated, complete,
-exit_status, seed, targets (id, model, provider, region, api_version, service_tier, sku, params), workload (name, title),
-scorers (name, required), clusters (case id to source), calibration (rate_per_s, ttft_error_p50_ms, ttft_error_p99_ms),
-margins (p50, p99, cost, quality).
+exit_status, seed, targets (id, model, provider, region, api_version, service_tier, sku, params), workload (name,
+title), scorers (name, required), clusters (case id to source), calibration (rate_per_s, ttft_error_p50_ms,
+ttft_error_p99_ms), margins (p50, p99, cost, quality).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from bench.stats import answers as first_screen
 from bench.stats import residue
 from bench.stats.cells import FEW_BLOCKS, cells
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish
-from bench.stats.measured import Measured, required_scorers, select
+from bench.stats.measured import Measured, Selection, required_scorers, select
 from bench.stats.types import Cell, Comparison, Row, Table
 from bench.stats.verdicts import MARGINS
 
@@ -62,10 +61,8 @@ def build(
         rows=rows,
         comparisons=compared,
         answers=first_screen.answers(targets, rows, compared, seed, margins),
-        alarms=tuple(_alarms(selection.alarms, targets, selection.rows, requests, simulated)),
-        notes=tuple(
-            _notes(selection.notes, selection.from_due, targets, selection.rows, attempts, scores, manifest, compared)
-        ),
+        alarms=tuple(_alarms(selection, requests, simulated)),
+        notes=tuple(_notes(selection, attempts, scores, manifest, compared)),
         hint=first_screen.p99_hint(targets, cells_of),
         instrument=residue.instrument(targets, manifest),
         command=str(manifest.get("command") or ""),
@@ -108,10 +105,9 @@ def _comparison_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     return tuple(name for name in (*QUANTILES, "quality", "usd_per_correct", "usd_per_1k") if name in present)
 
 
-def _alarms(
-    found: Sequence[str], targets: Sequence[Measured], rows: pd.DataFrame, requests: pd.DataFrame, simulated: bool
-) -> list[str]:
-    said = [*found, *residue.alarms(targets, rows)]
+def _alarms(selection: Selection, requests: pd.DataFrame, simulated: bool) -> list[str]:
+    targets = selection.targets
+    said = [*selection.alarms, *residue.alarms(targets, selection.rows)]
     nothing = [m.target for m in targets if m.n == 0]
     if nothing:
         said.append(f"nothing was measured for {', '.join(nothing)}")
@@ -124,28 +120,22 @@ def _alarms(
 
 
 def _notes(
-    found: Sequence[str],
-    from_due: bool,
-    targets: Sequence[Measured],
-    rows: pd.DataFrame,
+    selection: Selection,
     attempts: pd.DataFrame,
     scores: pd.DataFrame,
     manifest: Mapping[str, Any],
     comparisons: Sequence[Comparison],
 ) -> list[str]:
-    origin = (
-        "when the plan wanted each request to go (open loop)"
-        if from_due
-        else "the first send of each request (closed loop)"
-    )
-    notes = [f"TTFT and E2E count from {origin}, with retries and waits; failed requests count as infinitely slow"]
+    targets, rows = selection.targets, selection.rows
+    origin = "due times of the plan (open loop)" if selection.from_due else "first sends (closed loop)"
+    notes = [f"TTFT and E2E count from the {origin}, retries and waits included; a failed request is infinitely slow"]
     notes += residue.outcomes(targets, rows)
     notes += _method(comparisons) + _reasons(comparisons)
     notes += residue.lengths(targets)
     notes += residue.residue(targets, rows, attempts, manifest)
     notes += residue.scorer_gaps(scores, required_scorers(scores, manifest)) if len(scores) else []
     notes += _unpaired(comparisons, targets)
-    return notes + list(found)
+    return notes + list(selection.notes)
 
 
 def _method(comparisons: Sequence[Comparison]) -> list[str]:
@@ -193,41 +183,34 @@ def _unpaired(comparisons: Sequence[Comparison], targets: Sequence[Measured]) ->
         if c.metric == "e2e_p50_ms" and c.n:
             extra = max(by_name[c.target].n, by_name[c.baseline].n) - c.n
             if extra:
-                notes.append(
-                    f"{c.target} and {c.baseline}: {plural(extra, 'request')} without a partner, left out of their comparison"
-                )
+                notes.append(f"{c.target} against {c.baseline}: {plural(extra, 'request')} without a partner left out")
     return notes
 
 
 def summary_rows(table: Table, run_id: str) -> list[dict[str, Any]]:
     """One dict per figure and per comparison, with the columns of `record.SUMMARY`."""
-    figures = [
-        _summary(run_id, row.target, None, name, cell.unit, cell.value, cell.low, cell.high, cell.n, cell.n_eff,
-                 cell.method, None, "; ".join(cell.warnings))
+    rows = [
+        {"run_id": run_id, "target": row.target, "baseline": None, "metric": name, **_figures(cell), "verdict": None,
+         "warnings": "; ".join(cell.warnings) or None}
         for row in table.rows for name, cell in row.cells.items()
     ]  # fmt: skip
-    return figures + [
-        _summary(run_id, c.target, c.baseline, c.metric, c.unit, c.value, c.low, c.high, c.n, c.n_eff, c.method,
-                 c.verdict, _comparison_warnings(c))
+    return rows + [
+        {"run_id": run_id, "target": c.target, "baseline": c.baseline, "metric": c.metric, **_figures(c),
+         "verdict": c.verdict, "warnings": _caveats(c) or None}
         for c in table.comparisons
     ]  # fmt: skip
 
 
-def _comparison_warnings(c: Comparison) -> str:
+def _figures(x: Cell | Comparison) -> dict[str, Any]:
+    return {"unit": x.unit, "value": x.value, "low": x.low, "high": x.high, "n": x.n, "n_eff": x.n_eff,
+            "method": x.method or None}  # fmt: skip
+
+
+def _caveats(c: Comparison) -> str:
     parts = [
-        c.reason,
-        f"p={c.p_raw:.3g}" if c.p_raw is not None else "",
-        f"p_holm={c.p_holm:.3g}" if c.p_holm is not None else "",
+        c.reason + _needs(c),
+        f"p = {c.p_raw:.3g}" if c.p_raw is not None else "",
+        f"p after Holm = {c.p_holm:.3g}" if c.p_holm is not None else "",
+        "" if c.primary else "exploratory",
     ]
-    return "; ".join([*(part for part in parts if part), *([] if c.primary else ["exploratory"])])
-
-
-def _summary(
-    run_id: str, target: str, baseline: str | None, metric: str, unit: str, value: float | None, low: float | None,
-    high: float | None, n: int, n_eff: float | None, method: str, verdict: str | None, warnings: str,
-) -> dict[str, Any]:  # fmt: skip
-    return {
-        "run_id": run_id, "target": target, "baseline": baseline, "metric": metric, "unit": unit, "value": value,
-        "low": low, "high": None if high is None or math.isinf(high) else high, "n": n, "n_eff": n_eff,
-        "method": method or None, "verdict": verdict, "warnings": warnings or None,
-    }  # fmt: skip
+    return "; ".join(part for part in parts if part)

@@ -52,8 +52,8 @@ class Row:
 class Comparison:
     """A target against a baseline over the requests both answered: same prompt, same block.
 
-    `value` is target / baseline (unit "ratio") or target - baseline (unit "points", in shares of 1). `primary` marks the
-    declared family that is adjusted together; the others are exploratory and carry no verdict.
+    `value` is target / baseline (unit "ratio") or target - baseline (unit "points", in shares of 1). `primary` marks
+    the declared family that is adjusted together; the others are exploratory and carry no verdict.
     """
 
     baseline: str
@@ -86,8 +86,8 @@ class Comparison:
 class Table:
     """Everything one run (or several) says about its targets.
 
-    `answers` are the three questions of the first screen, each with one sentence. `alarms` put the figures themselves in
-    doubt; `notes` are what a reader must know to compare; `hint` is the load that would tell more.
+    `answers` are the three questions of the first screen, each with one sentence. `alarms` put the figures themselves
+    in doubt; `notes` are what a reader must know to compare; `hint` is the load that would tell more.
     """
 
     title: str

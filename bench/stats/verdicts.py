@@ -5,8 +5,8 @@
     equivalent    the 90 % interval lies inside the margins: two one-sided tests at 5 %
     inconclusive  none of these, or not to be believed; the reason says why and what would help
 
-faster, cheaper, better and their opposites likewise. A direction is only called when it survives Holm's adjustment over the
-primary family, and nothing is called on fewer than MIN_BLOCKS common blocks.
+faster, cheaper, better and their opposites likewise. A direction is only called when it survives Holm's adjustment over
+the primary family, and nothing is called on fewer than MIN_BLOCKS common blocks.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def judge(evidence: Evidence, words: tuple[str, str]) -> Verdict:
 
 
 def more_blocks(e: Evidence) -> int:
-    """K (width / target width)^2 - K, the target being the cheaper of two: to exclude equality, or to prove equivalence.
+    """K (width / target width)^2 - K; the target is the cheaper of two: exclude equality, or prove equivalence.
 
     At an estimate d with margin m, an interval of half width |d| excludes equality, and one of m - |d| lies inside.
     """
