@@ -145,7 +145,7 @@ def _check(target: Target, workload: Workload, options: Options, today: date) ->
         spoken = ", ".join(sorted(provider.dialects))
         problems.append(Problem(target.id, "dialect", target.dialect, f"one that {target.provider} speaks: {spoken}"))
     else:
-        for what in dialects.get(target.dialect).unsupported(params, target):
+        for what in dialects.get(target.dialect).unsupported(params):
             problems.append(Problem(target.id, "params", what, f"a setting that the dialect {target.dialect} can carry"))
     if not options.simulate:
         problems += provider.check(target)

@@ -11,10 +11,6 @@ from bench.targets import Target
 class Dialect(Protocol):
     name: str
 
-    def unsupported(self, params: Params, target: Target | None = None) -> list[str]:
-        """Settings that this dialect cannot carry, so that a run is refused rather than quietly different."""
-        ...
-
     def encode(self, case: Case, params: Params, target: Target) -> dict[str, Any]:
         """The request body, as the JSON object of this dialect, made before the run."""
         ...
