@@ -17,7 +17,11 @@ from bench.wire.clock import Anchor
 
 SPOILED_NS = 10_000_000
 SPOILED_SHARE = 0.02
-"""A row is spoiled when our own delay is above 10 ms and above this share of what was measured (its TTFT, else its E2E)."""
+"""A row is spoiled when our own delay is above 10 ms and above this share of what was measured (its TTFT, else its E2E).
+
+Our own delay is our lateness in sending, or the lag of our loop at the moments that figures are made of: the first token and
+the end. A lag in between moves no figure, since the kernel stamps what arrives while we are busy.
+"""
 
 ReplyPolicy = Literal["full", "hashed", "none"]
 
@@ -79,7 +83,7 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "repeat": request.repeat,
         "phase": request.phase,
         "simulated": target.simulated,
-        "spoiled": is_spoiled(derived, lag_ns, final),
+        "spoiled": is_spoiled(derived, context.lag_ns, final),
         "due_ns": at(due_ns),
         "sent_ns": at(first.exchange.sent_ns),
         "headers_ns": at(exchange.headers_ns),
@@ -124,12 +128,13 @@ def outcome(attempt: Attempt) -> str:
     return attempt.fault.outcome if attempt.fault else "ok"
 
 
-def is_spoiled(derived: Mapping[str, float | None], lag_ns: int, final: Attempt) -> bool:
+def is_spoiled(derived: Mapping[str, float | None], lag_ns: Callable[[int, int], int], final: Attempt) -> bool:
     """Whether our own delay is too large a part of what was measured, or we ended the attempt ourselves."""
     if final.exchange.failure == "cancelled":
         return True
     lateness_ms = derived.get("lateness_ms") or 0.0
-    own_ns = max(lag_ns, round(lateness_ms * 1e6))
+    moments = [ns for ns in (final.reply.first_token_ns, final.exchange.end_ns) if ns is not None]
+    own_ns = max(round(lateness_ms * 1e6), *(lag_ns(ns, ns) for ns in moments))
     measured_ms = derived.get("ttft_ms") or derived.get("e2e_ms")
     floor_ns = SPOILED_SHARE * measured_ms * 1e6 if measured_ms else 0
     return own_ns > max(SPOILED_NS, floor_ns)
