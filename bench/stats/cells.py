@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEW_BLOCKS = 10
-BLOCK = ["run_id", "block_id"]
 
 _LATENCY: Mapping[str, tuple[str, bool]] = {
     "ttft_p50_ms": ("ttft", False), "ttft_p99_ms": ("ttft", False),
@@ -72,7 +71,7 @@ def _quantile(measured: Measured, name: str, column: str, ok_only: bool) -> Cell
         return _unknown(name, gap or "no request succeeded")
     if measured.ok and not bool((known & frame["ok"]).any()):
         return _unknown(name, gap or "not known")
-    values, blocks = floats(frame[known], column), codes(frame[known], BLOCK)
+    values, blocks = floats(frame[known], column), codes(frame[known], "block")
     sample = quantiles.quantile(values, blocks, PROBABILITY[BY_NAME[name].statistic])
     interval = sample.interval()
     warnings = _few(sample.blocks) + ([gap] if gap else [])
@@ -84,7 +83,7 @@ def _quantile(measured: Measured, name: str, column: str, ok_only: bool) -> Cell
 
 
 def _ok_share(measured: Measured, column: str, name: str) -> Cell:
-    hits, blocks = floats(measured.frame, column), codes(measured.frame, BLOCK)
+    hits, blocks = floats(measured.frame, column), codes(measured.frame, "block")
     effective = means.n_eff(hits, [blocks])
     interval = shares.clopper_pearson(float(hits.mean()), effective)
     return Cell(float(hits.mean()), interval.low, interval.high, measured.n, effective,
@@ -93,7 +92,7 @@ def _ok_share(measured: Measured, column: str, name: str) -> Cell:
 
 def groupings(frame: pd.DataFrame) -> list[Ints]:
     """What may make rows alike in what they answer or cost: the time block, and the source of the case."""
-    return [codes(frame, BLOCK), codes(frame, ["cluster"])]
+    return [codes(frame, "block"), codes(frame, "cluster")]
 
 
 def _quality(measured: Measured, answered: bool) -> Cell:
@@ -147,7 +146,7 @@ def _usd_per_correct(measured: Measured, seed: int) -> Cell:
     if not bool((frame["right"].notna() & frame["ok"]).any()):
         return _unknown("usd_per_correct", measured.gaps.get("right", "no score"))
     usd, right = cost_and_right(frame)
-    blocks = codes(frame, BLOCK)
+    blocks = codes(frame, "block")
     count = int(blocks.max()) + 1
     warnings = _few(count) + _cost_warnings(measured)
     if right.sum() == 0:
@@ -174,7 +173,7 @@ def _system_speed(measured: Measured, from_due: bool, seed: int) -> Cell:
     unknown = int(delivered["output_tokens"].isna().sum())
     if len(delivered) and unknown == len(delivered):
         return _unknown("system_tokens_per_s", "no token counts were reported")
-    blocks = codes(frame, BLOCK)
+    blocks = codes(frame, "block")
     count = int(blocks.max()) + 1
     tokens = block_sums(np.where(frame["ok"], floats(frame, "output_tokens"), 0.0), blocks, count)
     seconds = _block_seconds(measured, blocks, count, from_due)
@@ -192,7 +191,7 @@ def _block_seconds(measured: Measured, blocks: Ints, count: int, from_due: bool)
     frame = measured.frame
     starts, ends = floats(frame, "due_ns" if from_due else "sent_ns"), floats(frame, "end_ns")
     seconds = np.zeros(count)
-    runs = codes(frame, ["run_id"])
+    runs = codes(frame, "run")
     for run in np.unique(runs):
         mine = (runs == run) & ~np.isnan(starts)
         if not mine.any():

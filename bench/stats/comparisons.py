@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.metrics import BY_NAME, PROBABILITY
 from bench.stats import means, quantiles, ratios
-from bench.stats.cells import block_sums, cost_and_right, resamples
+from bench.stats.cells import block_sums, cost_and_right, groupings, resamples
 from bench.stats.measured import PAIR, Measured, codes, floats
 from bench.stats.quantiles import Interval
 from bench.stats.special import t_inflation
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 QUANTILES: Mapping[str, str] = {"ttft_p50_ms": "ttft", "ttft_p99_ms": "ttft", "e2e_p50_ms": "e2e"}
 """The latency figures of the primary family, declared here before any run, and the column behind each."""
-
-BLOCK = ["run_id", "block_id"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +36,7 @@ class Draft:
 def pairs(a: Measured, b: Measured) -> pd.DataFrame:
     """Rows of both targets that share run, block, case and repeat; columns end in _a and _b."""
     both = a.frame.merge(b.frame, on=PAIR, suffixes=("_a", "_b"))
-    both["cluster"] = both["cluster_a"]
-    return both
+    return both.rename(columns={"block_a": "block", "cluster_a": "cluster"})
 
 
 def compare(a: Measured, b: Measured, seed: int, margins: Mapping[str, float]) -> list[Draft]:
@@ -59,7 +56,7 @@ def quantile_draft(a: Measured, b: Measured, both: pd.DataFrame, name: str, marg
     empty = _empty(a, b, name, "latency", margin)
     if len(known) == 0 or not all(bool(known[f"ok_{side}"].any()) or m.ok == 0 for side, m in (("a", a), ("b", b))):
         return _nothing(empty, a, b, column)
-    blocks = codes(known, BLOCK)
+    blocks = codes(known, "block")
     p = PROBABILITY[metric.statistic]
     qa, qb = (quantiles.quantile(floats(known, f"{column}_{side}"), blocks, p) for side in "ab")
     at_95, at_90 = ratios.quantile_ratio(qa, qb), ratios.quantile_ratio(qa, qb, 0.90)
@@ -85,10 +82,10 @@ def _quality_draft(a: Measured, b: Measured, both: pd.DataFrame, margins: Mappin
     empty = _empty(a, b, "quality", "quality", margin)
     if len(known) == 0:
         return _nothing(empty, a, b, "right")
-    groupings = [codes(known, BLOCK), codes(known, ["cluster"])]
-    paired = means.paired_difference(floats(known, "right_a"), floats(known, "right_b"), groupings)
+    alike = groupings(known)
+    paired = means.paired_difference(floats(known, "right_a"), floats(known, "right_b"), alike)
     at_95, at_90 = paired.interval(), paired.interval(0.90)
-    estimate, blocks = paired.raw.difference, len(np.unique(groupings[0]))
+    estimate, blocks = paired.raw.difference, len(np.unique(alike[0]))
     row = replace(empty, value=estimate, low=at_95.low, high=at_95.high, n=len(known), n_eff=at_95.n_eff, blocks=blocks,
                   method="Tango's paired score, n_eff by case source and block", p_raw=paired.p_value())  # fmt: skip
     return Draft(row, _evidence(estimate, at_95, at_90, margin, blocks))
@@ -115,7 +112,7 @@ def cost_draft(a: Measured, b: Measured, both: pd.DataFrame, seed: int, margins:
     priced = all(m.ok and float(m.frame.loc[m.frame["ok"], "cost"].notna().mean()) >= 0.9 for m in (a, b))
     if len(both) == 0 or not priced:
         return _nothing(empty, a, b, "cost")
-    blocks = codes(both, BLOCK)
+    blocks = codes(both, "block")
     count = int(blocks.max()) + 1
     sums = []
     for side in "ab":
@@ -150,7 +147,7 @@ def _paired_draft(a: Measured, b: Measured, both: pd.DataFrame, column: str) -> 
     if len(known) == 0:
         return _nothing(empty, a, b, column)
     # A failure on one side only is a ratio of infinity or 0, and sorts where it belongs.
-    sample = quantiles.quantile(floats(known, f"{column}_b") / floats(known, f"{column}_a"), codes(known, BLOCK), 0.5)
+    sample = quantiles.quantile(floats(known, f"{column}_b") / floats(known, f"{column}_a"), codes(known, "block"), 0.5)
     interval = sample.interval()
     row = replace(empty, value=sample.estimate, low=interval.low, high=interval.high, n=sample.n, n_eff=interval.n_eff,
                   blocks=sample.blocks, method=quantiles.METHOD)  # fmt: skip
@@ -180,8 +177,8 @@ def finish(drafts: Sequence[Draft]) -> list[Comparison]:
 def _empty(a: Measured, b: Measured, name: str, kind: CompareKind, margin: float | None) -> Comparison:
     return Comparison(
         baseline=a.target, target=b.target, metric=name, label=BY_NAME[name].label if name in BY_NAME else name,
-        kind=kind, unit="points" if kind == "quality" else "ratio", value=None, low=None, high=None, n=0, n_eff=None, blocks=0,
-        rho=None, method="", margin=margin,
+        kind=kind, unit="points" if kind == "quality" else "ratio", value=None, low=None, high=None, n=0, n_eff=None,
+        blocks=0, rho=None, method="", margin=margin,
     )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ class Measured:
 
     @property
     def blocks(self) -> int:
-        return len(np.unique(codes(self.frame, ["run_id", "block_id"])))
+        return self.frame["block"].nunique()
 
     @property
     def ok(self) -> int:
@@ -65,8 +65,12 @@ class Selection:
     alarms: tuple[str, ...]
 
 
-def codes(frame: pd.DataFrame, columns: Sequence[str]) -> Ints:
-    """One code from 0 per distinct combination of the columns."""
+def codes(frame: pd.DataFrame, column: str) -> Ints:
+    """Codes 0 to K-1 of a column of `Measured.frame` that tells groups apart: block, cluster or run."""
+    return np.unique(frame[column].to_numpy(), return_inverse=True)[1].astype(np.int64)
+
+
+def _grouped(frame: pd.DataFrame, columns: Sequence[str]) -> Ints:
     if len(frame) == 0:
         return np.zeros(0, dtype=np.int64)
     return np.asarray(frame.groupby(list(columns), sort=False, dropna=False).ngroup().to_numpy(), dtype=np.int64)
@@ -154,7 +158,9 @@ class _Rules:
 def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _Rules) -> Measured:
     frame = rows[["run_id", "block_id", "case_id", "repeat", "seq", "output_tokens"]].reset_index(drop=True)
     frame["copy"] = frame.groupby(["run_id", "block_id", "case_id", "repeat"], dropna=False).cumcount()
-    frame["cluster"] = _clusters(rows, rules.clusters)
+    frame["block"] = _grouped(frame, ["run_id", "block_id"])
+    frame["run"] = _grouped(frame, ["run_id"])
+    frame["cluster"] = np.unique(_clusters(rows, rules.clusters), return_inverse=True)[1]
     ok = (rows["outcome"] == "ok").to_numpy()
     frame["ok"] = ok
     frame["first_ok"] = (rows["first_attempt_outcome"] == "ok").to_numpy()
