@@ -21,7 +21,7 @@ def plain_pieces(exchange: Exchange) -> Pieces:
     """The pieces of the body without content encoding. A body that is not what its header says is taken as it is."""
     try:
         return decoded_pieces(exchange)
-    except ValueError:
+    except (ValueError, IndexError):  # IndexError: an empty piece, in which no coding can be recognised
         return exchange.pieces
 
 

@@ -14,8 +14,14 @@ CASES = [f"case-{i}" for i in range(10)]
 
 
 def plan(prompts: int = 24, *, warmup: int = 2, seed: int = 7, targets: list[str] = TARGETS, due: bool = True) -> Plan:
-    load = Load("poisson" if due else "concurrent", "interleaved", (Stage(2.0 if due else None, None if due else 3, prompts, None),))
-    return build(CASES, targets, pacing.stream(load, len(targets), seed), arrangement="interleaved", warmup=warmup, seed=seed)
+    load = Load(
+        "poisson" if due else "concurrent",
+        "interleaved",
+        (Stage(2.0 if due else None, None if due else 3, prompts, None),),
+    )
+    return build(
+        CASES, targets, pacing.stream(load, len(targets), seed), arrangement="interleaved", warmup=warmup, seed=seed
+    )
 
 
 @pytest.mark.parametrize("n", range(1, 10))
@@ -40,7 +46,9 @@ def test_every_prompt_goes_to_every_target_once() -> None:
 
 def test_cases_are_sent_equally_often_give_or_take_one() -> None:
     made = plan(prompts=24)
-    counts = Counter(made.request(seq).case_id for seq in range(len(made)) if not made.warmup[seq] and made.target[seq] == 0)
+    counts = Counter(
+        made.request(seq).case_id for seq in range(len(made)) if not made.warmup[seq] and made.target[seq] == 0
+    )
     assert set(counts) == set(CASES)
     assert sorted(set(counts.values())) == [2, 3]  # 24 prompts over 10 cases
 
@@ -106,14 +114,19 @@ def test_an_arrival_process_is_exact_in_number_and_length(pattern: str) -> None:
     assert times[-1] <= 100.0
 
 
-@pytest.mark.parametrize(("pattern", "cv", "low", "high"), [("poisson", None, 0.93, 1.07), ("gamma", 3.0, 2.5, 3.5), ("constant", None, 0.0, 1e-9)])
+@pytest.mark.parametrize(
+    ("pattern", "cv", "low", "high"),
+    [("poisson", None, 0.93, 1.07), ("gamma", 3.0, 2.5, 3.5), ("constant", None, 0.0, 1e-9)],
+)
 def test_the_gaps_vary_as_the_pattern_says(pattern: str, cv: float | None, low: float, high: float) -> None:
     gaps = np.diff(pacing.arrivals(pattern, 5000, 1000.0, cv, np.random.default_rng(3)))
     assert low <= gaps.std() / gaps.mean() <= high
 
 
 def test_stages_follow_each_other() -> None:
-    load = Load("constant", "interleaved", (Stage(1.0, None, None, 2_000_000_000), Stage(2.0, None, None, 1_000_000_000)))
+    load = Load(
+        "constant", "interleaved", (Stage(1.0, None, None, 2_000_000_000), Stage(2.0, None, None, 1_000_000_000))
+    )
     made = pacing.stream(load, 1, 1)
     assert made.due_ns is not None
     # two a second apart, then, from 2 s on, two half a second apart

@@ -1,0 +1,223 @@
+"""Whatever way bytes are cut, the reply is the same; whatever bytes come, decoding ends."""
+
+import base64
+import json
+import struct
+import zlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench.dialects import body as read
+from bench.dialects import chat, get, messages
+from bench.record import Reply
+from tests.unit.wire_bytes import CONTENT_TYPES, cut_at, exchange, golden
+
+FEW = settings(derandomize=True, max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+GOLDENS = [
+    ("messages", "messages_thinking_text_tool.sse"),
+    ("messages", "messages_overloaded.sse"),
+    ("messages", "bedrock_text.eventstream"),
+    ("messages", "bedrock_throttled.eventstream"),
+    ("chat", "chat_text_tool.sse"),
+    ("chat", "chat_reasoning_vllm.sse"),
+    ("chat", "chat_gateway_error.sse"),
+]
+
+
+def content_type(name: str) -> str:
+    return CONTENT_TYPES["." + name.rpartition(".")[2]]
+
+
+def without_stamps(reply: Reply) -> Reply:
+    return replace(reply, content_ns=(0,) * len(reply.content_ns), first_text_ns=reply.first_text_ns and 1)
+
+
+@pytest.mark.parametrize(("dialect", "name"), GOLDENS)
+@FEW
+@given(data=st.data())
+def test_any_cutting_of_the_bytes_gives_the_same_reply(dialect: str, name: str, data: st.DataObject) -> None:
+    body = golden(name)
+    cuts = data.draw(st.lists(st.integers(1, len(body)), max_size=40))
+    decode = get(dialect).decode
+    whole, cut = decode(cut_at(body, [], content_type(name))), decode(cut_at(body, cuts, content_type(name)))
+    assert without_stamps(cut) == without_stamps(whole)
+    assert list(cut.content_ns) == sorted(cut.content_ns)
+    assert cut.first_text_ns is None or cut.first_text_ns in cut.content_ns
+
+
+@pytest.mark.parametrize(("dialect", "name"), GOLDENS)
+@FEW
+@given(data=st.data())
+def test_a_stream_cut_anywhere_keeps_a_prefix_of_the_whole(dialect: str, name: str, data: st.DataObject) -> None:
+    body = golden(name)
+    end = data.draw(st.integers(0, len(body)))
+    decode = get(dialect).decode
+    whole = decode(cut_at(body, [], content_type(name)))
+    part = decode(replace(cut_at(body[:end], [], content_type(name)), failure="reset"))
+    assert whole.text.startswith(part.text)
+    assert whole.reasoning.startswith(part.reasoning)
+    assert len(part.content_ns) <= len(whole.content_ns)
+    assert part.error_body in (None, whole.error_body)
+    if not whole.complete:
+        assert not part.complete
+
+
+@pytest.mark.parametrize(("dialect", "name"), GOLDENS)
+@FEW
+@given(data=st.data())
+def test_damaged_bytes_never_raise_and_give_text_that_can_be_stored(
+    dialect: str, name: str, data: st.DataObject
+) -> None:
+    body = bytearray(golden(name))
+    for at in data.draw(st.lists(st.integers(0, len(body) - 1), min_size=1, max_size=8)):
+        body[at] = data.draw(st.integers(0, 255))
+    reply = get(dialect).decode(cut_at(bytes(body), [], content_type(name)))
+    for text in (reply.text, reply.reasoning, *[call.arguments for call in reply.tool_calls]):
+        text.encode()
+
+
+@FEW
+@given(
+    body=st.binary(max_size=300),
+    kind=st.sampled_from([*CONTENT_TYPES.values(), "", "text/html"]),
+    coding=st.sampled_from(["identity", "gzip", "deflate", "br"]),
+)
+def test_rubbish_of_any_kind_never_raises(body: bytes, kind: str, coding: str) -> None:
+    one = exchange([(1, body)], kind, headers=(("content-encoding", coding),))
+    for decode in (messages.decode, chat.decode):
+        assert not decode(one).complete or decode(one).native_stop_reason
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                "type index delta text content choices usage error id message model stop_reason tool_calls function "
+                "arguments name finish_reason content_block input partial_json thinking prompt_tokens reasoning refusal "
+                "prompt_tokens_details cached_tokens cache_creation content_block_delta message_delta".split()
+            ),
+            inner
+            | st.sampled_from(
+                ["content_block_delta", "content_block_start", "message_start", "text_delta", "tool_use"]
+            ),
+            max_size=6,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@settings(FEW, max_examples=80)
+@given(values=st.lists(JSON, max_size=5))
+def test_any_json_in_any_place_never_raises(values: list[object]) -> None:
+    events = b"".join(b"data: " + json.dumps(value).encode() + b"\n\n" for value in values)
+    for body in [events, *[json.dumps(value).encode() for value in values]]:
+        for decode in (messages.decode, chat.decode):
+            reply = decode(exchange([(1, body)]))
+            (reply.text + reply.reasoning).encode()
+
+
+def test_json_that_is_nested_without_end_is_rubbish_too() -> None:
+    body = b"data: " + b'{"a":[' * 100_000 + b"\n\n"
+    for decode in (messages.decode, chat.decode):
+        assert decode(exchange([(1, body)])).error_body is not None
+
+
+def test_half_a_surrogate_pair_is_joined_with_the_next_or_replaced() -> None:
+    halves = [b"\\ud83d", b"\\ude00", b" \\ud83d!"]
+    body = b"".join(b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n' % half for half in halves)
+    assert chat.decode(exchange([(1, body)])).text == "😀 \ufffd!"
+
+
+# ------------------------------------------------------------------------------------------------ the short way of reading
+
+TOKENS = st.lists(st.text(st.characters(codec="utf-8"), max_size=6), min_size=1, max_size=12)
+NOISE = st.sampled_from(
+    [{}, {"logprobs": {"content": [{"token": "x"}]}}, {"x": '"content":"'}, {"content": "y"}, {"obfuscation": "aa"}]
+)
+
+
+@settings(FEW, max_examples=80)
+@given(tokens=TOKENS, noise=NOISE, spaced=st.booleans(), escaped=st.booleans())
+def test_chat_events_read_by_comparison_say_what_parsing_them_says(
+    tokens: list[str], noise: dict[str, object], spaced: bool, escaped: bool
+) -> None:
+    separators = None if spaced else (",", ":")
+    events = [
+        json.dumps(
+            {"id": "c", "choices": [{"index": 0, "delta": {"content": token}, **noise}], "usage": None},
+            separators=separators,
+            ensure_ascii=escaped,
+        )
+        for token in tokens
+    ]
+    body = "".join(f"data: {event}\n\n" for event in events).encode()
+    reply = chat.decode(exchange([(1, body)]))
+    assert reply.text == "".join(tokens)
+    assert len(reply.content_ns) == sum(1 for token in tokens if token)
+    assert reply.error_body is None
+
+
+@settings(FEW, max_examples=80)
+@given(tokens=TOKENS, switch=st.integers(0, 12), framed=st.booleans())
+def test_message_events_read_by_comparison_say_what_parsing_them_says(
+    tokens: list[str], switch: int, framed: bool
+) -> None:
+    # from the switch on, the text belongs to another block and may not be read with the first block's envelope
+    events = [
+        {"type": "content_block_delta", "index": int(at >= switch), "delta": {"type": "text_delta", "text": token}}
+        for at, token in enumerate(tokens)
+    ]
+    raw = [json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode() for event in events]
+    if framed:
+        body, kind = b"".join(map(frame, raw)), CONTENT_TYPES[".eventstream"]
+    else:
+        body, kind = b"".join(b"event: x\ndata: " + one + b"\n\n" for one in raw), CONTENT_TYPES[".sse"]
+    reply = messages.decode(exchange([(1, body)], kind))
+    assert reply.text == "".join(tokens)
+    assert len(reply.content_ns) == sum(1 for token in tokens if token)
+
+
+def frame(event: bytes) -> bytes:
+    """One `chunk` of InvokeModelWithResponseStream, after AWS's description of the encoding."""
+    headers = b"".join(
+        bytes([len(name)]) + name + b"\x07" + struct.pack("!H", len(value)) + value
+        for name, value in (
+            (b":event-type", b"chunk"),
+            (b":content-type", b"application/json"),
+            (b":message-type", b"event"),
+        )
+    )
+    payload = json.dumps({"bytes": base64.b64encode(event).decode(), "p": "abc"}).encode()
+    prelude = struct.pack("!II", 16 + len(headers) + len(payload), len(headers))
+    message = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + payload
+    return message + struct.pack("!I", zlib.crc32(message))
+
+
+@FEW
+@given(tokens=TOKENS)
+def test_an_envelope_is_compared_only_when_it_leaves_no_doubt(tokens: list[str]) -> None:
+    repeats = read.Repeats()
+    for token in tokens:
+        data = json.dumps({"a": {"text": token}, "b": [1, "text"]}, separators=(",", ":"), ensure_ascii=False).encode()
+        repeats.learn(b"text", token, data)
+        assert repeats.text_of(data) is None  # "text" stands there twice
+
+
+def test_an_envelope_that_differs_every_time_is_soon_left_alone() -> None:
+    repeats = read.Repeats()
+    for n in range(10):
+        repeats.learn(b"text", "a", b'{"n":%d,"text":"a"}' % n)
+        assert repeats.text_of(b'{"n":%d,"text":"b"}' % (n + 1)) is None
+    repeats.learn(b"text", "a", b'{"n":0,"text":"a"}')
+    assert repeats.text_of(b'{"n":0,"text":"b"}') is None
+    fresh = read.Repeats()
+    fresh.learn(b"text", "a", b'{"n":0,"text":"a"}')
+    assert fresh.text_of(b'{"n":0,"text":"bcd"}') == "bcd"
+    assert fresh.text_of(b'{"n":0,"text":"b\\n"}') is None
