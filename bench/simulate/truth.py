@@ -133,11 +133,11 @@ class Truth:
 
         assert self.path is not None
         rows, token_ns, late_ns, ends = batch
-        types = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
-        plain = [pa.array([row[n] for row in rows], types[kind]) for n, (_, kind, _) in enumerate(COLUMNS[:-2])]
-        bounds = pa.array(_numpy(ends))
-        lists = [pa.ListArray.from_arrays(bounds, pa.array(_numpy(values))) for values in (token_ns, late_ns)]
-        table = pa.table(plain + lists, names=[name for name, _, _ in COLUMNS])
+        plain = [_column(kind, [row[n] for row in rows]) for n, (_, kind, _) in enumerate(COLUMNS[:-2])]
+        table = pa.table(
+            [*plain, _lists(pa.int64(), token_ns, ends), _lists(pa.int32(), late_ns, ends)],
+            names=[name for name, _, _ in COLUMNS],
+        )
         with self._lock:
             self._tables.append(table)
             partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
@@ -150,7 +150,31 @@ class Truth:
             self._write(self._take())
 
 
-def _numpy(values: array[int]) -> Any:
+def _column(kind: str, values: list[Any]) -> Any:
+    """An Arrow array, made from buffers: `pyarrow.array` would import pandas, which takes longer than all the rest."""
     import numpy as np
+    import pyarrow as pa
 
-    return np.frombuffer(values, dtype=np.int64 if values.typecode == "q" else np.int32)
+    def bits(flags: list[bool]) -> Any:
+        return pa.py_buffer(np.packbits(np.array(flags, bool), bitorder="little").tobytes())
+
+    known = bits([value is not None for value in values])
+    if kind == "string":
+        words = [value.encode("utf-8", "replace") if value is not None else b"" for value in values]
+        ends = np.zeros(len(words) + 1, np.int32)
+        np.cumsum([len(word) for word in words], out=ends[1:])
+        return pa.Array.from_buffers(
+            pa.string(), len(words), [known, pa.py_buffer(ends), pa.py_buffer(b"".join(words))]
+        )
+    if kind == "bool":
+        return pa.Array.from_buffers(pa.bool_(), len(values), [known, bits([bool(value) for value in values])])
+    numbers = np.array([0 if value is None else value for value in values], kind)
+    return pa.Array.from_buffers(getattr(pa, kind)(), len(values), [known, pa.py_buffer(numbers)])
+
+
+def _lists(kind: Any, values: array[int], ends: array[int]) -> Any:
+    import pyarrow as pa
+
+    inner = pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+    outer = pa.py_buffer(ends)
+    return pa.Array.from_buffers(pa.list_(kind), len(ends) - 1, [None, outer], children=[inner])

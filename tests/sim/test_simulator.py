@@ -229,9 +229,9 @@ QUESTION_TOKENS = 12
 @pytest.mark.parametrize("door", CLAUDE)
 def test_the_sdk_reads_a_streamed_message_as_planned(clouds, door):
     async def go():
-        async with claude_client(door, clouds.ports[door]) as client:
-            async with client.messages.stream(**message_fields(door)) as stream:
-                return await stream.get_final_message()
+        client = claude_client(door, clouds.ports[door])
+        async with client, client.messages.stream(**message_fields(door)) as stream:
+            return await stream.get_final_message()
 
     message = asyncio.run(go())
     assert message.content[0].text == RIGHT
@@ -262,9 +262,9 @@ def test_the_sdk_reads_a_whole_message_as_planned(clouds, door):
 @pytest.mark.parametrize("door", CLAUDE)
 def test_max_tokens_cuts_the_message_and_says_so(clouds, door):
     async def go():
-        async with claude_client(door, clouds.ports[door]) as client:
-            async with client.messages.stream(**message_fields(door, max_tokens=3)) as stream:
-                return await stream.get_final_message()
+        client = claude_client(door, clouds.ports[door])
+        async with client, client.messages.stream(**message_fields(door, max_tokens=3)) as stream:
+            return await stream.get_final_message()
 
     message = asyncio.run(go())
     assert message.stop_reason == "max_tokens"
