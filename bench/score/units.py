@@ -186,7 +186,7 @@ CURRENCY = _read_currencies(_CURRENCIES)
 CODES = tuple(sorted({code for codes in CURRENCY.values() for code in codes}))
 
 _MONEY = "|".join(re.escape(n) for n in sorted(CURRENCY, key=len, reverse=True))
-CURRENCY_AFTER = re.compile(rf"[ -]?\(?({_MONEY})(?![^\W\d])", re.IGNORECASE)
+CURRENCY_AFTER = re.compile(rf" {{0,40}}-?\(?({_MONEY})(?![^\W\d])", re.IGNORECASE)
 CURRENCY_BEFORE = re.compile(rf"(?<![^\W_])({_MONEY}) ?$", re.IGNORECASE)
 
 SCALES = {

@@ -105,7 +105,7 @@ _SCALE = re.compile(
     re.IGNORECASE,
 )
 _PERCENT = re.compile(
-    r"[ -]{0,2}\(?(?:%(?!-?(?:age )?points?\b)|(?:per[ -]?cent|pct\.?)(?!age)(?! points?)\b)", re.IGNORECASE
+    r" {0,40}-?\(?(?:%(?!-?(?:age )?points?\b)|(?:per[ -]?cent|pct\.?)(?!age)(?! points?)\b)", re.IGNORECASE
 )
 _PERCENT_POINT = re.compile(r" ?% ?-?points?\b", re.IGNORECASE)
 
@@ -243,7 +243,7 @@ _NO_NOUN = frozenset(_NOT_NOUNS.split())
 
 def _noun(text: str, pos: int) -> str:
     """Up to four words after a number, within its clause."""
-    match = re.compile(r"[ -](?:[A-Za-z][\w'-]*(?: (?=[A-Za-z])|$|(?=\W))){1,4}").match(text, pos)
+    match = re.compile(r"(?: {1,40}|-)(?:[A-Za-z][\w'-]*(?: (?=[A-Za-z])|$|(?=\W))){1,4}").match(text, pos)
     words = match[0].strip(" -").lower() if match else ""
     return "" if words.split(" ")[0] in _NO_NOUN else words
 

@@ -47,7 +47,7 @@ ANSWERS = [
     "Express delivery is not available in Denmark.",
     "Lena Okafor approves it. The documents do not say when.",
     "Answer: No.",
-    "The passages don't mention it explicitly. However, based on the 24 months rule, the warranty ends on 2 March 2026.",
+    "The passages don't mention it. However, based on the 24 months rule, the warranty ends on 2 March 2026.",
     "I would assume it is the site manager, although the documents do not say.",
     "Not all documents agree, so the limit is EUR 1,250.",
     "The approver is not the site manager but the regional director.",

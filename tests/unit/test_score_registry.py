@@ -26,7 +26,8 @@ def test_options_reach_the_scorer():
 @pytest.mark.parametrize(
     ("scorer_type", "options", "messages"),
     [
-        ("citations", {"min_recal": 1, "max_extra": -1}, ["min_recal: got 1; want one of the options", "max_extra: got -1; want a whole number"]),
+        ("citations", {"min_recal": 1, "max_extra": -1}, ["min_recal: got 1; want one of the options",
+        "max_extra: got -1; want a whole number"]),
         ("citations", {"min_recall": 1.5}, ["min_recall: got 1.5; want a number from 0 to 1"]),
         ("facts", {"day_first": "yes"}, ["day_first: got 'yes'; want true or false"]),
         ("facts", {"name": "other"}, ["name: got 'other'"]),
