@@ -1,6 +1,7 @@
 """Scorers: how good. Pure functions of the case and the reply; nothing here reads a clock or the network.
 
-A scorer of another package is found by its entry point in the group `bench.scorers`: a callable `(name, **options) -> Scorer`.
+A scorer of another package is found by its entry point in the group `bench.scorers`: a callable `(name, **options) ->
+Scorer`.
 """
 
 from __future__ import annotations
@@ -23,13 +24,19 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "target": ("a key of the case's expectation, e.g. gold", lambda v: isinstance(v, str) and bool(v)),
     "rejects": ("a key of the case's expectation, e.g. rejects", lambda v: isinstance(v, str) and bool(v)),
     "day_first": ("true or false", lambda v: v is None or isinstance(v, bool)),
-    "min_recall": ("a number from 0 to 1, e.g. 1.0", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1),
+    "min_recall": (
+        "a number from 0 to 1, e.g. 1.0",
+        lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1,
+    ),
     "max_extra": ("a whole number from 0, e.g. 2", lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0),
 }
 
 
 def get(scorer_type: str, name: str, options: Mapping[str, Any] | None = None) -> Scorer:
-    """The scorer of that type under the name it has in the workload. Raises ConfigError with every problem of its options."""
+    """The scorer of that type under the name it has in the workload.
+
+    Raises ConfigError with every problem of its options.
+    """
     options = options or {}
     if scorer_type in SCORERS:
         factory = SCORERS[scorer_type]
@@ -60,18 +67,26 @@ def _check(factory: Callable[..., Scorer], name: str, options: Mapping[str, Any]
 
 
 def score_all(case: Case, reply: Reply, scorers: Sequence[Scorer]) -> list[Score]:
-    """One score per scorer, in order. A scorer that breaks yields None with the reason, so that it cannot take the others with it."""
+    """One score per scorer, in order.
+
+    A scorer that breaks yields None with the reason, so that it cannot take the others with it.
+    """
     scores = []
     for scorer in scorers:
         try:
             scores.append(scorer.score(case, reply))
         except Exception as error:  # a scorer may be foreign code
-            scores.append(Score(scorer.name, scorer.version, None, f"the scorer failed: {type(error).__name__}: {error}"))
+            scores.append(
+                Score(scorer.name, scorer.version, None, f"the scorer failed: {type(error).__name__}: {error}")
+            )
     return scores
 
 
 def correct(scores: Sequence[Score], required: set[str]) -> bool | None:
-    """Whether every required scorer that can judge gives full marks; None when none can, or when a required score is missing."""
+    """Whether every required scorer that can judge gives full marks.
+
+    None when none can, or when a required score is missing.
+    """
     by_name = {score.scorer: score.value for score in scores}
     if not required or not required <= by_name.keys():
         return None

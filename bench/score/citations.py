@@ -10,7 +10,7 @@ from bench.record import Case, Reply, Score
 from bench.score.text import clean
 
 _WORDS = r"(?:sources?|passages?|documents?|docs?|refs?\.?|references?|excerpts?|cit(?:ation|e)s?|nos?\.)"
-_NUMBERS = r"\^?\d{1,4}(?:\s*(?:[,;&–-]|and|,\s*and|to)\s*(?:" + _WORDS + r"\s*)?\^?\d{1,4})*"
+_NUMBERS = r"\^?\d{1,3}(?:\s*(?:[,;&–-]|and|,\s*and|to)\s*(?:" + _WORDS + r"\s*)?\^?\d{1,3})*"
 _CITED = re.compile(
     rf"\[\s*(?:{_WORDS}\s*#?)?({_NUMBERS})\s*\]|\(\s*(?:see\s+|from\s+|per\s+)?{_WORDS}\s*#?({_NUMBERS})\s*\)",
     re.IGNORECASE,
@@ -18,7 +18,10 @@ _CITED = re.compile(
 
 
 def cited(text: str) -> set[int]:
-    """The passage numbers a reply names: `[1]`, `[1, 2]`, `[1][3]`, `[1-3]`, `[source 2]`, `(sources 1 and 2)`, `【1】`, `[^1]`."""
+    """The passage numbers a reply names.
+
+    `[1]`, `[1, 2]`, `[1][3]`, `[1-3]`, `[source 2]`, `(sources 1 and 2)`, `【1】`, `[^1]`.
+    """
     found: set[int] = set()
     for match in _CITED.finditer(clean(text)):
         numbers = re.sub(_WORDS, "", match[1] or match[2], flags=re.IGNORECASE).replace("^", "")
@@ -49,7 +52,9 @@ class Citations:
             return Score(self.name, self.version, None, "the case is unanswerable: there is nothing to cite")
         gold = _passages(case.expected.get(self.target))
         if gold is None:
-            return Score(self.name, self.version, None, f"expected.{self.target}: want a list of passage numbers, e.g. [2, 5]")
+            return Score(
+                self.name, self.version, None, f"expected.{self.target}: want a list of passage numbers, e.g. [2, 5]"
+            )
         if not gold:
             return Score(self.name, self.version, None, f"the case has no {self.target}")
         named = cited(reply.text)

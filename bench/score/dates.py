@@ -1,7 +1,8 @@
 """Dates in running text: ISO, `2 March 2026`, `March 2nd, 2026`, `02.03.2026`, `2/3/2026`.
 
-Dotted dates are day first. A date with slashes or dashes and the year last is read only when one reading is possible, or when
-the workload says which part comes first; otherwise it states no date, because a guess would score a coin toss.
+Dotted dates are day first. A date with slashes or dashes and the year last is read only when one reading is possible,
+or when the workload says which part comes first; otherwise it states no date, because a guess would score a coin
+toss.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-_MONTHS = "january february march april may june july august september october november december".split()
+_NAMES = "january february march april may june july august september october november december"
+_MONTHS = _NAMES.split()
 _NUMBER = {name[:n]: i for i, name in enumerate(_MONTHS, 1) for n in (3, len(name))} | {"sept": 9}
 _MONTH = "|".join(
-    form for name in _MONTHS for short in ({name, name[:3]} | ({"sept"} if name == "september" else set())) for form in (short.capitalize(), short.upper())
+    form
+    for name in _MONTHS
+    for short in ({name, name[:3]} | ({"sept"} if name == "september" else set()))
+    for form in (short.capitalize(), short.upper())
 )
 _DAY = r"(?P<d>3[01]|[12]\d|0?[1-9])(?:st|nd|rd|th)?"
 _YEAR = r"(?P<y>\d{4})"
@@ -93,7 +98,10 @@ def _valid(year: int | None, month: int, day: int) -> bool:
 def _not_ends_of_ranges(text: str, found: list[Day]) -> Iterator[Day]:
     """In "2–5 March 2026" the text names a span of days, not 5 March."""
     for day in found:
-        if re.search(r"(?<![\w.,/-])\d{1,2}(?:st|nd|rd|th)?\s*(?:-|–|to|and|or)\s*(?:the )?$", text[max(0, day.start - 14) : day.start]):
+        if re.search(
+            r"(?<![\w.,/-])\d{1,2}(?:st|nd|rd|th)?\s*(?:-|–|to|and|or)\s*(?:the )?$",
+            text[max(0, day.start - 14) : day.start],
+        ):
             yield Day(None, None, None, day.start, day.end)
         else:
             yield day

@@ -2,185 +2,28 @@
 
 The gold facts of a case must all be stated; a reject is a fact whose statement as the answer makes the reply wrong.
 
-Where the answer is: after the last `Answer:` line when the reply has one, else the whole text. With answer lines, every gold
-fact must stand in the last one and no reject in any. Without, a reject counts only where it is *offered*: in the sentences that
-conclude ("So ...", "The answer is ..."), or, when none concludes, in the first sentence that states a gold fact or a reject and
-does not speak of an older edition; and in every sentence that opens with an alternative ("Alternatively, ...").
+Where the answer is: after the last `Answer:` line when the reply has one, else the whole text. With answer lines,
+every gold fact must stand in the last one and no reject in any. Without, a reject counts only where it is *offered*:
+in the sentences that conclude ("So ...", "The answer is ..."), or, when none concludes, in the first sentence that
+states a gold fact or a reject and does not speak of an older edition; and in every sentence that opens with an
+alternative ("Alternatively, ...").
 
-What stating means: a value that is disowned ("not 14 days", "previously 14 days") is stated neither as gold nor as a reject;
-one end of a range is not the value; of "14 or 30 days" neither is stated, unless both are gold.
+What stating means: a value that is disowned ("not 14 days", "previously 14 days") is stated neither as gold nor as a
+reject; one end of a range is not the value; of "14 or 30 days" neither is stated, unless both are gold.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from decimal import Decimal
 
 from bench.record import Case, Reply, Score
 from bench.score.dates import Day
+from bench.score.gold import BadFact, Fact, parse, stem
 from bench.score.text import Span, answer_lines, clean, disowned, negated, sentences
-from bench.score.units import CODES, SMALL, Unit, unit
-from bench.score.values import Value, readings, values
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One typed fact. `amounts` are (value,) or, for a range, (value, to), in the unit's base; `label` is for reasons."""
-
-    type: str
-    label: str
-    amounts: tuple[Decimal, ...] = ()
-    unit: Unit | None = None
-    noun: tuple[str, ...] = ()
-    currency: str = ""
-    day: tuple[int, int, int | None] | None = None
-    patterns: tuple[re.Pattern[str], ...] = ()
-    negative: bool = False
-    """The phrase itself says no ("not covered"), so a negation before it is not looked for."""
-    optional: bool = False
-    """`unit_optional` or `year_optional`: the bare number, or the date without its year, will do."""
-
-
-class BadFact(ValueError):
-    """A fact that cannot be read; the message says what is wanted."""
-
-
-def parse(raw: Mapping[str, Any]) -> Fact:
-    """The fact as written in a workload. Raises BadFact with what would be right."""
-    if not isinstance(raw, Mapping):
-        raise BadFact(f'got {raw!r}; want an object, e.g. {{"type": "number", "value": "30", "unit": "calendar days"}}')
-    kind = raw.get("type")
-    if kind not in _KEYS:
-        raise BadFact(f"type: got {kind!r}; want one of {', '.join(_KEYS)}")
-    if unknown := set(raw) - _KEYS[kind] - {"type"}:
-        raise BadFact(f"got {', '.join(sorted(unknown))}; a {kind} fact has {', '.join(sorted(_KEYS[kind]))}")
-    return _PARSERS[kind](raw)
-
-
-_KEYS = {
-    "number": {"value", "to", "unit", "unit_optional"},
-    "money": {"value", "to", "currency", "unit_optional"},
-    "percent": {"value", "to", "unit_optional"},
-    "date": {"value", "year_optional"},
-    "name": {"value", "aliases"},
-    "phrase": {"any_of"},
-}
-
-
-def _amounts(raw: Mapping[str, Any]) -> tuple[Decimal, ...]:
-    found = []
-    for key in ("value", "to"):
-        if key in raw:
-            try:
-                amount = Decimal(str(raw[key])) if isinstance(raw[key], (str, int)) and not isinstance(raw[key], bool) else None
-            except InvalidOperation:
-                amount = None
-            if amount is None or not amount.is_finite():
-                raise BadFact(f'{key}: got {raw[key]!r}; want a plain decimal in quotes, e.g. "1250.00"')
-            found.append(amount)
-    if "value" not in raw:
-        raise BadFact('value: missing; want a plain decimal in quotes, e.g. "30"')
-    return tuple(found)
-
-
-def _label(raw: Mapping[str, Any]) -> str:
-    parts = [str(raw["value"]), f"to {raw['to']}" if "to" in raw else "", str(raw.get("unit") or raw.get("currency") or "")]
-    return " ".join(p for p in parts if p) + ("%" if raw["type"] == "percent" else "")
-
-
-def _number(raw: Mapping[str, Any]) -> Fact:
-    name = str(raw.get("unit") or "")
-    known = unit(name) if name else None
-    factor = known.factor if known else Decimal(1)
-    noun = () if known else tuple(_stem(w) for w in re.findall(r"[\w']+", clean(name).lower()))
-    return Fact("number", _label(raw), tuple(a * factor for a in _amounts(raw)), known, noun, optional=bool(raw.get("unit_optional")))
-
-
-def _money(raw: Mapping[str, Any]) -> Fact:
-    currency = str(raw.get("currency", "")).upper()
-    if currency not in CODES:
-        raise BadFact(f"currency: got {raw.get('currency')!r}; want a code such as EUR, one of {', '.join(CODES)}")
-    return Fact("money", _label(raw), _amounts(raw), currency=currency, optional=bool(raw.get("unit_optional")))
-
-
-def _percent(raw: Mapping[str, Any]) -> Fact:
-    return Fact("percent", _label(raw), _amounts(raw), optional=bool(raw.get("unit_optional")))
-
-
-def _date(raw: Mapping[str, Any]) -> Fact:
-    text = str(raw.get("value", ""))
-    match = re.fullmatch(r"(\d{4})-(\d\d)(?:-(\d\d))?", text)
-    try:
-        if match is None:
-            raise ValueError
-        parts = (int(match[1]), int(match[2]), int(match[3]) if match[3] else None)
-        date(parts[0], parts[1], parts[2] or 1)
-    except ValueError:
-        raise BadFact(f"value: got {text!r}; want a date such as 2026-03-02, or a month such as 2026-03") from None
-    return Fact("date", text, day=parts, optional=bool(raw.get("year_optional")))
-
-
-def _name(raw: Mapping[str, Any]) -> Fact:
-    aliases = raw.get("aliases", ())
-    names = [raw.get("value"), *(aliases if isinstance(aliases, Sequence) and not isinstance(aliases, str) else (None,))]
-    if not all(isinstance(n, str) and re.search(r"\w", n) for n in names):
-        raise BadFact('want "value": "Lena Okafor", and "aliases" a list of strings')
-    return Fact("name", str(names[0]), patterns=tuple(_name_pattern(str(n)) for n in names))
-
-
-def _name_pattern(name: str) -> re.Pattern[str]:
-    words = [re.escape(w.rstrip(".")) for w in re.split(r"[\s-]+", clean(name).strip()) if w.strip(".")]
-    plain = r"\.?[\s-]{0,2}".join(words)
-    if len(words) == 2 and all(w.isalpha() for w in words):
-        plain = rf"(?:{plain}|{words[1]},\s{words[0]})"
-    return re.compile(rf"(?<![\w])(?<!\w[-/])(?<!\d[.,]){plain}(?:'s|(?<=s)')?(?![\w])(?![-/]\w|[.,]\d)", re.IGNORECASE)
-
-
-def _phrase(raw: Mapping[str, Any]) -> Fact:
-    phrases = raw.get("any_of")
-    if not isinstance(phrases, Sequence) or isinstance(phrases, str) or not phrases or not all(isinstance(p, str) for p in phrases):
-        raise BadFact('any_of: want a list of strings, e.g. ["two approvers", "dual approval"]')
-    for phrase in phrases:
-        if not re.search(r"\w", phrase) or (re.fullmatch(r"[\d.,' ]+", phrase) and readings(phrase)):
-            raise BadFact(f"any_of: got {phrase!r}; a plain number needs a number, money or percent fact")
-    negative = any(re.search(r"\b(?:no|not|never|without|none|cannot)\b|n't\b", p, re.IGNORECASE) for p in phrases)
-    return Fact("phrase", " / ".join(phrases), patterns=tuple(_phrase_pattern(p) for p in phrases), negative=negative)
-
-
-_DIGIT = {str(value): word for word, value in SMALL.items()}
-
-
-def _phrase_pattern(phrase: str) -> re.Pattern[str]:
-    words = []
-    for word in re.split(r"[\s-]+", clean(phrase).strip().lower()):
-        other = _DIGIT.get(word) or (str(SMALL[word]) if word in SMALL else None)
-        words.append(f"(?:{re.escape(word)}|{other})" if other else re.escape(word))
-    body = r"[\s-]+".join(words)
-    return re.compile(rf"(?<!\w)(?<!\w-)(?<!\d[.,]){body}(?!\w|[.,]\d)", re.IGNORECASE)
-
-
-_PARSERS: dict[str, Callable[[Mapping[str, Any]], Fact]] = {
-    "number": _number,
-    "money": _money,
-    "percent": _percent,
-    "date": _date,
-    "name": _name,
-    "phrase": _phrase,
-}
-
-
-def _stem(word: str) -> str:
-    """Singular of an English noun, well enough to hold `sites` equal to `site`."""
-    word = word.removesuffix("'s").removesuffix("'")
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if re.search(r"(?:[sx]|ch|sh)es$", word):
-        return word[:-2]
-    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 2 else word
+from bench.score.values import Value, values
 
 
 @dataclass(frozen=True)
@@ -211,7 +54,7 @@ def _equals(fact: Fact, value: Value) -> bool:
         if value.unit is None or value.unit.family != fact.unit.family:
             return False
     elif fact.type == "number" and fact.noun and not (fact.optional and bare):
-        words = [_stem(w) for w in re.findall(r"[\w']+", value.noun)]
+        words = [stem(w) for w in re.findall(r"[\w']+", value.noun)]
         width = len(fact.noun)
         if not any(tuple(words[i : i + width]) == fact.noun for i in range(len(words) - width + 1)):
             return False
@@ -235,7 +78,10 @@ _OTHER_NAME_BEFORE = re.compile(r"((?:[A-Z][\w.'-]*)(?:\s[A-Z][\w.'-]*){0,3}),?\
 
 
 def stated(fact: Fact, page: Page, friends: Sequence[Fact] | None = None) -> list[Span]:
-    """Where the page states the fact. With `friends`, a value offered beside another with "or" counts only if that is a friend too."""
+    """Where the page states the fact.
+
+    With `friends`, a value offered beside another with "or" counts only if that is a friend too.
+    """
     text = page.text
     if fact.type in ("number", "money", "percent"):
         spans = []
@@ -247,7 +93,8 @@ def stated(fact: Fact, page: Page, friends: Sequence[Fact] | None = None) -> lis
         spans = [
             (day.start, day.end)
             for i, day in enumerate(page.days)
-            if _is_day(fact, day) and (friends is None or not _rival_day(page, i, [f for f in friends if f.type == "date"]))
+            if _is_day(fact, day)
+            and (friends is None or not _rival_day(page, i, [f for f in friends if f.type == "date"]))
         ]
     else:
         spans = [m.span() for pattern in fact.patterns for m in pattern.finditer(text)]
@@ -267,25 +114,41 @@ def _rival_day(page: Page, i: int, friends: Sequence[Fact]) -> bool:
 
 
 def _rival_name(text: str, span: Span, friends: Sequence[Fact]) -> bool:
-    others = [m[1] for m in (_OTHER_NAME_AFTER.match(text, span[1]), _OTHER_NAME_BEFORE.search(text[max(0, span[0] - 80) : span[0]])) if m]
+    others = [
+        m[1]
+        for m in (
+            _OTHER_NAME_AFTER.match(text, span[1]),
+            _OTHER_NAME_BEFORE.search(text[max(0, span[0] - 80) : span[0]]),
+        )
+        if m
+    ]
     return any(not any(p.search(other) for f in friends for p in f.patterns) for other in others)
 
 
 _CONCLUDES = re.compile(
-    r"(?:^|[,;]\s+)so\b(?!\s+(?:that|far|long|much|many|as))|\b(?:therefore|thus|hence|consequently|in short|in conclusion|to conclude|in summary|overall|"
+    r"(?:^|[,;]\s+)so\b(?!\s+(?:that|far|long|much|many|as))|\b(?:therefore|thus|hence|consequently|in short|in"
+    r" conclusion|to conclude|in summary|overall|"
     r"(?:the|my) (?:final )?answer is|this means|that means)\b",
     re.IGNORECASE,
 )
-_ALTERNATIVE = re.compile(r"^[\s>*-]*(?:alternatively|otherwise|or\b|maybe|perhaps|possibly|it (?:could|might|may) also|another (?:possible )?answer)", re.IGNORECASE)
+_ALTERNATIVE = re.compile(
+    r"^[\s>*-]*(?:alternatively|otherwise|or\b|maybe|perhaps|possibly|it (?:could|might|may) also|another (?:possible"
+    r" )?answer)",
+    re.IGNORECASE,
+)
 _ASIDE = re.compile(
-    r"\b(?:previous(?:ly)?|former(?:ly)?|superseded|outdated|old(?:er)?|earlier|prior|withdrawn|expired|no longer|used to|until then|historical(?:ly)?)\b"
+    r"\b(?:previous(?:ly)?|former(?:ly)?|superseded|outdated|old(?:er)?|earlier|prior|withdrawn|expired|no longer|used"
+    r" to|until then|historical(?:ly)?)\b"
     r"|\b(?:edition|version|revision|\d{4})\b.{0,60}\b(?:was|were|said|stated|gave|set|had|allowed|required)\b",
     re.IGNORECASE | re.DOTALL,
 )
 
 
 def offer(page: Page, spans: Sequence[Span]) -> list[Span]:
-    """The sentences that offer an answer, among those that hold one of the spans. See the rule at the top of this file."""
+    """The sentences that offer an answer, among those that hold one of the spans.
+
+    See the rule at the top of this file.
+    """
     marked = [s for s in sentences(page.text) if any(s[0] <= a < s[1] for a, _ in spans)]
     concluding = [s for s in marked if _CONCLUDES.search(page.text[s[0] : s[1]].strip())]
     plain = [s for s in marked if not _ASIDE.search(page.text[s[0] : s[1]])]

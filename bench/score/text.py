@@ -1,6 +1,7 @@
 """A reply as scorers read it: one plain form of the text, its sentences, its answer line, and what it disowns.
 
-Everything here is a pure function of the text. `clean` is applied once; all positions afterwards are positions in its result.
+Everything here is a pure function of the text. `clean` is applied once; all positions afterwards are positions in its
+result.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _FRACTIONS = {"½": "5", "¼": "25", "¾": "75", "⅛": "125", "⅕": "2", "⅖": "4", "⅗": "6", "⅘": "8"}
 _LETTERS = str.maketrans(
     {
-        "ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D",
-        "‐": "-", "‑": "-", "⁃": "-", "−": "-", "﹣": "-", "‒": "–", "—": "–", "―": "–",
-        "‘": "'", "’": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "≠": " not ", "⁄": "/",
+        "ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ł": "l", "Ł": "L", "đ": "d",
+        "Đ": "D", "‐": "-", "‑": "-", "⁃": "-", "−": "-", "﹣": "-", "‒": "–", "—": "–", "―": "–", "⁄": "/",
+        "‘": "'", "’": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "≠": " not ",
         "【": "[", "】": "]",
     }
 )  # fmt: skip
@@ -52,7 +53,8 @@ def _without_markup(text: str) -> str:
 
 
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(\"'])(?:[A-Za-z]|approx|ca|e\.g|i\.e|incl|excl|max|min|no|nr|art|sec|para|cf|vs|mr|mrs|ms|dr|prof|inc|ltd|co|"
+    r"(?:^|[\s(\"'])(?:[A-Za-z]|approx|ca|e\.g|i\.e|incl|excl|max|min|no|nr|art|sec|para|cf|vs|mr|mrs|ms|dr|prof|inc"
+    r"|ltd|co|"
     r"st|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|mio|mrd|\d{1,3})$",
     re.IGNORECASE,
 )
@@ -64,7 +66,11 @@ def sentences(text: str, region: Span | None = None) -> list[Span]:
     spans, start = [], low
     for mark in re.finditer(r"[.!?][\"')\]]*(?:\s*\[[\d,; –-]+\])*(?=\s)|\n+", text[low:high]):
         at, end = low + mark.start(), low + mark.end()
-        if text[at] == "." and _ABBREVIATION.search(text[start:at]) and not _starts_sentence(text, at, end):
+        if (
+            text[at] == "."
+            and _ABBREVIATION.search(text[max(start, at - 12) : at])
+            and not _starts_sentence(text, at, end)
+        ):
             continue
         spans.append((start, end))
         start = end
@@ -73,20 +79,27 @@ def sentences(text: str, region: Span | None = None) -> list[Span]:
 
 
 def _starts_sentence(text: str, dot: int, end: int) -> bool:
-    """Whether a dot after a number ends a sentence ("after 30. The rest") rather than marking a list item ("1. The rest")."""
+    """Whether a dot after a number ends a sentence ("after 30. The rest") rather than marking a list item ("1.
+
+    The rest").
+    """
     line = text[text.rfind("\n", 0, dot) + 1 : dot]
     after = text[end:].lstrip(" ")[:1]
     return line[-1:].isdigit() and not re.fullmatch(r"[\s>*•(-]*\d{1,3}", line) and (after.isupper() or not after)
 
 
 _ANSWER_LINE = re.compile(
-    r"^[ >*#\-•]*(?:the |my )?(?:final |short |direct )?answer[ *_]*(?:\s*\([^)\n]*\))?(?: is)?[ *_]*:[ *_]*(.*)$", re.I | re.M
+    r"^[ >*#\-•]*(?:the |my )?(?:final |short |direct )?answer[ *_]*(?:\s*\([^)\n]*\))?(?: is)?[ *_]*:[ *_]*(.*)$",
+    re.I | re.M,
 )
 _ANSWER_HEADING = re.compile(r"^ *#+ *(?:final |short |direct )?answer[ *_]*$", re.I | re.M)
 
 
 def answer_lines(text: str) -> list[Span]:
-    """Spans of what stands after `Answer:`, in order. An empty or open line (`Answer:`, `Answer: both of:`) takes the block below."""
+    """Spans of what stands after `Answer:`, in order. An empty or open line (`Answer:`, `Answer.
+
+    Both of:`) takes the block below.
+    """
     spans = []
     for match in sorted([*_ANSWER_LINE.finditer(text), *_ANSWER_HEADING.finditer(text)], key=lambda m: m.start()):
         start = match.start(1) if match.re is _ANSWER_LINE else match.end()
@@ -98,18 +111,31 @@ def answer_lines(text: str) -> list[Span]:
     return spans
 
 
-_FILLER = r"(?:(?:the|a|an|in|on|by|for|with|within|at|be|being|of|to|about|approximately|around|approx\.?|only|now|still|is|was|as)\s+){0,3}"
-_CHANGE = r"(?:(?:raised|increased|extended|lengthened|changed|reduced|lowered|cut|shortened|moved|amended|went|rose|fell|dropped)\s+(?:\w+\s+){0,2}|up\s+|down\s+)from"
+_FILLER = (
+    r"(?:(?:the|a|an|in|on|by|for|with|within|at|be|being|of|to|about|approximately|around|approx\.?|only|now|still|is|was"
+    r"|as)\s+){0,3}"
+)
+_CHANGE = (
+    r"(?:(?:raised|increased|extended|lengthened|changed|reduced|lowered|cut|shortened|moved|amended|went|rose|fell"
+    r"|dropped)\s+(?:\w+\s+){0,2}|up\s+|down\s+)from"
+)
 _OLD = r"(?:old|older|previous|former|prior|earlier|superseded|outdated|expired|withdrawn)"
 _DISOWNED_BEFORE = re.compile(
-    rf"(?:\b(?:not|never|nor|neither|(?:is|was|are|were)n't|no\s+longer|instead\s+of|rather\s+than|as\s+opposed\s+to|unlike|previously|formerly|"
-    rf"originally|used\s+to\s+be|{_CHANGE}|replac(?:es|ed|ing)|supersed(?:es|ed|ing))\s+{_FILLER}|\b{_OLD}\s+(?:[\w'-]+\s+){{0,4}})[\"'(]?$",
+    rf"(?:\b(?:not|never|nor|neither|(?:is|was|are|were)n't|no\s+longer|instead\s+of|rather\s+than|as\s+opposed\s+to"
+    rf"|unlike|previously|formerly|"
+    rf"originally|used\s+to\s+be|{_CHANGE}|replac(?:es|ed|ing)|supersed(?:es|ed|ing))\s+{_FILLER}"
+    rf"|\b{_OLD}\s+(?:[\w'-]+\s+){{0,4}})[\"'(]?$",
     re.IGNORECASE,
 )
-_KEPT_BEFORE = re.compile(r"\bnot\s+(?:only|just)\s+" + _FILLER + r"$|\b(?:not|never|no)\s+(?:later|more|less|fewer|before|after|until)\b", re.I)
+_KEPT_BEFORE = re.compile(
+    r"\bnot\s+(?:only|just)\s+" + _FILLER + r"$|\b(?:not|never|no)\s+(?:later|more|less|fewer|before|after|until)\b",
+    re.I,
+)
 _DISOWNED_AFTER = re.compile(
-    rf"^[\"')]*\s*(?:\(\s*(?:the\s+)?(?:{_OLD}|not\s+valid|no\s+longer)\b|(?:(?:which|that|and)\s+)?(?:(?:is|was|are|were|has\s+been|have\s+been)\s+)?"
-    rf"(?:no\s+longer|not\s+(?:valid|correct|applicable|in\s+force)|incorrect|wrong|outdated|superseded|withdrawn|obsolete)\b|"
+    rf"^[\"')]*\s*(?:\(\s*(?:the\s+)?(?:{_OLD}|not\s+valid|no\s+longer)\b|(?:(?:which|that|and)\s+)?(?:(?:is|was|are"
+    rf"|were|has\s+been|have\s+been)\s+)?"
+    rf"(?:no\s+longer|not\s+(?:valid|correct|applicable|in\s+force)|incorrect|wrong|outdated|superseded|withdrawn"
+    rf"|obsolete)\b|"
     rf"(?:do|does|did)\s*(?:not|n't)\s+apply\b|(?:is|was|are|were)\s+(?:the|an?)\s+{_OLD}\b)",
     re.IGNORECASE,
 )
@@ -131,7 +157,11 @@ _NEGATION = re.compile(r"\b(?:no|not|never|without|cannot|neither|nor|none)\b|n'
 
 
 def negated(text: str, start: int) -> bool:
-    """Whether a phrase stands under an odd number of negations in its clause ("no dual approval", not "cannot go without")."""
-    clause = re.split(r"[.;:!?\n|()–]|,\s|\b(?:but|because|since|whereas|while)\b", text[max(0, start - 120) : start])[-1]
+    """Whether a phrase stands under an odd number of negations in its clause ("no dual approval", not "cannot go
+    without").
+    """
+    clause = re.split(r"[.;:!?\n|()–]|,\s|\b(?:but|because|since|whereas|while)\b", text[max(0, start - 120) : start])[
+        -1
+    ]
     clause = re.sub(r"\bnot\s+(?:only|just)\b|\bno\s+(?:later|more|less|fewer)\b", " ", clause, flags=re.I)
     return len(_NEGATION.findall(clause)) % 2 == 1

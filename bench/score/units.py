@@ -1,4 +1,7 @@
-"""Units, currencies and number words, as tables. Only exact conversions: a month is not thirty days, a day is not 24 hours."""
+"""Units, currencies and number words, as tables. Only exact conversions.
+
+A month is not thirty days, a day is not 24 hours.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +122,9 @@ SYMBOLS, WORDS = _read(_TABLE)
 
 
 def _either(names: list[str]) -> str:
-    return "|".join(re.escape(n).replace(r"\ ", r"[ -]").replace(r"\-", "[ -]?") for n in sorted(names, key=len, reverse=True))
+    return "|".join(
+        re.escape(n).replace(r"\ ", r"[ -]").replace(r"\-", "[ -]?") for n in sorted(names, key=len, reverse=True)
+    )
 
 
 _WHOLE = r"(?:(?:full|whole|consecutive|complete|entire|successive)[ -]+){0,2}"
@@ -143,46 +148,55 @@ def unit(name: str) -> Unit | None:
     return found[0] if found and found[1] == len(name.strip()) else None
 
 
-# What a sign or word can mean. `kr` alone is one of three currencies; a bare dollar sign is read as US dollars.
-CURRENCY: dict[str, frozenset[str]] = {
-    "€": frozenset({"EUR"}), "$": frozenset({"USD"}), "£": frozenset({"GBP"}), "¥": frozenset({"JPY", "CNY"}),
-    "us$": frozenset({"USD"}), "a$": frozenset({"AUD"}), "au$": frozenset({"AUD"}), "c$": frozenset({"CAD"}),
-    "ca$": frozenset({"CAD"}), "hk$": frozenset({"HKD"}), "s$": frozenset({"SGD"}), "nz$": frozenset({"NZD"}), "zł": frozenset({"PLN"}),
-    "zl": frozenset({"PLN"}), "kr": frozenset({"DKK", "SEK", "NOK"}), "kr.": frozenset({"DKK", "SEK", "NOK"}), "fr.": frozenset({"CHF"}),
-    "sfr": frozenset({"CHF"}), "₹": frozenset({"INR"}),
-    "euro": frozenset({"EUR"}), "euros": frozenset({"EUR"}), "dollar": frozenset({"USD"}), "dollars": frozenset({"USD"}),
-    "us dollars": frozenset({"USD"}), "u.s. dollars": frozenset({"USD"}), "us dollar": frozenset({"USD"}),
-    "australian dollars": frozenset({"AUD"}), "canadian dollars": frozenset({"CAD"}),
-    "pounds": frozenset({"GBP"}), "pound": frozenset({"GBP"}), "pounds sterling": frozenset({"GBP"}), "pound sterling": frozenset({"GBP"}),
-    "british pounds": frozenset({"GBP"}), "swiss francs": frozenset({"CHF"}), "swiss franc": frozenset({"CHF"}), "yen": frozenset({"JPY"}),
-    "kroner": frozenset({"DKK", "NOK"}), "krone": frozenset({"DKK", "NOK"}), "kronor": frozenset({"SEK"}), "krona": frozenset({"SEK"}),
-    "danish kroner": frozenset({"DKK"}), "danish krone": frozenset({"DKK"}), "norwegian kroner": frozenset({"NOK"}),
-    "swedish kronor": frozenset({"SEK"}), "swedish krona": frozenset({"SEK"}), "zloty": frozenset({"PLN"}), "zlotys": frozenset({"PLN"}),
-    "polish zloty": frozenset({"PLN"}), "rupees": frozenset({"INR"}), "czech koruna": frozenset({"CZK"}), "yuan": frozenset({"CNY"}),
-}  # fmt: skip
-CODES = tuple(
-    "EUR USD GBP CHF DKK SEK NOK PLN CZK HUF RON BGN ISK JPY CNY INR AUD CAD NZD SGD HKD KRW BRL MXN ZAR TRY AED ILS THB".split()
-)
-CURRENCY.update({code.lower(): frozenset({code}) for code in CODES})
+# code | signs and short forms | words. `kr` alone is one of three currencies; a bare dollar sign is read as US dollars.
+_CURRENCIES = """
+EUR | €             | euro, euros
+USD | $, us$        | dollar, dollars, us dollar, us dollars, u.s. dollars
+GBP | £             | pound, pounds, pound sterling, pounds sterling, british pounds
+CHF | fr., sfr      | swiss franc, swiss francs
+DKK | kr, kr.       | krone, kroner, danish krone, danish kroner
+NOK | kr, kr.       | krone, kroner, norwegian krone, norwegian kroner
+SEK | kr, kr.       | krona, kronor, swedish krona, swedish kronor
+PLN | zl            | zloty, zlotys, polish zloty
+CZK | kc            | czech koruna, czech crowns
+JPY | ¥             | yen
+CNY | ¥             | yuan
+INR | ₹             | rupee, rupees
+AUD | a$, au$       | australian dollar, australian dollars
+CAD | c$, ca$       | canadian dollar, canadian dollars
+NZD | nz$           |
+SGD | s$            |
+HKD | hk$           |
+BRL | r$            |
+HUF | ft.           | forint
+"""
+_OTHER_CODES = "RON BGN ISK KRW MXN ZAR TRY AED ILS THB"
+
+
+def _read_currencies(table: str) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {code.lower(): frozenset({code}) for code in _OTHER_CODES.split()}
+    for line in table.strip().splitlines():
+        code, signs, words = (part.strip() for part in line.split("|"))
+        for name in filter(None, (n.strip() for n in f"{code.lower()}, {signs}, {words}".split(","))):
+            found[name] = found.get(name, frozenset()) | {code}
+    return found
+
+
+CURRENCY = _read_currencies(_CURRENCIES)
+CODES = tuple(sorted({code for codes in CURRENCY.values() for code in codes}))
 
 _MONEY = "|".join(re.escape(n) for n in sorted(CURRENCY, key=len, reverse=True))
-CURRENCY_AFTER = re.compile(rf"[ -]?\(?({_MONEY})(?![^\W\d])", re.IGNORECASE)
+CURRENCY_AFTER = re.compile(rf" {{0,40}}-?\(?({_MONEY})(?![^\W\d])", re.IGNORECASE)
 CURRENCY_BEFORE = re.compile(rf"(?<![^\W_])({_MONEY}) ?$", re.IGNORECASE)
 
 SCALES = {
-    "thousand": 10**3, "million": 10**6, "billion": 10**9, "k": 10**3, "mn": 10**6, "mln": 10**6, "mio": 10**6, "bn": 10**9,
-    "m": 10**6, "b": 10**9, "dozen": 12, "hundred": 100,
+    "k": 10**3, "m": 10**6, "b": 10**9, "mn": 10**6, "mln": 10**6, "mio": 10**6, "bn": 10**9,
+    "dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
 }  # fmt: skip
 
-SMALL = {
-    word: value
-    for value, word in enumerate(
-        (
-            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-            "seventeen eighteen nineteen"
-        ).split()
-    )
-}
-TENS = {word: 10 * value for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)}
-TENS["fourty"] = 40
+_SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+seventeen eighteen nineteen"""
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+SMALL = {word: value for value, word in enumerate(_SMALL.split())}
+TENS = {word: 10 * value for value, word in enumerate(_TENS.split(), start=2)}
 BIG = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
