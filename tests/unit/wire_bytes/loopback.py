@@ -47,7 +47,7 @@ async def loopback(
                     + answer
                 )
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):  # the client or the test is done
             pass
         finally:
             writer.close()
