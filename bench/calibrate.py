@@ -22,11 +22,11 @@ from bench.wire.clock import Alarm
 from bench.wire.http import Outgoing, Wire
 
 TARGET = "calibration"
-TOKENS = 64
+TOKENS = 32
 GAP_MS = 10.0
 TTFT_MS = (150.0, 250.0)
 ROUNDS = 3
-FEWEST_REQUESTS = 24
+FEWEST_REQUESTS = 8
 KEY_VARIABLE = "BENCH_CALIBRATION_KEY"
 
 
@@ -80,7 +80,7 @@ async def calibrate(streams: int, wire: Wire, alarm: Alarm, folder: Path, read_c
                 base_url=f"http://127.0.0.1:{running.ports[TARGET]}/v1",
                 auth={"env": KEY_VARIABLE},
             )
-            done, cpu = await _drive(target, n, streams, wire, alarm, cpu_ns)
+            done, cpu = await _drive(target, n, streams, wire, alarm, read_cpu_ns)
         finally:
             del os.environ[KEY_VARIABLE]
         running.stop()
@@ -88,7 +88,7 @@ async def calibrate(streams: int, wire: Wire, alarm: Alarm, folder: Path, read_c
 
 
 async def _drive(
-    target: Target, n: int, streams: int, wire: Wire, alarm: Alarm, cpu_ns: Callable[[], int]
+    target: Target, n: int, streams: int, wire: Wire, alarm: Alarm, read_cpu_ns: Callable[[], int]
 ) -> tuple[list[Done], int]:
     dialect = dialects.get(target.dialect)
     provider = providers.get(target.provider)
@@ -106,10 +106,10 @@ async def _drive(
         done.append(await send(lane, request, prepared, wire, policy, _no_sleep))
 
     requests = (Request(seq, 0, case.id, target.id, 0, "measure", None) for seq in range(n))
-    before = cpu_ns()
+    before = read_cpu_ns()
     await closed_loop(requests, streams, build, fire, alarm=alarm, control=control)
     await control.drain()
-    cpu = cpu_ns() - before
+    cpu = read_cpu_ns() - before
     await provider.close()
     return done, cpu
 

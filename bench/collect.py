@@ -11,13 +11,17 @@ from typing import Any, Literal
 
 from bench.engine.send import Done, Lane
 from bench.metrics import derive_row
-from bench.providers import ALLOWED_HEADERS, REQUEST_ID_HEADERS
+from bench.providers.headers import kept, request_id
 from bench.record import Attempt, Reply, Usage
 from bench.wire.clock import Anchor
 
 SPOILED_NS = 10_000_000
 SPOILED_SHARE = 0.02
-"""A row is spoiled when our own delay is above 10 ms and above this share of what was measured (its TTFT, else its E2E)."""
+"""A row is spoiled when our own delay is above 10 ms and above this share of what was measured (its TTFT, else its E2E).
+
+Our own delay is our lateness in sending, or the lag of our loop at the moments that figures are made of: the first token and
+the end. A lag in between moves no figure, since the kernel stamps what arrives while we are busy.
+"""
 
 ReplyPolicy = Literal["full", "hashed", "none"]
 
@@ -29,7 +33,7 @@ class Context:
     run_id: str
     anchor: Anchor
     lag_ns: Callable[[int, int], int]
-    price: Callable[[str, Usage], tuple[Decimal | None, str | None]]
+    price: Callable[[str, Usage, str | None], tuple[Decimal | None, str | None]]
     stacks: Mapping[str, str]
     start_ns: Callable[[], int | None]
     reply_policy: ReplyPolicy = "full"
@@ -62,7 +66,7 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         streamed=streamed,
     )
     lag_ns = context.lag_ns(first.exchange.sent_ns if due_ns is None else due_ns, exchange.end_ns)
-    cost_usd, price_book = context.price(target.id, reply.usage)
+    cost_usd, price_book = context.price(target.id, reply.usage, reply.served_lane)
     usage = reply.usage
     row = {
         "run_id": context.run_id,
@@ -79,7 +83,7 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "repeat": request.repeat,
         "phase": request.phase,
         "simulated": target.simulated,
-        "spoiled": is_spoiled(derived, lag_ns, final),
+        "spoiled": is_spoiled(derived, context.lag_ns, final),
         "due_ns": at(due_ns),
         "sent_ns": at(first.exchange.sent_ns),
         "headers_ns": at(exchange.headers_ns),
@@ -96,7 +100,7 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "first_attempt_outcome": outcome(first),
         "retry_wait_ms": sum(a.wait_ns for a in done.attempts) / 1e6,
         "stop_reason": reply.stop_reason,
-        "provider_request_id": request_id(final),
+        "provider_request_id": request_id(exchange.headers),
         "conn_reused": exchange.connection.reused,
         "loop_lag_ms": lag_ns / 1e6,
         "worker": context.worker,
@@ -124,28 +128,20 @@ def outcome(attempt: Attempt) -> str:
     return attempt.fault.outcome if attempt.fault else "ok"
 
 
-def is_spoiled(derived: Mapping[str, float | None], lag_ns: int, final: Attempt) -> bool:
+def is_spoiled(derived: Mapping[str, float | None], lag_ns: Callable[[int, int], int], final: Attempt) -> bool:
     """Whether our own delay is too large a part of what was measured, or we ended the attempt ourselves."""
     if final.exchange.failure == "cancelled":
         return True
     lateness_ms = derived.get("lateness_ms") or 0.0
-    own_ns = max(lag_ns, round(lateness_ms * 1e6))
+    moments = [ns for ns in (final.reply.first_token_ns, final.exchange.end_ns) if ns is not None]
+    own_ns = max(round(lateness_ms * 1e6), *(lag_ns(ns, ns) for ns in moments))
     measured_ms = derived.get("ttft_ms") or derived.get("e2e_ms")
     floor_ns = SPOILED_SHARE * measured_ms * 1e6 if measured_ms else 0
     return own_ns > max(SPOILED_NS, floor_ns)
 
 
-def request_id(attempt: Attempt) -> str | None:
-    for name in REQUEST_ID_HEADERS:
-        value = attempt.exchange.header(name)
-        if value:
-            return value
-    return None
-
-
 def _attempt_row(run_id: str, seq: int, target: str, attempt: Attempt, offset: Callable[[int], int]) -> dict[str, Any]:
     exchange, connection, fault = attempt.exchange, attempt.exchange.connection, attempt.fault
-    kept = {k.lower(): v for k, v in exchange.headers if k.lower() in ALLOWED_HEADERS}
     return {
         "run_id": run_id,
         "seq": seq,
@@ -160,8 +156,8 @@ def _attempt_row(run_id: str, seq: int, target: str, attempt: Attempt, offset: C
         "fault_message": fault.message[:500] if fault and fault.message else None,
         "retry_after_s": fault.retry_after_s if fault else None,
         "wait_ms": attempt.wait_ns / 1e6,
-        "provider_request_id": request_id(attempt),
-        "headers": json.dumps(kept, sort_keys=True),
+        "provider_request_id": request_id(exchange.headers),
+        "headers": json.dumps(kept(exchange.headers), sort_keys=True),
         "conn_reused": connection.reused,
         "address": connection.address,
         "dns_ms": _ms(connection.dns_ns),
@@ -193,7 +189,7 @@ def _chunk_row(run_id: str, seq: int, target: str, attempt: Attempt, offset: Cal
 def _reply_row(context: Context, seq: int, target: str, case_id: str, reply: Reply) -> dict[str, Any]:
     calls = json.dumps([{"id": c.id, "name": c.name, "arguments": c.arguments} for c in reply.tool_calls])
 
-    def kept(text: str) -> str | None:
+    def stored(text: str) -> str | None:
         if context.reply_policy == "none":
             return None
         return text if context.reply_policy == "full" else hashlib.sha256(text.encode()).hexdigest()
@@ -203,9 +199,9 @@ def _reply_row(context: Context, seq: int, target: str, case_id: str, reply: Rep
         "seq": seq,
         "target": target,
         "case_id": case_id,
-        "text": kept(reply.text),
-        "reasoning": kept(reply.reasoning) if reply.reasoning else None,
-        "tool_calls": kept(calls) if reply.tool_calls else None,
+        "text": stored(reply.text),
+        "reasoning": stored(reply.reasoning) if reply.reasoning else None,
+        "tool_calls": stored(calls) if reply.tool_calls else None,
         "stop_reason": reply.stop_reason,
         "native_stop_reason": reply.native_stop_reason,
         "message_id": reply.message_id,

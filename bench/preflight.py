@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from bench import dialects, providers, registry
+from bench import dialects, providers
 from bench.engine.pacing import length_ns, stage_prompts
 from bench.errors import CannotRun, ConfigError, Problem
 from bench.price import book, cost
 from bench.record import Params
-from bench.targets import Target, effective_params, load_targets, same_settings
+from bench.registry.settings import effective_params, end_of_life, same_settings
+from bench.targets import Target, load_targets
 from bench.workload import Load, Stage, Workload, load_workload, quick
 
 DEFAULT_TARGETS = Path("targets.yaml")
@@ -65,6 +67,7 @@ class Job:
     skipped: tuple[Problem, ...]
     load: Load
     estimate: tuple[Estimate, ...]
+    today: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def prepare(options: Options, today: date) -> Job:
         ]
         if unknown:
             raise ConfigError(unknown)
-    return Job(options, workload, tuple(ready), tuple(problems), load, estimate)
+    return Job(options, workload, tuple(ready), tuple(problems), load, estimate, today)
 
 
 def _targets_file(options: Options) -> Path:
@@ -132,9 +135,11 @@ def _check(target: Target, workload: Workload, options: Options, today: date) ->
     params = workload.params_for(target.id)
     params, wrong, notes = effective_params(params, target)
     problems += wrong
-    gone = registry.retired(registry.lookup(target.model, target.provider), today)
-    if gone and not options.simulate:
-        problems.append(Problem(target.id, "model", target.model, gone))
+    gone, ending = end_of_life(target, today)
+    if gone is not None and not options.simulate:
+        problems.append(gone)
+    if ending is not None:
+        notes.append(ending)
     provider = providers.get(target.provider)
     if target.dialect not in provider.dialects:
         spoken = ", ".join(sorted(provider.dialects))
@@ -199,10 +204,16 @@ def _estimate(ready: Ready, workload: Workload, load: Load, today: date) -> Esti
     found = book.find(ready.target, today)
     if isinstance(found, book.Unknown):
         return Estimate(ready.target.id, requests, input_tokens, most, None, None, found.reason)
-    likely = None if typical is None else cost.estimate(input_tokens, round(requests * typical), found)
-    return Estimate(
-        ready.target.id, requests, input_tokens, most, cost.estimate(input_tokens, most, found), likely, None
+    ttl = (ready.params.cache_ttl or "5m") if ready.params.cache_breakpoints else None
+    per_request = cost.estimate(
+        math.ceil(input_tokens / requests), ready.params.max_tokens, found, "1h" if ttl == "1h" else "5m" if ttl else None
     )
+    likely = None
+    if typical is not None:
+        each = cost.estimate(round(input_tokens / requests), round(typical), found)
+        likely = None if each.total is None else each.total * requests
+    usd_most = None if per_request.total is None else per_request.total * requests
+    return Estimate(ready.target.id, requests, input_tokens, most, usd_most, likely, per_request.reason or None)
 
 
 def expected_length_ns(load: Load) -> int | None:

@@ -23,7 +23,7 @@ from bench import dialects, plan, preflight, providers, score
 from bench.collect import Context
 from bench.engine.pacing import stream
 from bench.engine.send import Lane
-from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
+from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK
 from bench.measure import Budget, Measured, measure
 from bench.preflight import Job, Options, Ready
 from bench.price import book, cost
@@ -98,19 +98,13 @@ def _run(
         seed=options.seed,
     )
     schedule = parquet.write_table(folder, "schedule", planned.rows(run_id))
-    manifest = _manifest(job, ready, run_id, anchor, planned, schedule.sha256)
+    manifest = _manifest(job, ready, run_id, folder, anchor, planned, schedule.sha256)
     runs.write_draft(folder, manifest)
     salt = f"{run_id}"
     lanes = {r.target.id: _lane(r, workload, salt) for r in ready}
-    prices = {r.target.id: book.find(r.target, today) for r in ready}
     stacks = {r.target.id: f"{lanes[r.target.id].provider.client_stack(r.target)}; bench {_version()}" for r in ready}
 
-    def price(target_id: str, usage: Usage) -> tuple[Decimal | None, str | None]:
-        entry = prices[target_id]
-        if isinstance(entry, book.Unknown):
-            return None, None
-        priced = cost.cost(usage, entry)
-        return (None if priced is None else priced.total), entry.id
+    price = _pricing(ready, today)
 
     def make_context(lag_ns: Callable[[int, int], int], start_ns: Callable[[], int | None]) -> Context:
         return Context(run_id, anchor, lag_ns, price, stacks, start_ns, options.replies)  # type: ignore[arg-type]
@@ -136,6 +130,24 @@ def _run(
     return _finish(job, run_id, folder, manifest, measured, options)
 
 
+def _pricing(
+    ready: tuple[Ready, ...], today: date
+) -> Callable[[str, Usage, str | None], tuple[Decimal | None, str | None]]:
+    """What a reply cost, by the entry for the tier that it says served it."""
+    by_id = {r.target.id: r for r in ready}
+    entries: dict[tuple[str, str | None], book.PriceEntry | book.Unknown] = {}
+
+    def price(target_id: str, usage: Usage, lane: str | None) -> tuple[Decimal | None, str | None]:
+        one = by_id[target_id]
+        entry = entries.get((target_id, lane))
+        if entry is None:
+            entry = entries[target_id, lane] = book.find(one.target, today, lane)
+        priced = cost.cost(usage, entry, caching=bool(one.params.cache_breakpoints))
+        return priced.total, priced.entry_id
+
+    return price
+
+
 def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
     """The lane of a target, with every body made before the run."""
     dialect = dialects.get(ready.target.dialect)
@@ -156,7 +168,7 @@ def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
             return encoded(cases[request.case_id], f"{salt}.{request.seq}")
         return bodies[request.case_id]
 
-    return Lane(ready.target, providers.get(ready.target.provider), dialect.decode, body)
+    return Lane(ready.target, providers.get(ready.target.provider), dialect.decode, body, ready.params.extra_headers)
 
 
 def _finish(
@@ -179,20 +191,23 @@ def _finish(
     }
     frames = runs.frames(folder)
     invalid += _own_faults(frames.requests)
+    if not (frames.requests["outcome"] == "ok").any():
+        invalid.append(f"no request was answered; the reasons are in {folder / 'attempts.parquet'} (fault_code, fault_message)")
     manifest["invalid"] = invalid
+    manifest["exit_status"] = _exit_status(measured, invalid)
     table = build(frames.requests, frames.attempts, frames.scores, manifest, options.baseline)
     facts = parquet.write_table(folder, "summary", summary_rows(table, run_id))
     manifest["files"]["summary"] = dataclasses.asdict(facts)
-    code = EXIT_OK
-    if invalid or (frames.requests["outcome"] == "ok").sum() == 0:
-        code = EXIT_CANNOT_RUN
-    if measured.over_budget:
-        code = EXIT_BUDGET
-    if measured.interrupted:
-        code = EXIT_INTERRUPTED
-    manifest["exit_status"] = code
     runs.write_manifest(folder, manifest)
-    return Result(folder, table, code, manifest)
+    return Result(folder, table, manifest["exit_status"], manifest)
+
+
+def _exit_status(measured: Measured, invalid: list[str]) -> int:
+    if measured.interrupted:
+        return EXIT_INTERRUPTED
+    if measured.over_budget:
+        return EXIT_BUDGET
+    return EXIT_CANNOT_RUN if invalid else EXIT_OK
 
 
 def _own_faults(requests: Any) -> list[str]:
@@ -235,7 +250,13 @@ def _scores(workload: Workload) -> Callable[[str, dict[str, Any], str], list[dic
 
 
 def _manifest(
-    job: Job, ready: tuple[Ready, ...], run_id: str, anchor: Anchor, planned: plan.Plan, schedule_sha256: str
+    job: Job,
+    ready: tuple[Ready, ...],
+    run_id: str,
+    folder: Path,
+    anchor: Anchor,
+    planned: plan.Plan,
+    schedule_sha256: str,
 ) -> dict[str, Any]:
     options, workload = job.options, job.workload
     return {
@@ -245,8 +266,10 @@ def _manifest(
         "command": options.command,
         "started": anchor.wall_iso(anchor.monotonic_ns),
         "anchor": {"monotonic_ns": anchor.monotonic_ns, "wall_ns": anchor.wall_ns},
+        "run_folder": str(folder),
         "simulated": options.simulate,
         "complete": False,
+        "seed": options.seed,
         "labels": dict(options.labels),
         "workload": {
             "name": workload.name,
@@ -254,10 +277,11 @@ def _manifest(
             "file": workload.path.name,
             "digest": workload.digest,
             "cases": len(workload.cases),
-            "scorers": [dataclasses.asdict(s) if dataclasses.is_dataclass(s) else s.model_dump() for s in workload.scorers],
             "slo": workload.spec.slo.model_dump(exclude_none=True) if workload.spec.slo else {},
-            "clusters": {case.id: case.cluster for case in workload.cases},
         },
+        "scorers": [spec.model_dump() for spec in workload.scorers],
+        "clusters": {case.id: case.cluster for case in workload.cases},
+        "price_book_sha256": book.load_book().sha256,
         "load": dataclasses.asdict(job.load),
         "plan": {
             "digest": planned.digest,
@@ -309,10 +333,3 @@ def _version() -> str:
     from bench import __version__
 
     return __version__
-
-
-def nothing_reached(folder: Path) -> CannotRun:
-    return CannotRun(
-        "no request was answered: every one failed",
-        f"The rows and the reasons are kept in {folder}; look at fault_code and fault_message in attempts.parquet.",
-    )

@@ -45,8 +45,14 @@ def _config(target: Target, profile: Mapping[str, Any] | None) -> dict[str, Any]
         "door": target.provider,
         "model_id": target.model_id,
         "profile": dict(profile or simulate.default_profile(target.provider)),
-        "credentials": simulate.default_credentials(target.provider),
+        "credentials": _accepted(target),
     }
+
+
+def _accepted(target: Target) -> dict[str, str]:
+    """What the look-alike takes. AWS signatures name a region, so it must know the target's."""
+    given = simulate.default_credentials(target.provider)
+    return {**given, "region": target.region} if "region" in given and target.region else given
 
 
 def _moved(target: Target, port: int) -> Target:

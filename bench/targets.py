@@ -99,6 +99,13 @@ def _as_decimal_text(value: Any) -> str:
     raise ValueError("a decimal number, not negative")
 
 
+def _as_rate_text(value: Any) -> str:
+    text = _as_decimal_text(value)
+    if len(text.partition(".")[2]) > 6:
+        raise ValueError("USD per million tokens, with at most six decimal places")
+    return text
+
+
 def _as_discount(value: Any) -> str:
     text = _as_decimal_text(value)
     if Decimal(text) >= 1:
@@ -109,7 +116,7 @@ def _as_discount(value: Any) -> str:
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Usd = Annotated[
     str,
-    BeforeValidator(_as_decimal_text),
+    BeforeValidator(_as_rate_text),
     WithJsonSchema({"type": ["string", "number"], "description": "USD per million tokens", "examples": ["2.00"]}),
 ]
 Discount = Annotated[

@@ -244,11 +244,12 @@ def secrets(loaded: Loaded) -> list[Problem]:
         elif isinstance(value, list):
             for index, inner in enumerate(value):
                 visit(inner, (*path, index))
-        elif isinstance(value, str) and value:
+        elif value not in (None, "") and not isinstance(value, bool):
             name = next((part for part in reversed(path) if isinstance(part, str)), "")
             named = bool(_SECRET_NAME.search(name)) and name.lower() not in _NOT_SECRET_NAMES
-            if named or looks_like_secret(value):
-                got = HIDDEN if looks_like_secret(value) else "a literal value under this name (not shown)"
+            looks = looks_like_secret(str(value))
+            if named or looks:
+                got = HIDDEN if looks else "a literal value under this name (not shown)"
                 problems.append(loaded.problem(path, got, "references only, e.g. auth: {env: ANTHROPIC_API_KEY}"))
 
     visit(loaded.data, ())

@@ -16,7 +16,7 @@ WIDTH_WITHOUT_TERMINAL = 100
 
 def print_table(table: Table, as_json: bool) -> None:
     if as_json:
-        from bench.stats.table import as_dict
+        from bench.report.data import as_dict
 
         print(json.dumps(as_dict(table), indent=1))
         return

@@ -24,7 +24,7 @@ def report(
 
     from bench.commands.tables import table_of
     from bench.report import markdown
-    from bench.stats.table import as_dict
+    from bench.report.data import as_dict
     from bench.store import runs
 
     wanted = [name.strip() for name in formats.split(",") if name.strip()]

@@ -10,35 +10,24 @@ import typer
 
 def targets(
     file: Annotated[Path, typer.Option("--targets", help="The list of targets.")] = Path("targets.yaml"),
+    only: Annotated[list[str] | None, typer.Option(help="Ids of targets, with commas.")] = None,
 ) -> int:
-    """List the targets, their end-of-life dates, and what keeps each from running. Nothing is sent."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from bench import providers, registry
+    """List the targets and what keeps each from running. Nothing is sent."""
+    from bench import providers
+    from bench.registry.settings import end_of_life
     from bench.targets import load_targets
     from bench.wire.clock import today
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("target", "model", "door", "region", "id there", "end of life", "ready"):
-        table.add_column(name, overflow="fold")
-    lacking = []
-    for target in load_targets(file, None):
-        entry = registry.lookup(target.model, target.provider)
-        problems = [str(p) for p in providers.get(target.provider).check(target)]
-        gone = registry.retired(entry, today())
-        problems += [f"{target.id}: {gone}"] if gone else []
-        lacking += problems
-        table.add_row(
-            target.id,
-            target.model,
-            target.provider,
-            target.region or "",
-            target.model_id,
-            registry.end_of_life_text(entry),
-            "no" if problems else "yes",
-        )
-    Console().print(table)
-    for line in lacking:
-        print(line)
+    chosen = [part for text in only or [] for part in text.split(",") if part]
+    for target in load_targets(file, chosen or None):
+        problems = [str(problem) for problem in providers.get(target.provider).check(target)]
+        gone, ending = end_of_life(target, today())
+        problems += [str(gone)] if gone is not None else []
+        where = " in " + target.region if target.region else ""
+        print(f"{target.id}: {target.model} as {target.model_id} at {target.provider}{where}, dialect {target.dialect}")
+        print("  ready" if not problems else "  not ready:")
+        for problem in problems:
+            print(f"    {problem}")
+        if ending is not None:
+            print(f"  note: {ending}")
     return 0

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from bench.providers.base import Provider
 from bench.record import Attempt, Exchange, Fault, Outcome, Reply, Request, StopReason
 from bench.targets import Target
 from bench.wire.clock import now_ns
 from bench.wire.http import Outgoing, Wire, outgoing
-
-if TYPE_CHECKING:
-    from tenacity import RetryCallState
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 60.0
@@ -30,6 +29,7 @@ class Lane:
     provider: Provider
     decode: Callable[[Exchange], Reply]
     body: Callable[[Request], dict[str, Any]]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Done:
 
 async def prepare(lane: Lane, request: Request) -> Outgoing:
     """The bytes to send, built, authenticated and signed by the official SDK."""
-    return outgoing(await lane.provider.prepare(lane.target, lane.body(request)))
+    return outgoing(await lane.provider.prepare(lane.target, lane.body(request), lane.headers))
 
 
 async def send(
@@ -84,8 +84,6 @@ async def _retry(
     policy: Policy,
     sleep: Callable[[float], Awaitable[None]],
 ) -> Done:
-    from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random_exponential
-
     attempts: list[Attempt] = []
     backoff = wait_random_exponential(multiplier=FIRST_WAIT_S, max=8)
 

@@ -55,17 +55,21 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Who answers. `dialects[0]` is the one used when a target names none; `needs` are keys a target must have."""
+    """Who answers. `dialects[0]` is the one used when a target names none; `needs` are keys a target must have.
+
+    `reports` are the classes of cached tokens that its replies count.
+    """
 
     name: str
     dialects: tuple[str, ...]
     needs: tuple[str, ...] = ()
     region: str | None = None
-    reports_cache: bool = True
+    reports: tuple[str, ...] = ()
     any_model: bool = False
     ids_of: str | None = None
 
 
+@cache
 def doors() -> Mapping[str, Door]:
     """Every door by its name."""
     return {name: Door(name=name, **row.model_dump()) for name, row in _data().doors.items()}
@@ -76,6 +80,7 @@ def models() -> tuple[str, ...]:
     return tuple(_data().models)
 
 
+@cache
 def lookup(model: str, door: str) -> Entry | None:
     """What is known of a logical model at a door; None when nothing is.
 

@@ -17,7 +17,7 @@ from bench.record import Params
 from bench.targets import Target
 
 BUDGET_MIN = 1024
-"""Smallest thinking budget that the Messages API takes, in tokens (anthropic SDK 2.12.0, ThinkingConfigEnabledParam)."""
+"""Smallest thinking budget that the Messages API takes (ThinkingConfigEnabledParam of the anthropic SDK), in tokens."""
 
 IN_BODY = {
     "max_tokens": "max_tokens",

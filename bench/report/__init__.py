@@ -1,0 +1,92 @@
+"""What every rendering of a table shares: words, marks and banners.
+
+A renderer receives a finished Table and computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.metrics import DISPLAY, Figure, Metric, figure
+from bench.stats.types import Cell, Comparison, Row, Table
+
+SIMULATED = "look-alike clouds on this machine answered; these figures say nothing about any vendor"
+
+PANELS: Mapping[str, str] = {"speed": "speed", "delivery": "reliability, price"}
+
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def banners(table: Table) -> list[tuple[str, str]]:
+    """(word, what it means), to stand above and below everything else."""
+    found = [("SIMULATED", SIMULATED)] if table.simulated else []
+    if table.partial is not None:
+        found.append(("PARTIAL", f"{table.partial}; figures cover what was measured until then"))
+    return found
+
+
+def cell_figure(cell: Cell) -> Figure:
+    return figure(cell.value, cell.low, cell.high, cell.unit)
+
+
+def comparison_figure(comparison: Comparison) -> Figure:
+    """With its sign: 1.27× for a ratio, −3 pt for a difference of shares."""
+    signed = comparison.unit == "points"
+    shown = figure(comparison.value, comparison.low, comparison.high, comparison.unit, signed)
+    if comparison.value is None or not shown.text[-1].isdigit():
+        return shown
+    return Figure(shown.text + (" pt" if signed else "×"), shown.interval)
+
+
+def verdict_words(comparison: Comparison) -> str:
+    """The verdict as one to two words; a comparison that could not be made has none."""
+    if comparison.value is None and comparison.n == 0:
+        return "not known"
+    return (comparison.verdict or "").replace("_small", " (small)")
+
+
+def unit_sign(metric: Metric) -> str:
+    return DISPLAY[metric.unit].sign
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Footnotes: the mark of a cell by target and metric, the numbered notes, and what holds nearly everywhere."""
+
+    of_cell: Mapping[tuple[str, str], str]
+    notes: tuple[tuple[str, str], ...]
+    throughout: tuple[str, ...]
+
+
+def footnotes(rows: Sequence[Row], metrics: Sequence[Metric]) -> Marks:
+    """Number the warnings of the shown cells; one that stands on more than half of them is said once, without marks."""
+    shown = [(row.target, metric.name, row.cells[metric.name]) for row in rows for metric in metrics]
+    count: dict[str, int] = {}
+    for _, _, cell in shown:
+        for warning in cell.warnings:
+            count[warning] = count.get(warning, 0) + 1
+    throughout = [warning for warning, n in count.items() if n * 2 > len(shown)]
+    numbers = {warning: str(i) for i, warning in enumerate((w for w in count if w not in throughout), start=1)}
+    of_cell = {
+        (target, name): "·".join(numbers[w] for w in cell.warnings if w in numbers).translate(_SUPERSCRIPT)
+        for target, name, cell in shown
+        if any(w in numbers for w in cell.warnings)
+    }
+    notes = tuple((number.translate(_SUPERSCRIPT), warning) for warning, number in numbers.items())
+    return Marks(of_cell, notes, tuple(throughout))
+
+
+def by_baseline(table: Table) -> dict[str, dict[str, dict[str, Comparison]]]:
+    """Primary comparisons by baseline, target and metric."""
+    grouped: dict[str, dict[str, dict[str, Comparison]]] = {}
+    for c in table.comparisons:
+        if c.primary:
+            grouped.setdefault(c.baseline, {}).setdefault(c.target, {})[c.metric] = c
+    return grouped
+
+
+def comparison_labels(table: Table) -> dict[str, str]:
+    """Label of each compared metric, in the order to show them."""
+    labels = {c.metric: c.label for c in table.comparisons if c.primary}
+    return {name: labels[name] for name in table.comparison_columns}

@@ -1,6 +1,7 @@
 """`python -m bench.simulate --config FILE.json`: look-alike clouds until SIGTERM, Ctrl-C, or the end of a piped stdin.
 
-Prints one JSON line, {"ports": {...}, "pid": ...}, when every look-alike listens. `--selftest` measures this machine instead.
+Prints one JSON line, {"ports": {...}, "pid": ...}, when every look-alike listens. `--selftest` measures this machine
+instead.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import stat
 import sys
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -21,7 +23,8 @@ from bench.errors import BenchError, CannotRun, ConfigError, Problem
 from bench.simulate.answers import load_answers
 from bench.simulate.config import Config, parse_config
 from bench.simulate.doors import DOORS
-from bench.simulate.server import Connection, Lane, listen, tls_context
+from bench.simulate.lane import Lane
+from bench.simulate.server import Connection, House, listen, tls_context
 from bench.simulate.timer import Timer
 from bench.simulate.truth import Truth
 
@@ -33,10 +36,10 @@ async def serve(config: Config, parent: int | None) -> None:
     """Serves until told to stop, then writes the truth."""
     loop = asyncio.get_running_loop()
     answers = load_answers(config.answers) if config.answers else {}
-    truth, timer = Truth(config.truth), Timer(loop)
-    lanes, servers, ports = [], [], {}
+    house = House(Timer(loop), Truth(config.truth))
+    servers, ports = [], {}
     for n, target in enumerate(config.targets):
-        lane = Lane(target, DOORS[target.door](), config.seed, answers, timer, truth)
+        lane = Lane(target, DOORS[target.door](), config.seed, answers)
         try:
             context = tls_context(target)
             sock = listen(config.port + n if config.port else None)
@@ -45,10 +48,7 @@ async def serve(config: Config, parent: int | None) -> None:
                 f"{target.id}: cannot listen: {error}", "choose another first port, or check the TLS files"
             ) from error
         ports[target.id] = sock.getsockname()[1]
-        servers.append(
-            await loop.create_server(lambda lane=lane, context=context: Connection(lane, context), sock=sock)
-        )  # type: ignore[misc]
-        lanes.append(lane)
+        servers.append(await loop.create_server(partial(Connection, lane, house, context), sock=sock))
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
@@ -65,12 +65,11 @@ async def serve(config: Config, parent: int | None) -> None:
     keeper.cancel()
     for server in servers:
         server.close()
-    for lane in lanes:
-        for connection in list(lane.open):
-            connection.give_up()
-            connection.transport.abort()
-    timer.close()
-    truth.close()
+    for connection in list(house.connections):
+        connection.give_up()
+        connection.transport.abort()
+    house.timer.close()
+    house.truth.close()
 
 
 async def _keep_house(parent: int | None, stopped: asyncio.Event) -> None:

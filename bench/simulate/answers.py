@@ -64,7 +64,9 @@ def load_answers(path: str | Path) -> dict[str, Entry]:
 
 
 def choose(entry: Entry, wanted: str, pick: float) -> tuple[str, str]:
-    """(kind, text) for the kind wanted, or for the nearest kind that the entry has; `pick` in 0..1 chooses among several."""
+    """(kind, text) for the kind wanted, or for the nearest kind that the entry has; `pick` in 0..1 chooses among
+    several.
+    """
     for kind in dict.fromkeys((wanted, "wrong", "abstain", "right", *entry.answers)):
         texts = entry.answers.get(kind)
         if texts:

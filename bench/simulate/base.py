@@ -1,12 +1,12 @@
 """The types that travel through a look-alike cloud, and the contract of a door.
 
-A request is read (`Received`), admitted by its door (`Ask`, or `Refused`), planned (`Script`), rendered by the door again,
-and delivered. Times are ns; offsets count from the moment the request was read in full.
+A request is read (`Received`), admitted by its door (`Ask`, or `Refused`), planned (`Script`), rendered by the door
+again, and delivered. Times are ns; offsets count from the moment the request was read in full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -14,6 +14,7 @@ from bench.simulate.faults import Fault
 from bench.simulate.profile import Profile
 
 Headers = list[tuple[str, str]]
+Render = Callable[[str], bytes]
 Stop = Literal["stop", "length", "stop_sequence"]
 
 
@@ -50,8 +51,8 @@ class Received:
 class Ask:
     """What an admitted request asks for.
 
-    `prompt` is the text of the last user message. `input_tokens` estimates the whole prompt, `cacheable_tokens` the part up
-    to the last cache mark (0 without one). `wire` names the operation where one door has several.
+    `prompt` is the text of the last user message. `input_tokens` estimates the whole prompt, `cacheable_tokens` the
+    part up to the last cache mark (0 without one). `wire` names the operation where one door has several.
     """
 
     prompt: str
@@ -105,7 +106,7 @@ class Refused(Exception):
 
 
 class Door(Protocol):
-    """One vendor's wire. Every function is pure; `content` renders one event of text per item."""
+    """One vendor's wire. Every function is pure; `content` gives what renders the text of one event."""
 
     name: str
 
@@ -119,7 +120,7 @@ class Door(Protocol):
     def headers(self, ask: Ask, script: Script) -> Headers: ...
     def whole(self, ask: Ask, script: Script) -> bytes: ...
     def opening(self, ask: Ask, script: Script) -> bytes: ...
-    def content(self, ask: Ask, script: Script) -> list[bytes]: ...
+    def content(self, ask: Ask, script: Script) -> Render: ...
     def closing(self, ask: Ask, script: Script) -> bytes: ...
     def error_event(self, ask: Ask, script: Script, kind: str) -> bytes: ...
     def limit_headers(self, limits: Mapping[str, tuple[int, int]], reset_s: float, wall_s: float) -> Headers: ...

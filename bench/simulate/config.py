@@ -77,11 +77,7 @@ def parse_config(data: Any, where: str = "simulate") -> Config:
     problems: list[Problem] = []
     if not isinstance(data, Mapping):
         raise ConfigError([Problem(where, "", type(data).__name__, "a mapping with seed and targets")])
-    for key in data:
-        if key not in ("seed", "targets", "answers", "truth", "port"):
-            problems.append(
-                Problem(where, str(key), repr(data[key]), "no such key; want seed, targets, answers, truth, port")
-            )
+    _check_keys(data, ("seed", "targets", "answers", "truth", "port"), where, "", problems)
     seed, port = data.get("seed", 0), data.get("port")
     if not isinstance(seed, int) or isinstance(seed, bool):
         problems.append(Problem(where, "seed", repr(seed), "a whole number, e.g. 7"))
@@ -99,25 +95,31 @@ def parse_config(data: Any, where: str = "simulate") -> Config:
         paths[key] = Path(value) if isinstance(value, str | Path) else None
     targets = [target for n, row in enumerate(rows) if (target := _target(row, where, f"targets[{n}]", problems))]
     ids = [target.id for target in targets]
-    for repeated in sorted({name for name in ids if ids.count(name) > 1}):
-        problems.append(Problem(where, "targets", repr(repeated), "an id of its own for every target"))
+    repeated = sorted({name for name in ids if ids.count(name) > 1})
+    problems += [Problem(where, "targets", repr(name), "an id of its own for every target") for name in repeated]
     if problems:
         raise ConfigError(problems)
     return Config(seed, tuple(targets), paths["answers"], paths["truth"], port)
+
+
+def _check_keys(
+    data: Mapping[Any, Any], known: tuple[str, ...], where: str, prefix: str, problems: list[Problem]
+) -> None:
+    want = f"no such key; want {', '.join(known)}"
+    problems += [Problem(where, f"{prefix}{key}", repr(data[key]), want) for key in data if key not in known]
 
 
 def _target(row: Any, where: str, path: str, problems: list[Problem]) -> TargetConfig | None:
     if not isinstance(row, Mapping):
         problems.append(Problem(where, path, repr(row), "a mapping with id, door and model_id"))
         return None
-    known = ("id", "door", "model_id", "profile", "credentials", "tls")
     before = len(problems)
-    for key in row:
-        if key not in known:
-            problems.append(Problem(where, f"{path}.{key}", repr(row[key]), f"no such key; want {', '.join(known)}"))
-    for key in ("id", "door", "model_id"):
-        if not isinstance(row.get(key), str) or not row[key]:
-            problems.append(Problem(where, f"{path}.{key}", repr(row.get(key)), "a word"))
+    _check_keys(row, ("id", "door", "model_id", "profile", "credentials", "tls"), where, f"{path}.", problems)
+    problems += [
+        Problem(where, f"{path}.{key}", repr(row.get(key)), "a word")
+        for key in ("id", "door", "model_id")
+        if not isinstance(row.get(key), str) or not row[key]
+    ]
     door = row.get("door")
     if isinstance(door, str) and door not in DOORS:
         problems.append(Problem(where, f"{path}.door", repr(door), f"one of {', '.join(DOORS)}"))

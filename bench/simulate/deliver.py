@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.simulate.base import Ask, Door, Headers, Script
+from bench.simulate.base import Ask, Door, Headers, Render, Script
 from bench.simulate.profile import NS_PER_MS
 
 Ending = Literal["keep", "close", "reset", "hold"]
-Frame = tuple[int, bytes, int]
-"""(due offset in ns, body bytes, content events in it)."""
-
-REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-           413: "Content Too Large", 429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
-           503: "Service Unavailable"}  # fmt: skip
+REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+}
 RUBBISH = b"\x00\xff\xfe<<<\x1b[31m not of this wire \xc3\x28>>>\n\n"
-BAD_GATEWAY = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
+BAD_GATEWAY = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n"
+    b"<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
+)
 REFUSAL_SHARE = 0.1
 """A planned refusal (429, 500, ...) comes after this share of the time to the first token."""
 
@@ -25,14 +36,24 @@ REFUSAL_SHARE = 0.1
 class Delivery:
     """Bytes in order with their due offsets; the first piece holds the response head (none when nothing is ever sent).
 
-    `tokens[i]` counts the content events of piece i. `ending` says what becomes of the connection after the last piece.
+    A piece that is a text is one content event; `render` makes its bytes when it leaves. `tokens[i]` counts the
+    content events of piece i. `ending` says what becomes of the connection after the last piece.
     """
 
     status: int | None
-    dues_ns: tuple[int, ...]
-    pieces: tuple[bytes, ...]
-    tokens: tuple[int, ...]
+    dues_ns: Sequence[int]
+    pieces: Sequence[bytes | str]
+    tokens: Sequence[int]
     ending: Ending
+    render: Render | None = None
+
+    def data(self, n: int) -> bytes:
+        """The bytes of piece n."""
+        piece = self.pieces[n]
+        if isinstance(piece, bytes):
+            return piece
+        assert self.render is not None
+        return self.render(piece)
 
 
 def head(status: int, headers: Headers, length: int | None) -> bytes:
@@ -93,35 +114,41 @@ def deliver(door: Door, ask: Ask, script: Script, headers: Headers) -> Delivery:
 def _streamed(door: Door, ask: Ask, script: Script, headers: Headers) -> Delivery:
     fault = script.fault
     name, after = (fault.name, fault.after or 0) if fault else ("", 0)
-    frames: list[Frame] = [(script.headers_ns, door.opening(ask, script), 0)]
-    frames += [(due, data, 1) for due, data in zip(script.offsets_ns, door.content(ask, script), strict=True)]
-    frames.append((script.end_ns, door.closing(ask, script), 0))
+    render = door.content(ask, script)
+    # Texts are rendered as they leave, so that an arriving request does not hold up the tokens of others.
+    early = name in ("rubbish", "bad-crc", "one-byte", "one-chunk")
+    events: list[bytes | str] = [render(text) for text in script.events] if early else list(script.events)
+    dues_ns = [script.headers_ns, *script.offsets_ns, script.end_ns]
+    bodies = [door.opening(ask, script), *events, door.closing(ask, script)]
     last = b"0\r\n\r\n"
     ending: Ending = "keep"
     if fault and name in ("error", "cut", "close", "reset"):
-        due_ns = frames[min(after + 1, len(frames) - 1)][0]
-        frames = frames[: min(after, len(script.events)) + 1]
-        frames.append((due_ns, door.error_event(ask, script, fault.kind) if name == "error" else b"", 0))
+        at = min(after, len(events)) + 1
+        dues_ns, bodies = dues_ns[: at + 1], bodies[:at]
+        bodies.append(door.error_event(ask, script, fault.kind) if name == "error" else b"")
         if name in ("close", "reset"):
             last, ending = b"", "close" if name == "close" else "reset"
-    elif name in ("rubbish", "bad-crc") and script.events:
-        at = min(max(after, 1), len(script.events))
-        due_ns, data, _ = frames[at]
-        frames[at] = (due_ns, RUBBISH if name == "rubbish" else data[:-1] + bytes([data[-1] ^ 0xFF]), 1)
+    tokens = [0] + [1] * (len(bodies) - 2) + [0]
+    if name in ("rubbish", "bad-crc") and events:
+        at = min(max(after, 1), len(events))
+        data = bodies[at]
+        assert isinstance(data, bytes)
+        bodies[at] = RUBBISH if name == "rubbish" else data[:-1] + bytes([data[-1] ^ 0xFF])
     elif name == "one-chunk":
-        frames = [(frames[-1][0], b"".join(data for _, data, _ in frames), len(script.events))]
-    start = head(200, headers, None)
-    if name == "one-byte":
-        pieces = [
-            (due, chunked(data[n : n + 1]), tokens if n == 0 else 0)
-            for due, data, tokens in frames
-            for n in range(len(data))
-        ]
-    else:
-        pieces = [(due, chunked(data), tokens) for due, data, tokens in frames]
-    pieces[0] = (pieces[0][0], start + pieces[0][1], pieces[0][2])
-    pieces[-1] = (pieces[-1][0], pieces[-1][1] + last, pieces[-1][2])
-    return Delivery(200, tuple(p[0] for p in pieces), tuple(p[1] for p in pieces), tuple(p[2] for p in pieces), ending)
+        dues_ns, bodies, tokens = dues_ns[-1:], [b"".join(b for b in bodies if isinstance(b, bytes))], [len(events)]
+    elif name == "one-byte":
+        sizes = [len(body) for body in bodies]
+        dues_ns = [due for due, size in zip(dues_ns, sizes, strict=True) for _ in range(size)]
+        tokens = [count if n == 0 else 0 for count, size in zip(tokens, sizes, strict=True) for n in range(size)]
+        bodies = [bytes([byte]) for body in bodies if isinstance(body, bytes) for byte in body]
+    pieces = [chunked(body) if isinstance(body, bytes) else body for body in bodies]
+    first = pieces[0]
+    assert isinstance(first, bytes)
+    pieces[0] = head(200, headers, None) + first
+    final = pieces[-1]
+    assert isinstance(final, bytes)
+    pieces[-1] = final + last
+    return Delivery(200, dues_ns, pieces, tokens, ending, lambda text: chunked(render(text)))
 
 
 def _whole(door: Door, ask: Ask, script: Script, headers: Headers) -> Delivery:

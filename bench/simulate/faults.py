@@ -1,19 +1,20 @@
 """Faults that a look-alike can be asked for: by its profile, or by a mark in the prompt.
 
-The mark stands in the last user message, `[[fault: cut after=5]]`, and counts only where the profile says `markers: true`.
-Counts are content events of the reply; times are ms.
+The mark stands in the last user message, `[[fault: cut after=5]]`, and counts only where the profile says `markers:
+true`. Counts are content events of the reply; times are ms.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 FAULTS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "status": (("code", "retry_after_s", "retry_after_ms"), "the vendor's error envelope of this status; 502 is a proxy's HTML page"),
-    "error": (("after", "kind"), "an error event inside the stream after N events; kind: overloaded, throttled, server"),
+    "status": (("code", "retry_after_s", "retry_after_ms"), "the vendor's error envelope; 502 is a proxy's HTML page"),
+    "error": (("after", "kind"), "an error event in the stream after N events; kind: overloaded, throttled, server"),
     "cut": (("after",), "the body ends in due form after N events, without the wire's terminal event"),
     "close": (("after",), "the connection is closed inside the body after N events"),
     "reset": (("after",), "the connection is reset (RST) after N events"),
@@ -38,7 +39,9 @@ _MARK = re.compile(r"\[\[fault:\s*([^\]]*)\]\]")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. `after` counts content events (None: drawn by the seed); the other fields matter where `FAULTS` lists them."""
+    """One fault. `after` counts content events (None: drawn by the seed); the other fields matter where `FAULTS`
+    lists them.
+    """
 
     name: str
     after: int | None = None
@@ -93,7 +96,7 @@ def _value(key: str, value: Any) -> Any:
         number = int(value) if key in ("after", "code", "bytes") else float(value)
     except (TypeError, ValueError):
         raise FaultError(f"{key} is a number; got {value!r}") from None
-    if number < 0 or number != number:
+    if not 0 <= number < math.inf:
         raise FaultError(f"{key} is at least 0; got {value!r}")
     return number
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -108,12 +108,14 @@ def _first_line(process: subprocess.Popen[bytes]) -> bytes:
     assert process.stdout is not None
     until = monotonic() + READY_TIMEOUT_S
     line = b""
-    while not line.endswith(b"\n"):
-        ready, _, _ = select.select([process.stdout], [], [], max(0.0, until - monotonic()))
-        part = os.read(process.stdout.fileno(), 65536) if ready else b""
-        if not part:
-            return b""
-        line += part
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            ready = selector.select(max(0.0, until - monotonic()))
+            part = os.read(process.stdout.fileno(), 65536) if ready else b""
+            if not part:
+                return b""
+            line += part
     return line
 
 
@@ -146,7 +148,8 @@ def _curl(target: TargetConfig, base: str) -> str:
             extra = f" -H 'x-amz-security-token: {said['session_token']}'" if "session_token" in said else ""
         case "vertex":
             project, location = said.get("project", "my-project"), said.get("location", "global")
-            path = f"/v1/projects/{project}/locations/{location}/publishers/anthropic/models/{target.model_id}:streamRawPredict"
+            place = f"/v1/projects/{project}/locations/{location}/publishers/anthropic/models"
+            path = f"{place}/{target.model_id}:streamRawPredict"
             body["anthropic_version"] = "vertex-2023-10-16"
             auth = f"-H 'authorization: Bearer {said['token']}'"
         case "anthropic" | "foundry":
@@ -158,4 +161,5 @@ def _curl(target: TargetConfig, base: str) -> str:
             path = "/v1/chat/completions"
             body["model"] = target.model_id
             auth = f"-H 'authorization: Bearer {said['api_key']}'" if "api_key" in said else ""
-    return f"  curl {flags} '{base}{path}' {auth}{extra} -H 'content-type: application/json' -d '{orjson.dumps(body).decode()}'"
+    sent = f"-H 'content-type: application/json' -d '{orjson.dumps(body).decode()}'"
+    return f"  curl {flags} '{base}{path}' {auth}{extra} {sent}"

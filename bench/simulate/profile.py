@@ -1,21 +1,27 @@
-"""How a look-alike behaves, as data: a profile read from JSON or YAML into frozen dataclasses, every problem told at once.
+"""How a look-alike behaves, as data: a profile is read into a frozen dataclass, and every problem is told at once.
 
-Keys, with what holds when they are absent:
-    ttft_ms  {"constant": 50}          time to the first token; also {"uniform": [a, b]} or lognormal {"p50": a, "p90": b}
-    gap_ms   {"constant": 5}           time between tokens, the same forms
-    headers_share 0.7                  when the response headers go, as a share of the time to the first token
-    tokens_per_event 1                 tokens in every content event but the first, which has one
-    stall    none                      {"share": 0..1, "ms": <form>}: this share of replies pauses once
-    spells   none                      {"period_s", "duration_s", "factor"}: slow spells, by the time since the start
-    throttle none                      {"share", "retry_after_s"}: this share is answered 429
-    overload_share, error_share, cut_share, hang_share   0      overloaded / 500 / cut without a terminal event / no answer
-    faults   []                        [{"name": ..., "share": 0..1, ...}]: any fault of `faults.py`
-    output_tokens null                 length of the reply where the answers have no entry (64 when null)
-    accuracy 1.0, abstain_share 0      which of a case's answers is given: right, abstain, else wrong
-    cache    none                      {"hit_share": 0..1, "min_tokens": 1024}: prompt caching
-    limits   none                      {"rpm", "itpm", "otpm"}: told in headers and enforced, per minute
-    markers  false                     obey [[fault: ...]] in prompts (tests)
-    served_model null                  model named in replies; null derives it from the model id
+A <time> is a distribution in ms: {"constant": 50}, {"uniform": [a, b]}, or lognormal {"p50": a, "p90": b}.
+
+    key               when absent        meaning
+    ttft_ms           {"constant": 50}   <time> to the first token
+    gap_ms            {"constant": 5}    <time> between tokens
+    headers_share     0.7                when the response headers go, as a share of the time to the first token
+    tokens_per_event  1                  tokens in every content event but the first, which has one
+    stall             none               {"share", "ms": <time>}: this share of replies pauses once
+    spells            none               {"period_s", "duration_s", "factor"}: slow spells, by the time since the start
+    throttle          none               {"share", "retry_after_s"}: this share is answered 429
+    overload_share    0                  share that is told that the door is overloaded, as this door says it
+    error_share       0                  share that is answered 500
+    cut_share         0                  share whose body ends without the wire's terminal event
+    hang_share        0                  share that is never answered
+    faults            []                 [{"name", "share", ...}]: any fault of faults.py
+    output_tokens     64                 length of the reply to a prompt that the answers have no entry for
+    accuracy          1.0                share of replies that are the entry's right answer
+    abstain_share     0                  share that abstain; the rest is wrong
+    cache             none               {"hit_share", "min_tokens": 1024}: prompt caching
+    limits            none               {"rpm", "itpm", "otpm"}: enforced per minute, and told in headers
+    markers           false              obey [[fault: ...]] in prompts (tests)
+    served_model      from the model id  model named in replies
 """
 
 from __future__ import annotations
@@ -36,23 +42,26 @@ Z90 = 1.2815515655446004
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A distribution of durations in ms. `kind` is constant (a), uniform (a..b) or lognormal (p50 a, p90 b)."""
+    """A distribution of durations in ms. `kind` is constant (a), uniform (a to b) or lognormal (of log ms: mean a,
+    deviation b).
+    """
 
     kind: str
     a: float
     b: float
 
-    def draw_ns(self, rng: random.Random) -> int:
+    def draw_ns(self, rng: random.Random, count: int) -> list[int]:
+        """That many durations, in ns."""
         if self.kind == "constant":
-            return int(self.a * NS_PER_MS)
+            return [int(self.a * NS_PER_MS)] * count
         if self.kind == "uniform":
-            return int(rng.uniform(self.a, self.b) * NS_PER_MS)
-        return int(rng.lognormvariate(math.log(self.a), math.log(self.b / self.a) / Z90) * NS_PER_MS)
+            return [int(rng.uniform(self.a, self.b) * NS_PER_MS) for _ in range(count)]
+        return [int(rng.lognormvariate(self.a, self.b) * NS_PER_MS) for _ in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """See the head of this file. `faults` are (share, fault), drawn from one uniform number: at most one per request."""
+    """See the head of this file. `faults` are (share, fault), drawn by one uniform number: at most one per request."""
 
     ttft_ms: Spread = Spread("constant", 50, 50)
     gap_ms: Spread = Spread("constant", 5, 5)
@@ -150,7 +159,7 @@ def _spread(value: Any) -> Spread | None:
         case {"uniform": [a, b], **rest} if not rest and numbers([a, b]) and a <= b:
             return Spread("uniform", a, b)
         case {"p50": a, "p90": b, **rest} if not rest and numbers([a, b]) and 0 < a <= b:
-            return Spread("lognormal", a, b)
+            return Spread("lognormal", math.log(a), math.log(b / a) / Z90)
     return None
 
 

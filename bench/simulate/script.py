@@ -1,13 +1,14 @@
 """Planning a reply: everything that chance decides, decided by the seed before the first byte goes out.
 
-The generator is seeded by (seed, target, prompt key, repeat), so that the order in which requests arrive does not change what
-a prompt gets; every number is drawn for every request, so that turning one share up moves nothing else.
+The generator is seeded by (seed, target, prompt key, repeat), so that the order in which requests arrive does not
+change what a prompt gets; every number is drawn for every request, so that turning one share up moves nothing else.
 """
 
 from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import accumulate
 
 from bench.simulate.answers import Answers, choose, filler, pieces
 from bench.simulate.base import Ask, Door, Script, Stop, TargetConfig
@@ -22,6 +23,7 @@ def plan(
     door: Door,
     target: TargetConfig,
     ask: Ask,
+    *,
     key: str,
     repeat: int,
     seed: int,
@@ -30,7 +32,10 @@ def plan(
     slowdown: float = 1.0,
     asked_fault: Fault | None = None,
 ) -> Script:
-    """The reply to an admitted request. `slowdown` stretches its times (slow spells); `asked_fault` goes before a drawn one."""
+    """The reply to an admitted request.
+
+    `slowdown` stretches its times (slow spells); `asked_fault` is taken before a drawn one.
+    """
     profile = target.profile
     rng = random.Random(f"{seed}:{target.id}:{key}:{repeat}")
     fault_draw, kind_draw, pick, cache_draw, stall_draw, where_draw = [rng.random() for _ in range(6)]
@@ -44,13 +49,14 @@ def plan(
     if fault and fault.name == "empty":
         tokens, stop, stop_sequence = (), "stop", None
 
-    ttft_ns = int(profile.ttft_ms.draw_ns(rng) * slowdown)
+    ttft_ns = int(profile.ttft_ms.draw_ns(rng, 1)[0] * slowdown)
     gap = Spread("constant", fault.ms, fault.ms) if fault and fault.name == "drip" and fault.ms else profile.gap_ms
-    token_ns = [ttft_ns]
-    for _ in tokens:
-        token_ns.append(token_ns[-1] + int(gap.draw_ns(rng) * slowdown))
+    gaps_ns = gap.draw_ns(rng, len(tokens))  # the last one is the time that the end of the reply takes
+    if slowdown != 1.0:
+        gaps_ns = [int(gap_ns * slowdown) for gap_ns in gaps_ns]
+    token_ns = list(accumulate(gaps_ns, initial=ttft_ns))
     if stall_draw < profile.stall_share:
-        _pause(token_ns, int(where_draw * len(tokens)), profile.stall_ms.draw_ns(rng))
+        _pause(token_ns, int(where_draw * len(tokens)), profile.stall_ms.draw_ns(rng, 1)[0])
     events, offsets = _grouped(tokens, token_ns, profile.tokens_per_event)
     headers_ns, end_ns = int(ttft_ns * profile.headers_share), token_ns[-1]
     if fault and fault.after is None:

@@ -1,6 +1,7 @@
 """What this machine's look-alikes can do: events per second, CPU share, and how late they are against their own plan.
 
-The load comes from this process, over raw sockets; the look-alikes run in theirs. It ends by itself within some eight seconds.
+The load comes from this process, over raw sockets; the look-alikes run in theirs. It ends by itself within some eight
+seconds.
 """
 
 from __future__ import annotations
@@ -26,14 +27,22 @@ LOAD_S = 5.0
 PROFILE = {"ttft_ms": {"uniform": [175, 225]}, "gap_ms": {"constant": 10}, "output_tokens": TOKENS}
 TARGETS: list[dict[str, Any]] = [
     {"id": "anthropic", "door": "anthropic", "model_id": "m", "credentials": {"api_key": "k"}, "profile": PROFILE},
-    {"id": "bedrock", "door": "bedrock", "model_id": "m", "credentials": {"region": "r", "token": "k"}, "profile": PROFILE},
+    {
+        "id": "bedrock",
+        "door": "bedrock",
+        "model_id": "m",
+        "credentials": {"region": "r", "token": "k"},
+        "profile": PROFILE,
+    },
     {"id": "chat", "door": "openai-compatible", "model_id": "m", "credentials": {"api_key": "k"}, "profile": PROFILE},
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was seen. Lateness is write less due, ms, over every content event; `cpu_share` is of one core, None off Linux."""
+    """What was seen. Lateness is write less due, ms, over every content event; `cpu_share` is of one core, None off
+    Linux.
+    """
 
     events: int
     seconds: float
@@ -48,7 +57,7 @@ class Outcome:
     def __str__(self) -> str:
         share = "not known" if self.cpu_share is None else f"{self.cpu_share:.0%} of one core"
         return (
-            f"events/s   {self.events_per_s:,.0f} ({self.events:,} content events in {self.seconds:.1f} s, {STREAMS} streams)\n"
+            f"events/s   {self.events_per_s:,.0f} ({self.events:,} content events in {self.seconds:.1f} s)\n"
             f"CPU        {share}\n"
             f"lateness   p50 {self.late_p50_ms:.3f} ms, p99 {self.late_p99_ms:.3f} ms (write less due)"
         )
@@ -93,8 +102,8 @@ def _request(target: dict[str, Any], prompt: str) -> bytes:
     if target["door"] == "anthropic":
         path, more = "/v1/messages", "anthropic-version: 2023-06-01\r\n"
     data = orjson.dumps(body)
-    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer k\r\n{more}content-type: application/json\r\n"
-    return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer k\r\n{more}"
+    return f"{head}content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n".encode() + data
 
 
 async def _load(ports: dict[str, int], streams: int, load_s: float) -> None:
@@ -123,7 +132,9 @@ def _cpu_s(pid: int) -> float | None:
 
 
 def measure(streams: int = STREAMS, load_s: float = LOAD_S) -> Outcome:
-    """Drives the load and reads the truth. Events per second and CPU are taken between the ramp and the end of asking."""
+    """Drives the load and reads the truth. Events per second and CPU are taken between the ramp and the end of
+    asking.
+    """
     import pyarrow.parquet as pq
 
     with tempfile.TemporaryDirectory() as folder:

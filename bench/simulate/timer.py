@@ -1,7 +1,7 @@
 """Firing on time: one timer descriptor of the kernel over a heap of due times.
 
-The timers of asyncio and libuv count in whole milliseconds; a timerfd fires within some tens of microseconds. Where there is
-none (not Linux), the loop's own timer is used, and lateness is what it is.
+The timers of asyncio and libuv count in whole milliseconds; a timerfd fires within some tens of microseconds. Where
+there is none (not Linux), the loop's own timer is used, and lateness is what it is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-from heapq import heappop, heappush, heapreplace
+from heapq import heappop, heappush
 from time import monotonic_ns
 from typing import Protocol
 
@@ -30,7 +30,7 @@ class _Spec(ctypes.Structure):
         ("interval_ns", ctypes.c_long),
         ("value_s", ctypes.c_long),
         ("value_ns", ctypes.c_long),
-    ]  # noqa: RUF012
+    ]
 
 
 def _open_timerfd() -> tuple[int, ctypes.CDLL] | None:
@@ -84,20 +84,18 @@ class Timer:
         heap = self._heap
         steps = 0
         while heap and steps < STEPS_PER_TURN:
-            due_ns, _, item = heap[0]
+            due_ns = heap[0][0]
             if due_ns > monotonic_ns():
                 break
+            item = heappop(heap)[2]  # before the step, which may add items of its own
             next_ns = item.step(due_ns)
-            if next_ns is None:
-                heappop(heap)
-            else:
+            if next_ns is not None:
                 self._count += 1
-                heapreplace(heap, (next_ns, self._count, item))
+                heappush(heap, (next_ns, self._count, item))
             steps += 1
+        self._armed_ns = None
         if heap:
             self._arm(heap[0][0])
-        else:
-            self._armed_ns = None
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.errors import CannotRun
 from bench.simulate.base import Script
 
 ROWS_PER_WRITE = 50_000
@@ -45,8 +46,12 @@ COLUMNS: Sequence[tuple[str, str, str]] = (
 class Row:
     """One request while it is under way."""
 
-    __slots__ = ("arrived_ns", "complete", "ended_ns", "fault", "headers_ns", "key", "late_ns", "repeat", "request_id", "script", "status",
-                 "stream", "target", "token_ns")  # fmt: skip
+    # fmt: off
+    __slots__ = (
+        "arrived_ns", "complete", "ended_ns", "fault", "headers_ns", "key", "late_ns", "repeat", "request_id", "script",
+        "status", "stream", "target", "token_ns",
+    )
+    # fmt: on
 
     def __init__(self, target: str, arrived_ns: int) -> None:
         self.target = target
@@ -73,8 +78,11 @@ class Truth:
         self._tables: list[Any] = []
         self._lock = threading.Lock()
         self._start()
-        if path:
-            import pyarrow.parquet  # noqa: F401  (now, not in the middle of a load)
+        if path:  # writing the empty table tells now what would fail later, and loads pyarrow before the load
+            try:
+                self._write(self._take())
+            except OSError as error:
+                raise CannotRun(f"{path}: the truth cannot be written there: {error.strerror or error}") from error
 
     def _start(self) -> None:
         self._rows: list[tuple[Any, ...]] = []
@@ -137,8 +145,8 @@ class Truth:
             os.replace(partial, self.path)
 
     def close(self) -> None:
-        """Writes what has not been written; an empty file when nothing happened."""
-        if self.path is not None and (self._rows or not self._tables):
+        """Writes what has not been written."""
+        if self.path is not None and self._rows:
             self._write(self._take())
 
 

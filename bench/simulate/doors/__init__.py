@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bench.simulate.base import Door
+from bench.simulate.doors.anthropic import AnthropicDoor
 from bench.simulate.doors.bedrock import BedrockDoor
-from bench.simulate.doors.chat import CompatibleDoor, OpenAIDoor
-from bench.simulate.doors.messages import AnthropicDoor, FoundryDoor, VertexDoor
+from bench.simulate.doors.chat import CompatibleDoor
+from bench.simulate.doors.foundry import FoundryDoor
+from bench.simulate.doors.openai import OpenAIDoor
+from bench.simulate.doors.vertex import VertexDoor
 
 DOORS: Mapping[str, Callable[[], Door]] = {
     "anthropic": AnthropicDoor,

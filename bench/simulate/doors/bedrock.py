@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import orjson
 
-from bench.simulate.base import Ask, Headers, Json, Received, Refused, Script, TargetConfig
-from bench.simulate.doors.messages import NEW_VERSION, MessagesDoor, read_messages
+from bench.simulate.base import Ask, Headers, Json, Received, Refused, Render, Script, TargetConfig
+from bench.simulate.doors.messages import NEW_VERSION, TEXT_DELTA, MessagesDoor, read_messages
 from bench.simulate.doors.reading import Unreadable, bearer, json_object, uuid_of
 from bench.simulate.sigv4 import check_signature
 
@@ -48,7 +48,9 @@ def chunk(event: bytes) -> bytes:
 
 
 class BedrockDoor(MessagesDoor):
-    """`POST /model/{id}/invoke` and `/invoke-with-response-stream`, signed for service `bedrock` or with a bearer key."""
+    """`POST /model/{id}/invoke` and `/invoke-with-response-stream`, signed for service `bedrock` or with a bearer
+    key.
+    """
 
     name = "bedrock"
     prefix = "msg_bdrk_"
@@ -86,14 +88,7 @@ class BedrockDoor(MessagesDoor):
                     403, "AccessDeniedException", "Authentication failed: Please make sure your API Key is valid."
                 )
             return
-        check_signature(
-            received,
-            target.credentials.get("access_key", ""),
-            target.credentials.get("secret_key", ""),
-            target.credentials.get("session_token"),
-            target.credentials["region"],
-            self.service,
-        )
+        check_signature(received, target.credentials, self.service)
 
     def admit(self, received: Received, target: TargetConfig) -> Ask:
         self.authorize(received, target)
@@ -162,9 +157,8 @@ class BedrockDoor(MessagesDoor):
             events.append({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
         return b"".join(chunk(orjson.dumps(event)) for event in events)
 
-    def content(self, ask: Ask, script: Script) -> list[bytes]:
-        head = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":'
-        return [chunk(b"%s%s}}" % (head, orjson.dumps(text))) for text in script.events]
+    def content(self, ask: Ask, script: Script) -> Render:
+        return lambda text: chunk(b"%s%s}}" % (TEXT_DELTA, orjson.dumps(text)))
 
     def closing(self, ask: Ask, script: Script) -> bytes:
         events = self.closing_events(script)

@@ -7,10 +7,9 @@ from typing import Any
 
 import orjson
 
-from bench.simulate.base import Ask, Headers, Json, Received, Refused, Script, TargetConfig
+from bench.simulate.base import Ask, Headers, Json, Received, Refused, Render, Script, TargetConfig
 from bench.simulate.doors.reading import (
     Unreadable,
-    base59,
     bearer,
     json_chars,
     json_object,
@@ -22,11 +21,6 @@ from bench.simulate.doors.reading import (
 PATH = "/v1/chat/completions"
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 STOPS = {"stop": "stop", "length": "length", "stop_sequence": "stop"}
-FIELDS = frozenset(
-    "model messages max_tokens max_completion_tokens temperature top_p n seed stream stream_options stop tools tool_choice parallel_tool_calls "
-    "response_format reasoning_effort verbosity service_tier prompt_cache_key prompt_cache_retention prompt_cache_options store user metadata "
-    "logprobs top_logprobs presence_penalty frequency_penalty logit_bias safety_identifier modalities prediction audio web_search_options".split()
-)
 CACHE_STEP_TOKENS = 128
 
 
@@ -104,19 +98,31 @@ def read_chat(body: Json) -> Ask:
     )
 
 
+TYPES: Mapping[int, str] = {
+    401: "AuthenticationError",
+    403: "PermissionDeniedError",
+    404: "NotFoundError",
+    413: "RequestEntityTooLargeError",
+    429: "RateLimitError",
+    503: "ServiceUnavailableError",
+}
+TEXTS: Mapping[int, str] = {
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    429: "Rate limit reached. Please try again later.",
+    500: "The server had an error while processing your request.",
+    503: "The engine is currently overloaded, please try again later.",
+}
+
+
 class CompatibleDoor:
-    """`POST /v1/chat/completions` of a compatible server: unknown fields pass, error codes are numbers, a key is optional."""
+    """`POST /v1/chat/completions` of a compatible server: unknown fields pass, error codes are numbers, a key is
+    optional.
+    """
 
     name = "openai-compatible"
     service_tier: str | None = None
-    types: Mapping[int, str] = {
-        400: "BadRequestError", 401: "AuthenticationError", 403: "PermissionDeniedError", 404: "NotFoundError",
-        413: "RequestEntityTooLargeError", 429: "RateLimitError", 500: "InternalServerError", 503: "ServiceUnavailableError",
-    }  # fmt: skip
-    texts: Mapping[int, str] = {
-        401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 429: "Rate limit reached. Please try again later.",
-        500: "The server had an error while processing your request.", 503: "The engine is currently overloaded, please try again later.",
-    }  # fmt: skip
 
     def message_id(self, bits: int) -> str:
         return f"chatcmpl-{uuid_of(bits).replace('-', '')}"
@@ -162,14 +168,14 @@ class CompatibleDoor:
             raise Refused(400, self.code(400), str(error)) from None
 
     def refusal(self, status: int, code: str, message: str, request_id: str) -> tuple[Headers, bytes]:
-        kind = self.types.get(status, "BadRequestError" if status < 500 else "InternalServerError")
+        kind = TYPES.get(status, "BadRequestError" if status < 500 else "InternalServerError")
         return [("content-type", "application/json")], orjson.dumps(
             {"error": {"message": message, "type": kind, "param": None, "code": int(code)}}
         )
 
     def fault_refusal(self, status: int) -> tuple[int, str, str]:
         status = status or 503
-        return status, self.code(status), self.texts.get(status, "The request could not be served.")
+        return status, self.code(status), TEXTS.get(status, "The request could not be served.")
 
     def limit_headers(self, limits: Mapping[str, tuple[int, int]], reset_s: float, wall_s: float) -> Headers:
         return []
@@ -231,11 +237,11 @@ class CompatibleDoor:
         }
         return sse(self._chunk(ask, script, [choice]))
 
-    def content(self, ask: Ask, script: Script) -> list[bytes]:
+    def content(self, ask: Ask, script: Script) -> Render:
         mark = "\x00"
         choice = {"index": 0, "delta": {"content": mark}, "logprobs": None, "finish_reason": None}
         head, _, tail = sse(self._chunk(ask, script, [choice])).partition(orjson.dumps(mark))
-        return [b"".join((head, orjson.dumps(text), tail)) for text in script.events]
+        return lambda text: b"".join((head, orjson.dumps(text), tail))
 
     def closing(self, ask: Ask, script: Script) -> bytes:
         choice = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": STOPS[script.stop]}
@@ -249,58 +255,3 @@ class CompatibleDoor:
         status = {"overloaded": 503, "throttled": 429, "server": 500}[kind]
         _, body = self.refusal(*self.fault_refusal(status), script.request_id)
         return b"data: %s\n\n" % body
-
-
-class OpenAIDoor(CompatibleDoor):
-    """The first-party manners: a key is required, unknown fields are refused, error codes are words, limits are told."""
-
-    name = "openai"
-    service_tier = "default"
-    codes: Mapping[int, str] = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
-    types: Mapping[int, str] = {
-        400: "invalid_request_error", 401: "invalid_request_error", 403: "invalid_request_error", 404: "invalid_request_error",
-        429: "requests", 500: "server_error", 503: "server_error",
-    }  # fmt: skip
-
-    def request_id(self, bits: int) -> str:
-        return f"req_{uuid_of(bits).replace('-', '')}"
-
-    def message_id(self, bits: int) -> str:
-        return f"chatcmpl-{base59(bits, 29)}"
-
-    def code(self, status: int) -> str:
-        return self.codes.get(status, "")
-
-    def authorize(self, received: Received, target: TargetConfig) -> None:
-        key = bearer(received)
-        if key is None:
-            raise Refused(
-                401,
-                "",
-                "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth.",
-            )
-        if key != target.credentials["api_key"]:
-            raise Refused(401, "invalid_api_key", "Incorrect API key provided.")
-
-    def check_fields(self, body: Json) -> None:
-        for field in body:
-            if field not in FIELDS:
-                raise Unreadable(f"Unknown parameter: '{field}'.")
-
-    def missing_model(self, model: str) -> Refused:
-        return Refused(404, "model_not_found", f"The model `{model}` does not exist or you do not have access to it.")
-
-    def refusal(self, status: int, code: str, message: str, request_id: str) -> tuple[Headers, bytes]:
-        kind = self.types.get(status, "invalid_request_error" if status < 500 else "server_error")
-        return [("content-type", "application/json")], orjson.dumps(
-            {"error": {"message": message, "type": kind, "param": None, "code": code or None}}
-        )
-
-    def limit_headers(self, limits: Mapping[str, tuple[int, int]], reset_s: float, wall_s: float) -> Headers:
-        headers: Headers = []
-        for key, word in (("rpm", "requests"), ("itpm", "tokens")):
-            if key in limits:
-                limit, left = limits[key]
-                headers += [(f"x-ratelimit-limit-{word}", str(limit)), (f"x-ratelimit-remaining-{word}", str(left))]
-                headers.append((f"x-ratelimit-reset-{word}", f"{reset_s:.3f}s"))
-        return headers

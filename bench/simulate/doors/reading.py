@@ -1,4 +1,6 @@
-"""Reading request bodies, shared by the doors: what every vendor checks, told as (path, message) in a vendor's own words."""
+"""Reading request bodies, shared by the doors: what every vendor checks, told as (path, message) in a vendor's own
+words.
+"""
 
 from __future__ import annotations
 

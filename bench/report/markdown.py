@@ -1,0 +1,101 @@
+"""The table as GitHub Markdown: the same cells, the interval under each value.
+
+Every word that came from outside is escaped: a target's id or a provider's text cannot open a tag, a link or a column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from bench import report
+from bench.metrics import Figure
+from bench.stats.types import Comparison, Table
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
+
+
+def render(table: Table) -> str:
+    """The whole table as Markdown, ending in a newline."""
+    marks = report.footnotes(table.rows, table.columns)
+    banners = "\n>\n".join(f"> **{word}** {escape(meaning)}" for word, meaning in report.banners(table))
+    blocks = [
+        banners,
+        f"## {escape(table.title)}",
+        "\n".join(f"- **{escape(question)}**: {escape(answer)}" for question, answer in table.answers),
+        _figures(table, marks),
+        *(_compared(table, baseline, targets) for baseline, targets in report.by_baseline(table).items()),
+        _bullets([f"**{escape(alarm)}**" for alarm in (*table.alarms, *marks.throughout)]),
+        _bullets([f"{mark} {escape(warning)}" for mark, warning in marks.notes]),
+        _bullets([escape(note) for note in table.notes]),
+        _bullets([f"{label}: {text}" for label, text in _footer(table)]),
+        banners,
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that GitHub shows as it is: no tag, entity, emphasis, link, column or line of its own."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = _SPECIAL.sub(r"\\\1", text)
+    return re.sub(r"^([-+=]|\d+[.)])", r"\\\1", text) if re.match(r"[-+=]|\d+[.)]\s", text) else text
+
+
+def code(text: str) -> str:
+    """Text as a code span whose fence is longer than any run of backticks inside."""
+    text = " ".join(text.split())
+    fence = "`" * (max((len(run) for run in re.findall(r"`+", text)), default=0) + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _figures(table: Table, marks: report.Marks) -> str:
+    head = ["target", "n"] + [f"{escape(m.label)}<br>{escape(report.unit_sign(m))}" for m in table.columns]
+    rows = [
+        [
+            f"**{escape(row.target)}**<br><sub>{escape(row.region or row.provider)}</sub>",
+            f"{row.n:,}<br><sub>{row.blocks:,} blocks</sub>",
+            *(
+                marks.of_cell.get((row.target, m.name), "") + _stack(report.cell_figure(row.cells[m.name]))
+                for m in table.columns
+            ),
+        ]
+        for row in table.rows
+    ]
+    return _grid(head, rows)
+
+
+def _stack(shown: Figure) -> str:
+    return escape(shown.text) + (f"<br><sub>{escape(shown.interval)}</sub>" if shown.interval else "")
+
+
+def _compared(table: Table, baseline: str, targets: dict[str, dict[str, Comparison]]) -> str:
+    labels = report.comparison_labels(table)
+    head = [f"against {escape(baseline)}", *(escape(label) for label in labels.values())]
+    rows = [
+        [f"**{escape(target)}**", *(_comparison(comparisons.get(name)) for name in labels)]
+        for target, comparisons in targets.items()
+    ]
+    return _grid(head, rows)
+
+
+def _comparison(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return ""
+    return f"{_stack(report.comparison_figure(comparison))}<br>{escape(report.verdict_words(comparison))}"
+
+
+def _footer(table: Table) -> list[tuple[str, str]]:
+    lines = [("next", escape(table.hint)), ("instrument", escape(table.instrument)),
+             ("command", code(table.command) if table.command else ""),
+             ("run", code(table.run_folder) if table.run_folder else "")]  # fmt: skip
+    return [(label, text) for label, text in lines if text]

@@ -1,0 +1,205 @@
+"""The figures of one target, each with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.metrics import BY_NAME, METRICS, PROBABILITY, plural
+from bench.stats import means, quantiles, ratios, shares
+from bench.stats.measured import Measured, codes, floats
+from bench.stats.quantiles import Floats, Ints
+from bench.stats.types import Cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEW_BLOCKS = 10
+
+_LATENCY: Mapping[str, tuple[str, bool]] = {
+    "ttft_p50_ms": ("ttft", False), "ttft_p99_ms": ("ttft", False),
+    "e2e_p50_ms": ("e2e", False), "e2e_p99_ms": ("e2e", False),
+    "tpot_p50_ms": ("tpot", False), "output_tokens_per_s": ("speed", False),
+    "ttft_p50_ok_ms": ("ttft", True), "ttft_p99_ok_ms": ("ttft", True),
+    "e2e_p50_ok_ms": ("e2e", True), "e2e_p99_ok_ms": ("e2e", True), "tpot_p50_ok_ms": ("tpot", True),
+    "ttft_p50_sent_ms": ("ttft_sent", True), "ttft_p99_sent_ms": ("ttft_sent", True),
+    "e2e_p50_sent_ms": ("e2e_sent", True), "e2e_p99_sent_ms": ("e2e_sent", True),
+}  # fmt: skip
+"""Column of the measured frame behind each quantile, and whether it looks at successful requests only."""
+
+_GAP_OF = {"speed": "tpot", "ttft_sent": "ttft", "e2e_sent": "e2e"}
+
+
+@lru_cache(maxsize=8)
+def resamples(blocks: int, seed: int) -> ratios.Resamples:
+    """As many resamples as 160 MB hold, 10,000 at most: every target with these blocks sees the same ones."""
+    return ratios.resample_blocks(blocks, seed, max(1000, min(ratios.RESAMPLES, 20_000_000 // max(1, blocks))))
+
+
+def cells(measured: Measured, from_due: bool, seed: int) -> dict[str, Cell]:
+    """Every metric of METRICS, by name."""
+    if measured.n == 0:
+        return {m.name: Cell(None, None, None, 0, None, "", m.unit, ("nothing was measured",)) for m in METRICS}
+    made = {name: _quantile(measured, name, column, ok_only) for name, (column, ok_only) in _LATENCY.items()}
+    made["system_tokens_per_s"] = _system_speed(measured, from_due, seed)
+    made["ok_share"] = _ok_share(measured, "ok", "ok_share")
+    made["first_ok_share"] = _ok_share(measured, "first_ok", "first_ok_share")
+    made["quality"] = _quality(measured, answered=False)
+    made["quality_answered"] = _quality(measured, answered=True)
+    made["usd_per_1k"] = _usd_per_1k(measured)
+    made["usd_per_correct"] = _usd_per_correct(measured, seed)
+    return {metric.name: made[metric.name] for metric in METRICS}
+
+
+def _unknown(name: str, why: str) -> Cell:
+    return Cell(None, None, None, 0, None, "", BY_NAME[name].unit, (why,))
+
+
+def _few(blocks: int) -> list[str]:
+    return [f"too few blocks ({blocks}): below {FEW_BLOCKS}, an interval can be far off"] if blocks < FEW_BLOCKS else []
+
+
+def _quantile(measured: Measured, name: str, column: str, ok_only: bool) -> Cell:
+    frame = measured.frame
+    known = frame[column].notna() & (frame["ok"] if ok_only else True)
+    gap = measured.gaps.get(_GAP_OF.get(column, column))
+    if not bool(known.any()):
+        return _unknown(name, gap or "no request succeeded")
+    if measured.ok and not bool((known & frame["ok"]).any()):
+        return _unknown(name, gap or "not known")
+    values, blocks = floats(frame[known], column), codes(frame[known], "block")
+    sample = quantiles.quantile(values, blocks, PROBABILITY[BY_NAME[name].statistic])
+    interval = sample.interval()
+    warnings = _few(sample.blocks) + ([gap] if gap else [])
+    if math.isinf(sample.estimate):
+        failed = 1 - measured.ok / measured.n
+        warnings.append(f"{failed * 100:.1f} % of the requests failed, and this percentile is one of them")
+    return Cell(sample.estimate, interval.low, interval.high, sample.n, interval.n_eff, quantiles.METHOD,
+                BY_NAME[name].unit, tuple(warnings))  # fmt: skip
+
+
+def _ok_share(measured: Measured, column: str, name: str) -> Cell:
+    hits, blocks = floats(measured.frame, column), codes(measured.frame, "block")
+    effective = means.n_eff(hits, [blocks])
+    interval = shares.clopper_pearson(float(hits.mean()), effective)
+    return Cell(float(hits.mean()), interval.low, interval.high, measured.n, effective,
+                "Clopper-Pearson, n_eff by block", BY_NAME[name].unit, tuple(_few(measured.blocks)))  # fmt: skip
+
+
+def groupings(frame: pd.DataFrame) -> list[Ints]:
+    """What may make rows alike in what they answer or cost: the time block, and the source of the case."""
+    return [codes(frame, "block"), codes(frame, "cluster")]
+
+
+def _quality(measured: Measured, answered: bool) -> Cell:
+    name = "quality_answered" if answered else "quality"
+    frame, gap = measured.frame, measured.gaps.get("right")
+    frame = frame[frame["right"].notna() & (frame["ok"] if answered else True)]
+    if len(frame) == 0 or (measured.ok and not bool(frame["ok"].any())):
+        return _unknown(name, gap or "no request succeeded")
+    right = floats(frame, "right")
+    effective = means.n_eff(right, groupings(frame))
+    interval = shares.wilson(float(right.mean()), effective)
+    warnings = _few(measured.blocks) + ([gap] if gap else [])
+    return Cell(float(right.mean()), interval.low, interval.high, len(right), effective,
+                "Wilson, n_eff by case source and block", BY_NAME[name].unit, tuple(warnings))  # fmt: skip
+
+
+def _priced(measured: Measured) -> bool:
+    """Whether nearly every successful request has a known cost: a mean over what happens to be known is no mean."""
+    ok = measured.frame[measured.frame["ok"]]
+    return len(ok) > 0 and float(ok["cost"].notna().mean()) >= 0.9
+
+
+def _cost_warnings(measured: Measured) -> list[str]:
+    failed = measured.frame[~measured.frame["ok"]]
+    unknown = int(failed["cost"].isna().sum())
+    gap = measured.gaps.get("cost")
+    return ([gap] if gap else []) + (
+        [f"cost of {plural(unknown, 'failed request')} not known, and not counted"] if unknown else []
+    )
+
+
+def _usd_per_1k(measured: Measured) -> Cell:
+    if not _priced(measured):
+        return _unknown("usd_per_1k", measured.gaps.get("cost", "no request succeeded"))
+    frame = measured.frame[measured.frame["cost"].notna()]
+    usd = floats(frame, "cost") * 1000
+    interval = means.mean_interval(usd, groupings(frame))
+    low = None if interval.low is None else max(0.0, interval.low)
+    return Cell(float(usd.mean()), low, interval.high, len(usd), interval.n_eff, "mean, n_eff by case source and block",
+                "USD", tuple(_few(measured.blocks) + _cost_warnings(measured)))  # fmt: skip
+
+
+def block_sums(values: Floats, blocks: Ints, count: int) -> Floats:
+    return np.bincount(blocks, weights=np.nan_to_num(values), minlength=count).astype(np.float64)
+
+
+def _usd_per_correct(measured: Measured, seed: int) -> Cell:
+    frame = measured.frame
+    if not _priced(measured):
+        return _unknown("usd_per_correct", measured.gaps.get("cost", "no request succeeded"))
+    if not bool((frame["right"].notna() & frame["ok"]).any()):
+        return _unknown("usd_per_correct", measured.gaps.get("right", "no score"))
+    usd, right = cost_and_right(frame)
+    blocks = codes(frame, "block")
+    count = int(blocks.max()) + 1
+    warnings = _few(count) + _cost_warnings(measured)
+    if right.sum() == 0:
+        warnings.append("nothing was answered right")
+        return Cell(math.inf, None, None, len(frame), None, "", "USD", tuple(warnings))
+    value = float(usd.sum() / right.sum())
+    drawn = ratios.sums_ratio(block_sums(usd, blocks, count), block_sums(right, blocks, count), resamples(count, seed))
+    interval = ratios.expanded_interval(drawn, value, count)
+    return Cell(value, interval.low, interval.high, len(frame), None, "block bootstrap, expanded percentiles", "USD",
+                tuple(warnings))  # fmt: skip
+
+
+def cost_and_right(frame: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Cost and rightness per request; a row of which either is unknown adds nothing to either."""
+    cost, right = floats(frame, "cost"), floats(frame, "right")
+    known = ~np.isnan(cost) & ~np.isnan(right)
+    return np.where(known, cost, 0.0), np.where(known, right, 0.0)
+
+
+def _system_speed(measured: Measured, from_due: bool, seed: int) -> Cell:
+    """Tokens over time, block by block: a block lasts from its first start to the start of the next one."""
+    frame = measured.frame
+    delivered = frame[frame["ok"]]
+    unknown = int(delivered["output_tokens"].isna().sum())
+    if len(delivered) and unknown == len(delivered):
+        return _unknown("system_tokens_per_s", "no token counts were reported")
+    blocks = codes(frame, "block")
+    count = int(blocks.max()) + 1
+    tokens = block_sums(np.where(frame["ok"], floats(frame, "output_tokens"), 0.0), blocks, count)
+    seconds = _block_seconds(measured, blocks, count, from_due)
+    if not seconds.sum() > 0:
+        return _unknown("system_tokens_per_s", "the measured window is empty")
+    value = float(tokens.sum() / seconds.sum())
+    interval = ratios.expanded_interval(ratios.sums_ratio(tokens, seconds, resamples(count, seed)), value, count)
+    warnings = _few(count) + ([f"{plural(unknown, 'ok request')} without a token count"] if unknown else [])
+    return Cell(value, interval.low, interval.high, len(frame), None, "block bootstrap, expanded percentiles",
+                "tokens/s", tuple(warnings))  # fmt: skip
+
+
+def _block_seconds(measured: Measured, blocks: Ints, count: int, from_due: bool) -> Floats:
+    """The window of each run, cut at the first start of each block; the last block lasts to the last end."""
+    frame = measured.frame
+    starts, ends = floats(frame, "due_ns" if from_due else "sent_ns"), floats(frame, "end_ns")
+    seconds = np.zeros(count)
+    runs = codes(frame, "run")
+    for run in np.unique(runs):
+        mine = (runs == run) & ~np.isnan(starts)
+        if not mine.any():
+            continue
+        first = np.full(count, math.inf)
+        np.minimum.at(first, blocks[mine], starts[mine])
+        order = [int(b) for b in np.argsort(first, kind="stable") if math.isfinite(first[b])]
+        edges = [*(float(first[b]) for b in order), float(np.nanmax(ends[mine]))]
+        for b, begin, end in zip(order, edges, edges[1:], strict=False):
+            seconds[b] = (end - begin) / 1e9
+    return seconds

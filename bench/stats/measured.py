@@ -1,0 +1,236 @@
+"""From stored rows to the values the figures are made of: which rows count, which are failures, what is not known.
+
+What is left out is counted and said: warm-up, rows spoiled by our own instrument, and rows that only a bug can explain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.metrics import plural
+from bench.stats.quantiles import Floats, Ints
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Bools = npt.NDArray[np.bool_]
+
+DURATIONS = ("ttft_ms", "ttft_text_ms", "ttfb_ms", "e2e_ms", "tpot_ms", "icl_max_ms", "e2e_due_ms", "ttft_due_ms",
+             "e2e_all_ms", "retry_wait_ms")  # fmt: skip
+PAIR = ["run_id", "block_id", "case_id", "repeat", "copy"]
+"""What two targets' rows must share to be a pair; `copy` numbers rows that share all the rest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The rows of one target that count, with the values derived from them (NaN: not known; inf: failed)."""
+
+    target: str
+    model: str
+    provider: str
+    region: str | None
+    frame: pd.DataFrame
+    spent_usd: Decimal | None = None
+    gaps: Mapping[str, str] = field(default_factory=dict)
+    """Why a value is not known for some of the successful rows, by column of `frame`."""
+
+    @property
+    def n(self) -> int:
+        return len(self.frame)
+
+    @property
+    def blocks(self) -> int:
+        return self.frame["block"].nunique()
+
+    @property
+    def ok(self) -> int:
+        return int(self.frame["ok"].sum()) if self.n else 0
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    targets: tuple[Measured, ...]
+    rows: pd.DataFrame
+    """The stored rows that count, of all targets."""
+    from_due: bool
+    """Whether latency counts from the due time; else from the first send."""
+    notes: tuple[str, ...]
+    alarms: tuple[str, ...]
+
+
+def codes(frame: pd.DataFrame, column: str) -> Ints:
+    """Codes 0 to K-1 of a column of `Measured.frame` that tells groups apart: block, cluster or run."""
+    return np.unique(frame[column].to_numpy(), return_inverse=True)[1].astype(np.int64)
+
+
+def _grouped(frame: pd.DataFrame, columns: Sequence[str]) -> Ints:
+    if len(frame) == 0:
+        return np.zeros(0, dtype=np.int64)
+    return np.asarray(frame.groupby(list(columns), sort=False, dropna=False).ngroup().to_numpy(), dtype=np.int64)
+
+
+def floats(frame: pd.DataFrame, column: str) -> Floats:
+    """A numeric column as float64, null as NaN."""
+    return np.asarray(frame[column].astype("float64").to_numpy(), dtype=np.float64)
+
+
+def decimals(values: Sequence[Any]) -> list[Decimal | None]:
+    """Amounts as Decimal; null (None or NaN) as None."""
+    return [None if is_null(v) else v if isinstance(v, Decimal) else Decimal(str(v)) for v in values]
+
+
+def is_null(value: Any) -> bool:
+    """None, or the NaN that a data frame puts in its place."""
+    return value is None or (isinstance(value, (float, Decimal)) and math.isnan(value))
+
+
+def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, Any]) -> Selection:
+    notes: list[str] = []
+    alarms: list[str] = []
+    counted = requests[requests["phase"] == "measure"]
+    if len(counted) < len(requests):
+        notes.append(f"{plural(len(requests) - len(counted), 'warm-up request')} stored and left out")
+    counted = _without(counted, counted["spoiled"].fillna(False).astype(bool), notes,
+                       "taken while our own instrument was the bottleneck (spoiled): stored and left out")  # fmt: skip
+    counted = _without(counted, counted["outcome"] == "bug", alarms,
+                       "that ended in a bug of bench itself: left out, neither slow nor failed")  # fmt: skip
+    counted = _without(counted, _impossible(counted), alarms,
+                       "with a negative, infinite or missing duration, a bug in bench: left out")  # fmt: skip
+    from_due = len(counted) > 0 and bool(counted["due_ns"].notna().all())
+    rules = _Rules(from_due, scores, required_scorers(scores, manifest), manifest.get("clusters") or {})
+    targets = [
+        _measure(target, about, counted[counted["target"] == target], rules)
+        for target, about in _targets(requests, manifest).items()
+    ]
+    return Selection(tuple(targets), counted, from_due, tuple(notes), tuple(alarms))
+
+
+def _without(rows: pd.DataFrame, bad: pd.Series[bool], say: list[str], why: str) -> pd.DataFrame:
+    if not bool(bad.any()):
+        return rows
+    worst = ", ".join(f"{n} of {target}" for target, n in rows[bad]["target"].value_counts(sort=False).items())
+    seqs = ", ".join(str(seq) for seq in rows[bad]["seq"].head(3))
+    say.append(f"{plural(int(bad.sum()), 'row')} {why} ({worst}; seq {seqs}{', ...' if int(bad.sum()) > 3 else ''})")
+    return rows[~bad]
+
+
+def _impossible(rows: pd.DataFrame) -> pd.Series[bool]:
+    bad = (rows["outcome"] == "ok") & rows["e2e_ms"].isna()
+    for column in DURATIONS:
+        values = rows[column].astype("float64")
+        bad |= (values < 0) | np.isinf(values)
+    return bad
+
+
+def required_scorers(scores: pd.DataFrame, manifest: Mapping[str, Any]) -> frozenset[str]:
+    """Those the manifest marks as required; if it marks none, every scorer there is."""
+    listed = manifest.get("scorers") or []
+    required = {scorer["name"] for scorer in listed if scorer.get("required")}
+    return frozenset(required or {scorer["name"] for scorer in listed} or set(scores["scorer"].unique()))
+
+
+def _targets(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Targets in the order of the manifest, then in that of the rows."""
+    listed: dict[str, Mapping[str, Any]] = {about["id"]: about for about in manifest.get("targets") or []}
+    for target, rows in requests.groupby("target", sort=False):
+        seen = {key: rows[key].iloc[0] for key in ("model", "provider", "region")}
+        listed[str(target)] = {**seen, **{k: v for k, v in listed.get(str(target), {}).items() if v is not None}}
+    return listed
+
+
+@dataclass(frozen=True, eq=False)
+class _Rules:
+    """What holds for all targets of a table."""
+
+    from_due: bool
+    scores: pd.DataFrame
+    required: frozenset[str]
+    clusters: Mapping[str, str]
+
+
+def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _Rules) -> Measured:
+    frame = rows[["run_id", "block_id", "case_id", "repeat", "seq", "output_tokens"]].reset_index(drop=True)
+    frame["copy"] = frame.groupby(["run_id", "block_id", "case_id", "repeat"], dropna=False).cumcount()
+    frame["block"] = _grouped(frame, ["run_id", "block_id"])
+    frame["run"] = _grouped(frame, ["run_id"])
+    frame["cluster"] = np.unique(_clusters(rows, rules.clusters), return_inverse=True)[1]
+    ok = (rows["outcome"] == "ok").to_numpy()
+    frame["ok"] = ok
+    frame["first_ok"] = (rows["first_attempt_outcome"] == "ok").to_numpy()
+    gaps: dict[str, str] = {}
+
+    streamed = rows["ttft_ms"].notna().to_numpy()
+    if rules.from_due:
+        ttft, e2e = floats(rows, "ttft_due_ms"), floats(rows, "e2e_due_ms")
+    else:
+        # sent_ns is the first attempt's, first_token_ns the final one's: waits and retries lie between.
+        ttft = (floats(rows, "first_token_ns") - floats(rows, "sent_ns")) / 1e6
+        e2e = floats(rows, "e2e_all_ms")
+    frame["ttft"] = np.where(ok, np.where(streamed, ttft, np.nan), np.inf)
+    frame["e2e"] = np.where(ok, e2e, np.inf)
+    frame["ttft_sent"] = np.where(ok, floats(rows, "ttft_ms"), np.nan)
+    frame["e2e_sent"] = np.where(ok, floats(rows, "e2e_ms"), np.nan)
+    hidden = (
+        (floats(rows, "reasoning_tokens") > 0)
+        & (floats(rows, "first_token_ns") == floats(rows, "first_text_ns"))
+    )  # fmt: skip
+    frame["tpot"] = np.where(ok, np.where(hidden, np.nan, floats(rows, "tpot_ms")), np.inf)
+    with np.errstate(divide="ignore"):
+        frame["speed"] = 1000.0 / frame["tpot"].to_numpy()
+    frame["right"] = _right(rows, ok, rules.scores, rules.required)
+    amounts = decimals(rows["cost_usd"].tolist())
+    frame["cost"] = [np.nan if amount is None else float(amount) for amount in amounts]
+    for column in ("due_ns", "sent_ns", "end_ns", "lateness_ms", "loop_lag_ms"):
+        frame[column] = floats(rows, column)
+
+    if ok.any():
+        _gap(gaps, "ttft", ok & frame["ttft"].isna().to_numpy(), ok, "not streamed: no first token to time")
+        why = (
+            "reasoning tokens were billed but not streamed"
+            if (ok & hidden).any()
+            else "all content came in one read, or too few tokens"
+        )
+        _gap(gaps, "tpot", ok & frame["tpot"].isna().to_numpy(), ok, f"TPOT unknown: {why}")
+        _gap(gaps, "right", ok & frame["right"].isna().to_numpy(), ok, "no required scorer could judge")
+        priced = bool(rows["price_book"].notna().any())
+        why = "no token counts were reported" if priced else "no price known for this target; add one to its `price:`"
+        _gap(gaps, "cost", ok & frame["cost"].isna().to_numpy(), ok, why)
+    model, provider, region = (_word(about.get(key)) for key in ("model", "provider", "region"))
+    known = [amount for amount in amounts if amount is not None]
+    return Measured(target, model or "", provider or "", region, frame, sum(known, Decimal(0)) if known else None, gaps)
+
+
+def _word(value: Any) -> str | None:
+    return None if is_null(value) else str(value)
+
+
+def _gap(gaps: dict[str, str], column: str, missing: Bools, ok: Bools, why: str) -> None:
+    if missing.any():
+        some = "" if missing.sum() == ok.sum() else f"{int(missing.sum())} of {int(ok.sum())} ok requests: "
+        gaps[column] = f"{some}{why}"
+
+
+def _clusters(rows: pd.DataFrame, of_case: Mapping[str, str]) -> list[str]:
+    """Cases of one source are not independent; a case without a known source is a cluster of its own."""
+    return [of_case.get(str(case)) or str(case) for case in rows["case_id"]]
+
+
+def _right(rows: pd.DataFrame, ok: Bools, scores: pd.DataFrame, required: frozenset[str]) -> Floats:
+    """1 where every required scorer that applies gave full marks, 0 where one did not or the request failed, else NaN.
+
+    A null value means "does not apply": an abstention scorer has nothing to say on an answerable question.
+    """
+    if len(scores) == 0:
+        return np.full(len(rows), np.nan)
+    key = ["run_id", "target", "seq"]
+    judged = scores[scores["scorer"].isin(required) & scores["value"].notna()]
+    worst = judged.groupby(key)["value"].min().rename("worst").reset_index()
+    values = floats(rows[key].merge(worst, on=key, how="left"), "worst")
+    return np.where(ok, np.where(np.isnan(values), np.nan, values >= 1 - 1e-9), 0.0)

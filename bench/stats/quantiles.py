@@ -1,0 +1,126 @@
+"""Quantiles with honest intervals: order statistics, with an effective sample size from the variation between blocks.
+
+Requests of one block share load spells, so n requests are worth fewer. Woodruff's inversion: the indicator "at most
+the estimate" is a clustered share; its design effect shrinks n to n_eff (with Korn and Graubard's t for few blocks),
+and the exact binomial ranks for n_eff are read back on the sorted data. Failed requests are +inf: they sort last.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.stats.special import betainc, normal_quantile, t_inflation
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+METHOD = "order statistic, n_eff by block"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Ends of a confidence interval; `None` is an end that the data cannot bound."""
+
+    low: float | None
+    high: float | None
+    n_eff: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantile:
+    """A sample quantile, and all that its interval needs at any confidence."""
+
+    p: float
+    estimate: float
+    ordered: Floats
+    blocks: int
+    design_effect: float
+    block_sums: Floats
+    """Per block: how many values are at most the estimate, less the expected number. Correlates targets of one run."""
+
+    @property
+    def n(self) -> int:
+        return len(self.ordered)
+
+    def interval(self, conf: float = 0.95) -> Interval:
+        n_eff = self.n / (self.design_effect * t_inflation(conf, self.blocks))
+        tail = (1 - conf) / 2
+        low_rank, high_rank = binomial_rank(n_eff, self.p, tail), binomial_rank(n_eff, self.p, 1 - tail)
+        middle = _rank(self.n, self.p)
+        low = high = None
+        # Less than one effective request beyond the rank: the extreme of the data bounds nothing.
+        if low_rank >= 1:
+            low = float(self.ordered[max(1, min(math.floor(self.n * low_rank / n_eff), middle)) - 1])
+        if high_rank <= n_eff and (upper := math.ceil(self.n * high_rank / n_eff)) <= self.n:
+            high = float(self.ordered[max(upper, middle) - 1])
+        return Interval(low, None if high is None or math.isinf(high) else high, n_eff)
+
+
+def _rank(n: int, p: float) -> int:
+    """The smallest k with k / n >= p; the slack absorbs the last binary digit of n * p."""
+    return max(1, math.ceil(n * p - 1e-9))
+
+
+def quantile(values: Floats, blocks: Ints, p: float) -> Quantile:
+    """The p-quantile of values (at least one, no NaN); `blocks` are codes 0 to K-1, one per value."""
+    if len(values) == 0 or np.isnan(values).any():
+        raise ValueError("a quantile needs at least one value, and no NaN")
+    n = len(values)
+    ordered = np.sort(values)
+    estimate = float(ordered[_rank(n, p) - 1])
+    # At an infinite estimate "at most" is always true; what clusters there is the failing itself.
+    inside = np.isfinite(values) if math.isinf(estimate) else values <= estimate
+    sizes = np.bincount(blocks).astype(np.float64)
+    counts = np.bincount(blocks, weights=inside, minlength=len(sizes))
+    k = int((sizes > 0).sum())
+    share = float(counts.sum()) / n
+    expected = p * (1 - p) if math.isfinite(estimate) else share * (1 - share)
+    effect = 1.0
+    if k >= 2 and expected > 0:
+        effect = max(1.0, k / (k - 1) * float(((counts - share * sizes) ** 2).sum()) / n / expected)
+    return Quantile(p, estimate, ordered, k, effect, counts - p * sizes)
+
+
+@lru_cache(maxsize=16384)
+def binomial_rank(n: float, p: float, prob: float) -> float:
+    """The real r with P(Bin(n, p) <= r - 1) = prob, n being any positive number: I_{1-p}(n - r + 1, r) = prob.
+
+    On the probit scale the left side is nearly straight in r, so a bracketed secant needs a handful of steps.
+    """
+    goal = normal_quantile(prob)
+    low, high = 1e-9, n + 1 - 1e-9
+
+    def probit(r: float) -> float:
+        return normal_quantile(min(max(betainc(n - r + 1, r, 1 - p), 1e-300), 1 - 1e-16)) - goal
+
+    at_low, at_high = probit(low), probit(high)
+    if at_low >= 0:
+        return low
+    if at_high <= 0:
+        return math.inf
+    r, last_side = min(max(n * p + 0.5 + goal * math.sqrt(n * p * (1 - p)), low + 1e-3 * n), high - 1e-3 * n), 0
+    for _ in range(200):
+        at = probit(r)
+        if abs(at) < 1e-12 or high - low < 1e-12 * n:
+            break
+        # Illinois: an end kept twice in a row counts half, or the secant would creep.
+        side = 1 if at > 0 else -1
+        if side < 0:
+            low, at_low, at_high = r, at, at_high / 2 if last_side == side else at_high
+        else:
+            high, at_high, at_low = r, at, at_low / 2 if last_side == side else at_low
+        last_side = side
+        r = low - at_low * (high - low) / (at_high - at_low)
+        if not low < r < high:
+            r = 0.5 * (low + high)
+    return r
+
+
+def requests_to_bound(p: float, design_effect: float, conf: float = 0.95) -> int:
+    """How many requests give the p-quantile a finite upper end: p^n_eff <= (1 - conf) / 2."""
+    return math.ceil(math.log((1 - conf) / 2) / math.log(p) * design_effect)

@@ -1,0 +1,174 @@
+"""What differs between the rows of one comparison besides the target itself, and what else a reader must know.
+
+A table that mixes unlike rows says so under itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.stats.measured import Measured, floats
+from bench.stats.quantiles import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROW_FIELDS = ("region", "dialect", "served_model", "served_lane", "client_stack", "usage_source")
+TARGET_FIELDS = ("api_version", "service_tier", "sku", "params")
+ATTEMPT_FIELDS = ("tls_version", "proxy")
+
+_SHOWN_VALUES = 6
+
+
+def residue(
+    targets: Sequence[Measured], rows: pd.DataFrame, attempts: pd.DataFrame, manifest: Mapping[str, Any]
+) -> list[str]:
+    """Sentences on fields that differ between targets, or vary inside one. `rows` are the measured rows of the run."""
+    names = [measured.target for measured in targets]
+    notes: list[str] = []
+    for field in ROW_FIELDS:
+        notes += _about(field.replace("_", " "), names, _values_of(rows, field))
+    for field in ATTEMPT_FIELDS:
+        if len(attempts):
+            notes += _about(field.replace("_", " "), names, _values_of(attempts, field))
+    listed = {about["id"]: about for about in manifest.get("targets") or []}
+    for field in TARGET_FIELDS:
+        notes += _about(field.replace("_", " "), names, _listed_of(listed, field))
+    return notes
+
+
+def _values_of(frame: pd.DataFrame, field: str) -> Callable[[str], dict[str, int]]:
+    by_target = {
+        str(target): {str(value): int(n) for value, n in values.value_counts().items()}
+        for target, values in frame.groupby("target")[field]
+    }
+    return lambda name: by_target.get(name, {})
+
+
+def _listed_of(listed: Mapping[str, Mapping[str, Any]], field: str) -> Callable[[str], dict[str, int]]:
+    def of(name: str) -> dict[str, int]:
+        value = listed.get(name, {}).get(field)
+        if value in (None, "", {}):
+            return {}
+        return {value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str): 1}
+
+    return of
+
+
+def _about(field: str, names: Sequence[str], values_of: Callable[[str], dict[str, int]]) -> list[str]:
+    inside: list[str] = []
+    by_value: dict[str, list[str]] = {}
+    for name in names:
+        values = values_of(name)
+        if len(values) > 1:
+            inside.append(f"{name} ({', '.join(f'{value}: {n}' for value, n in values.items())})")
+        if values:
+            by_value.setdefault(" + ".join(values), []).append(name)
+    notes = [f"{field} varies within {'; '.join(inside)}"] if inside else []
+    missing = [name for name in names if not values_of(name)]
+    if by_value and missing and len(missing) < len(names):
+        by_value["not given"] = missing
+    if len(by_value) > _SHOWN_VALUES:
+        notes.append(f"{field} differs: {len(by_value)} values over {len(names)} targets")
+    elif len(by_value) > 1:
+        notes.append(f"{field} differs: " + "; ".join(f"{value} ({', '.join(who)})" for value, who in by_value.items()))
+    return notes
+
+
+def alarms(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
+    """What puts figures of a target in doubt."""
+    found = []
+    for measured in targets:
+        mine = rows[rows["target"] == measured.target]
+        contradicted = int((mine["region_proof"] == "contradicted").sum())
+        if contradicted:
+            found.append(f"{measured.target}: {contradicted} replies contradict the region asked for")
+        if int((mine["usage_source"] == "estimate").sum()):
+            found.append(
+                f"{measured.target}: token counts are estimates, not the provider's; TPOT, tok/s and cost rest on them"
+            )
+        late, ttft = _known(measured.frame, "lateness_ms"), _known(measured.frame, "ttft")
+        if len(late) and len(ttft):
+            p99, typical = _nearest(late, 0.99), _nearest(ttft, 0.5)
+            limit = max(10.0, 0.01 * typical)
+            if p99 > limit:
+                found.append(f"{measured.target}: we sent up to {p99:.0f} ms late (p99; {limit:.0f} ms is the limit): "
+                             "its latency is partly ours")  # fmt: skip
+    return found
+
+
+def _known(frame: pd.DataFrame, column: str) -> Floats:
+    return floats(frame[frame[column].notna()], column)
+
+
+def _nearest(values: Any, p: float) -> float:
+    ordered = sorted(float(v) for v in values)
+    return ordered[math.ceil(len(ordered) * p - 1e-9) - 1]
+
+
+def outcomes(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
+    """Which failures there were, and how many requests needed more than one try."""
+    notes, failed, retried = [], [], []
+    for measured in targets:
+        mine = rows[rows["target"] == measured.target]
+        bad = mine[mine["outcome"] != "ok"]["outcome"].value_counts()
+        if len(bad):
+            failed.append(f"{measured.target} " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()))
+        again = int((mine["attempts"].astype("float64") > 1).sum())
+        if again:
+            first = mine[mine["first_attempt_outcome"] != "ok"]["first_attempt_outcome"].value_counts()
+            retried.append(f"{measured.target} {again} ({', '.join(f'{n} {outcome}' for outcome, n in first.items())})")
+    if failed:
+        notes.append("not ok, and counted as infinitely slow and wrong: " + "; ".join(failed))
+    if retried:
+        notes.append("requests that were tried again: " + "; ".join(retried))
+    return notes
+
+
+def lengths(targets: Sequence[Measured]) -> list[str]:
+    """E2E compares like with like only when replies are of one length."""
+    medians = {}
+    for measured in targets:
+        tokens = _known(measured.frame[measured.frame["ok"]], "output_tokens")
+        if len(tokens):
+            medians[measured.target] = _nearest(tokens, 0.5)
+    if len(medians) < 2:
+        return []
+    short, long = min(medians, key=lambda t: medians[t]), max(medians, key=lambda t: medians[t])
+    if medians[long] <= 1.1 * medians[short]:
+        return []
+    return [f"output length differs: {medians[short]:.0f} tokens at the median ({short}) to {medians[long]:.0f} "
+            f"({long}); E2E is not like for like, compare TTFT and TPOT"]  # fmt: skip
+
+
+def scorer_gaps(scores: pd.DataFrame, required: frozenset[str]) -> list[str]:
+    """Required scorers that had nothing to say on some replies: they neither made a reply right nor wrong."""
+    notes = []
+    for scorer in sorted(required):
+        mine = scores[scores["scorer"] == scorer]
+        silent = int(mine["value"].isna().sum())
+        if silent:
+            notes.append(f"scorer {scorer} did not apply to, or could not judge, {silent} of {len(mine)} replies")
+    return notes
+
+
+def instrument(targets: Sequence[Measured], manifest: Mapping[str, Any]) -> str:
+    """The instrument's own error: as calibrated before the run, and as seen during it."""
+    calibration = manifest.get("calibration") or {}
+    parts = []
+    if calibration.get("ttft_error_p50_ms") is not None and calibration.get("ttft_error_p99_ms") is not None:
+        at = f" at {calibration['rate_per_s']:g} requests/s" if calibration.get("rate_per_s") is not None else ""
+        parts.append(f"calibrated on loopback{at}: reads TTFT {calibration['ttft_error_p50_ms']:.2g} ms late at p50, "
+                     f"{calibration['ttft_error_p99_ms']:.2g} ms at p99")  # fmt: skip
+    else:
+        parts.append("not calibrated: our own error is not known")
+    late = [v for m in targets for v in _known(m.frame, "lateness_ms")]
+    lag = [v for m in targets for v in _known(m.frame, "loop_lag_ms")]
+    if late:
+        parts.append(f"in this run we sent {_nearest(late, 0.99):.2g} ms late at p99")
+    if lag:
+        parts.append(f"event loop lag {_nearest(lag, 0.99):.2g} ms at p99")
+    return "; ".join(parts)

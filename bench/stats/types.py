@@ -1,0 +1,115 @@
+"""The finished table: cells, rows, comparisons and all that must be said beside them. No data frames in here.
+
+Renderers, gates and SLA checks read these; they compute nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from bench.metrics import Metric
+
+CompareKind = Literal["latency", "cost", "quality"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure with its 95 % interval, in the metric's base unit.
+
+    `value` is None when unknown and inf when the percentile is a failed request (or nothing was right, for a cost per
+    correct answer). `low` and `high` are None where the data bound nothing. `n` counts the rows behind it, `n_eff` what
+    they are worth.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    n_eff: float | None
+    method: str
+    unit: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One target. `cells` by name of metric, the headline figures and those beside them."""
+
+    target: str
+    model: str
+    provider: str
+    region: str | None
+    n: int
+    blocks: int
+    spent_usd: Decimal | None
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A target against a baseline over the requests both answered: same prompt, same block.
+
+    `value` is target / baseline (unit "ratio") or target - baseline (unit "points", in shares of 1). `primary` marks
+    the declared family that is adjusted together; the others are exploratory and carry no verdict.
+    """
+
+    baseline: str
+    target: str
+    metric: str
+    label: str
+    kind: CompareKind
+    unit: Literal["ratio", "points"]
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    n_eff: float | None
+    blocks: int
+    rho: float | None
+    method: str
+    margin: float | None
+    p_raw: float | None = None
+    p_holm: float | None = None
+    primary: bool = True
+    verdict: str | None = None
+    reason: str = ""
+    more_blocks: int | None = None
+    """How many blocks more would settle an inconclusive comparison, if nothing else changes."""
+    needed_requests: int | None = None
+    """How many requests per target, in all, would bound an open end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Everything one run (or several) says about its targets.
+
+    `answers` are the three questions of the first screen, each with one sentence. `alarms` put the figures themselves
+    in doubt; `notes` are what a reader must know to compare; `hint` is the load that would tell more.
+    """
+
+    title: str
+    run_id: str
+    columns: tuple[Metric, ...]
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    answers: tuple[tuple[str, str], ...] = ()
+    alarms: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    hint: str = ""
+    instrument: str = ""
+    command: str = ""
+    run_folder: str = ""
+    simulated: bool = False
+    partial: str | None = None
+    """Why the run is not complete; None when it is."""
+    comparison_columns: tuple[str, ...] = field(default=())
+    """Names of the metrics of the primary comparisons, in the order to show them."""
+
+    def row(self, target: str) -> Row:
+        return next(row for row in self.rows if row.target == target)
+
+    def comparison(self, target: str, metric: str) -> Comparison:
+        return next(c for c in self.comparisons if c.target == target and c.metric == metric)

@@ -1,0 +1,288 @@
+"""The price book: exact lookups, dated entries that are only appended, and files that are checked at load."""
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from bench import registry
+from bench.errors import ConfigError
+from bench.price.book import Book, PriceEntry, Unknown, canonical, find, load_book
+from bench.targets import Target
+
+TODAY = date(2026, 11, 21)
+BEDROCK = Target(
+    "b", "claude-sonnet-4-5", "bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "converse", region="us-east-1"
+)
+FIRST = Target("a", "claude-sonnet-4-5", "anthropic", "claude-sonnet-4-5-20250929", "messages")
+FOUNDRY = Target("f", "claude-sonnet-4-5", "foundry", "my-deployment", "messages", sku="GlobalStandard")
+
+SEALED = "115f691d1dd5c6ecfc252a4c94ef02a509fa2bb34a8ee3182c6556929c282a4c"
+"""Digest of every entry that was checked by 2026-11-21. If this fails, an entry was changed: put it back, close it with
+valid_to, and append the new price as an entry of its own. New entries do not touch this digest."""
+
+
+def book(text: str, tmp_path) -> Book:
+    path = tmp_path / "book.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_book([path])
+
+
+ROW = 'valid_from: 2026-01-01, checked: 2026-01-01, source: s, status: list, rates: {input: "1", output: "2"}'
+
+
+def file_of(*rows: str) -> str:
+    return "version: 1\ndoor: anthropic\nsources: {s: somewhere}\nentries:\n" + "".join(
+        f"  - {{{row}}}\n" for row in rows
+    )
+
+
+def test_entries_of_the_past_are_never_changed():
+    sealed = sorted(
+        json.dumps(canonical(entry), sort_keys=True) for entry in load_book().entries if entry.checked <= TODAY
+    )
+    assert len(sealed) == 94
+    assert hashlib.sha256("\n".join(sealed).encode()).hexdigest() == SEALED
+
+
+def test_every_entry_has_a_source_a_day_and_sane_rates():
+    for entry in load_book().entries:
+        assert entry.source, entry.id
+        assert entry.checked >= entry.valid_from or entry.checked == TODAY
+        if entry.status == "unknown":
+            assert entry.note
+            assert not entry.rates
+            continue
+        for rates in (entry.rates, *(band.rates for band in entry.bands)):
+            assert rates["cache_read"] < rates["input"] < rates["cache_write_5m"] < rates["output"], entry.id
+            if "cache_write_1h" in rates:
+                assert rates["cache_write_5m"] < rates["cache_write_1h"] == 2 * rates["input"], entry.id
+
+
+def test_every_current_model_has_a_price_at_every_door_of_the_five():
+    places = {
+        "anthropic": {},
+        "bedrock": {"region": "us-east-1"},
+        "vertex": {"region": "global"},
+        "foundry": {"sku": "GlobalStandard"},
+    }
+    for model in registry.models():
+        for door, where in places.items():
+            entry = registry.lookup(model, door)
+            assert entry is not None
+            if registry.retired(entry, TODAY):
+                continue
+            model_id = registry.model_id(entry, where.get("region"))
+            assert model_id is not None
+            found = find(Target("t", model, door, model_id, "messages", **where), TODAY)
+            assert isinstance(found, PriceEntry), (model, door, found)
+
+
+@pytest.mark.parametrize(
+    ("target", "entry_id", "rate"),
+    [
+        (FIRST, "anthropic/claude-sonnet-4-5/global/default@2026-11-21", "3"),
+        (replace(FIRST, model_id="claude-sonnet-4-5"), "anthropic/claude-sonnet-4-5/global/default@2026-11-21", "3"),
+        (BEDROCK, "bedrock/claude-sonnet-4-5/us/default@2026-11-21", "3.30"),
+        (
+            replace(BEDROCK, model_id="global.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            "bedrock/claude-sonnet-4-5/global/default@2026-11-21",
+            "3",
+        ),
+        (FOUNDRY, "foundry/claude-sonnet-4-5/globalstandard/default@2026-11-21", "3"),
+        (replace(FOUNDRY, sku="Global Standard"), "foundry/claude-sonnet-4-5/globalstandard/default@2026-11-21", "3"),
+        (
+            Target("v", "claude-sonnet-5-5", "vertex", "claude-sonnet-5-5", "messages", region="us-east5"),
+            "vertex/claude-sonnet-5-5/regional/default@2026-11-21",
+            "2.20",
+        ),
+        (
+            Target("v", "claude-sonnet-5-5", "vertex-grpc", "claude-sonnet-5-5@default", "messages", region="global"),
+            "vertex/claude-sonnet-5-5/global/default@2026-11-21",
+            "2",
+        ),
+        (
+            Target(
+                "g", "claude-opus-5-5", "anthropic", "claude-opus-5-5", "messages",
+                params={"extra_body": {"inference_geo": "us"}},
+            ),
+            "anthropic/claude-opus-5-5/us/default@2026-11-21",
+            "4.40",
+        ),
+        (
+            Target(
+                "g", "claude-opus-5-5", "anthropic", "claude-opus-5-5", "messages",
+                params={"extra_body": {"speed": "fast"}},
+            ),
+            "anthropic/claude-opus-5-5/global/fast@2026-11-21",
+            "8",
+        ),
+        (
+            Target(
+                "m", "claude-opus-5-5", "bedrock-mantle", "anthropic.claude-opus-5-5", "messages",
+                region="us-gov-west-1",
+            ),
+            "bedrock-mantle/claude-opus-5-5/us-gov/default@2026-11-21",
+            "4.80",
+        ),
+    ],
+)  # fmt: skip
+def test_a_target_is_priced_by_its_own_door_scope_and_tier(target, entry_id, rate):
+    found = find(target, TODAY)
+    assert isinstance(found, PriceEntry)
+    assert (found.id, found.rates["input"]) == (entry_id, Decimal(rate))
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (replace(BEDROCK, model_id="anthropic.claude-sonnet-4-5-20250929-v1:0"), "the sources disagree"),
+        (replace(BEDROCK, model_id="us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0"), "the sources disagree"),
+        (replace(BEDROCK, model_id="apac.anthropic.claude-sonnet-4-5-20250929-v1:0"), "no price of .* scope apac"),
+        (
+            replace(BEDROCK, model_id="arn:aws:bedrock:us-east-1:1:application-inference-profile/x"),
+            "does not say which",
+        ),
+        (replace(BEDROCK, model_id="us.anthropic.claude-opus-4-1-20250805-v1:0"), "is not the id of claude-sonnet-4-5"),
+        (replace(BEDROCK, service_tier="priority"), r"tier priority \(it has default\)"),
+        (replace(BEDROCK, service_tier="flex"), "tier flex"),
+        (replace(FIRST, model_id="claude-haiku-4-5"), "is not the id of claude-sonnet-4-5 at anthropic"),
+        (replace(FIRST, region="us"), "inference_geo does not ask for it"),
+        (replace(FIRST, params={"extra_body": {"inference_geo": "us"}}), "scope us"),
+        (replace(FOUNDRY, sku=None), "say sku"),
+        (replace(FOUNDRY, sku="ProvisionedManaged"), "scope provisionedmanaged"),
+        (
+            replace(FOUNDRY, model="claude-sonnet-5-5", sku="DataZoneStandard"),
+            "no source states the price of a Data Zone deployment",
+        ),
+        (
+            Target("o", "claude-sonnet-5-5", "openai-compatible", "claude-sonnet-5-5", "chat"),
+            "no prices for openai-compatible: state them, e.g. price: {input: 2.00, output: 10.00}",
+        ),
+        (Target("o", "gpt-5", "openai", "gpt-5", "chat"), "no prices for openai"),
+        (Target("x", "m", "acme", "m", "chat"), "no prices for acme"),
+        (
+            Target("c", "claude-sonnet-5-5", "claude-gcp", "claude-sonnet-5-5", "messages", region="global"),
+            "no price of claude-sonnet-5-5 at claude-gcp",
+        ),
+    ],
+)
+def test_what_does_not_match_exactly_is_unknown_with_a_reason(target, reason):
+    found = find(target, TODAY)
+    assert isinstance(found, Unknown)
+    assert re.search(reason.replace("{", r"\{"), found.reason), found.reason
+
+
+def test_nothing_is_claimed_of_days_before_the_sources_were_read():
+    found = find(FIRST, date(2026, 11, 20))
+    assert isinstance(found, Unknown)
+    assert (
+        "no price of claude-sonnet-4-5 at anthropic, scope global on 2026-11-20 (its first is of 2026-11-21)"
+        in found.reason
+    )
+
+
+def test_the_lane_that_the_reply_names_stands_above_the_one_asked_for():
+    asked = replace(BEDROCK, service_tier="priority")
+    served = find(asked, TODAY, lane="default")
+    assert isinstance(served, PriceEntry)
+    assert served.tier == "default"
+    assert isinstance(find(BEDROCK, TODAY, lane="priority"), Unknown)
+    assert isinstance(find(FIRST, TODAY, lane="standard"), PriceEntry)
+
+
+def test_a_discount_is_taken_off_every_rate_and_named():
+    found = find(replace(FIRST, price={"book": "list", "discount": "0.12"}), TODAY)
+    assert isinstance(found, PriceEntry)
+    # 3 x 0.88, 0.3 x 0.88, 3.75 x 0.88, 6 x 0.88, 15 x 0.88
+    assert {name: str(rate) for name, rate in found.rates.items()} == {
+        "input": "2.64", "cache_read": "0.264", "cache_write_5m": "3.3", "cache_write_1h": "5.28", "output": "13.2",
+    }  # fmt: skip
+    assert found.id == "anthropic/claude-sonnet-4-5/global/default@2026-11-21 less 12%"
+    assert found.status == "negotiated"
+    assert found.note == "list price less 0.12"
+
+
+def test_a_discount_on_an_unknown_price_is_unknown():
+    assert isinstance(find(replace(FOUNDRY, sku=None, price={"discount": "0.1"}), TODAY), Unknown)
+
+
+def test_explicit_terms_are_used_at_any_door_and_on_any_day():
+    gateway = Target("gw", "llama", "openai-compatible", "llama", "chat", price={"input": "2.00", "output": "10.00"})
+    found = find(gateway, date(2020, 1, 1))
+    assert isinstance(found, PriceEntry)
+    assert (found.id, found.status) == ("targets.yaml/gw", "negotiated")
+    assert found.rates == {"input": Decimal("2.00"), "output": Decimal("10.00")}
+
+
+def test_a_price_changes_on_its_day_and_yesterday_keeps_its_own(tmp_path):
+    old = ROW.replace("checked", "valid_to: 2026-12-31, checked")
+    new = ROW.replace("valid_from: 2026-01-01", "valid_from: 2027-01-01").replace('"1"', '"9"')
+    own = book(
+        file_of(
+            f"model: claude-sonnet-4-5, scopes: [global], {old}", f"model: claude-sonnet-4-5, scopes: [global], {new}"
+        ),
+        tmp_path,
+    )
+    rates = [
+        find(FIRST, day, book=own).rates["input"] for day in (date(2026, 1, 1), date(2026, 12, 31), date(2027, 1, 1))
+    ]
+    assert rates == [Decimal(1), Decimal(1), Decimal(9)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [f"model: m, scopes: [a], {ROW}", f"model: m, scopes: [b, a], {ROW}"],
+            "days that anthropic/m/a/default@2026-01-01 holds",
+        ),
+        ([f"model: m, scopes: [a], {ROW}, valid_to: 2025-01-01"], "a day from 2026-01-01 on"),
+        ([f"model: m, scopes: [a], {ROW}".replace('"1"', "1")], 'text in quotes, so that no digit is lost: "1"'),
+        ([f"model: m, scopes: [a], {ROW}".replace('"1"', "1.5")], "text in quotes"),
+        ([f"model: m, scopes: [a], {ROW}".replace('"1"', '"1e3"')], "USD per million tokens"),
+        ([f"model: m, scopes: [a], {ROW}".replace('"1"', '"-1"')], "USD per million tokens"),
+        ([f"model: m, scopes: [a], {ROW}".replace('"1"', '"0.1234567"')], "at most six decimal places"),
+        ([f"model: m, scopes: [a], {ROW}, tear: x"], "want tier"),
+        ([f"model: m, scopes: [], {ROW}"], "at least 1"),
+        ([f"model: m, scopes: [a], {ROW}".replace("source: s", "source: t")], "one of s"),
+        ([f"model: m, scopes: [a], {ROW}".replace("list", "estimate")], "a sentence that says why"),
+        ([f"model: m, scopes: [a], {ROW}, note: n".replace("list", "unknown")], "no rates where the price is unknown"),
+        (
+            ["model: m, scopes: [a], valid_from: 2026-01-01, checked: 2026-01-01, source: s, status: list"],
+            "rates, or status: unknown",
+        ),
+        ([f"model: m, scopes: [a], {ROW}".replace('"1", output', '"1", ouput')], "want output"),
+        (
+            [f'model: m, scopes: [a], {ROW}, bands: [{{above_input_tokens: 2, rates: {{input: "1", output: "1"}}}}, '
+             f'{{above_input_tokens: 1, rates: {{input: "1", output: "1"}}}}]'],
+            "bounds that rise",
+        ),
+    ],
+)  # fmt: skip
+def test_a_book_that_contradicts_itself_is_refused_with_its_line(rows, said, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        book(file_of(*rows), tmp_path)
+    assert said in str(caught.value)
+    assert f"book.yaml:{4 + len(rows)}:" in str(caught.value)
+
+
+def test_books_of_several_files_may_not_overlap_either(tmp_path):
+    paths = [tmp_path / name for name in ("one.yaml", "two.yaml")]
+    for path in paths:
+        path.write_text(file_of(f"model: m, scopes: [a], {ROW}"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"two\.yaml:5: entries\[0\]\.valid_from"):
+        load_book(paths)
+
+
+def test_equal_books_have_equal_digests_and_other_rates_another(tmp_path):
+    one = book(file_of(f"model: m, scopes: [a], {ROW}"), tmp_path)
+    same = book(file_of(f"model: m, scopes: [a], {ROW}"), tmp_path)
+    other = book(file_of(f"model: m, scopes: [a], {ROW}".replace('"1"', '"1.01"')), tmp_path)
+    assert one.sha256 == same.sha256 != other.sha256
+    assert [entry.id for entry in one.for_model("m")] == ["anthropic/m/a/default@2026-01-01"]
+    assert one.for_model("n") == ()
