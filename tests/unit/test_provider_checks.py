@@ -1,4 +1,4 @@
-"""What a door says before anything is sent: what is missing, where it would go, and afterwards whether it went there."""
+"""What a door says before it sends: what is missing, where it would go; and afterwards whether it went there."""
 
 import asyncio
 import os
@@ -304,7 +304,7 @@ def test_third_parties_add_doors_and_cannot_replace_ours(monkeypatch: pytest.Mon
             EntryPoint("broken", "no.such.module:Door", providers.GROUP),
         ]
     )
-    monkeypatch.setattr(providers, "entry_points", lambda **given: points.select(**given))
+    monkeypatch.setattr(providers, "entry_points", points.select)
     assert providers.names() == [*providers.PROVIDERS, "broken", "elsewhere"]
     assert isinstance(providers.get("elsewhere"), foundry.Foundry)
     assert isinstance(providers.get("bedrock"), bedrock.Bedrock)
@@ -322,7 +322,8 @@ for name in providers.PROVIDERS:
     door = providers.get(name)
     target = Target("t", "m", name, "m", "messages")
     door.check(target), door.route(target), door.client_stack(target)
-print(sorted({"anthropic", "openai", "boto3", "botocore", "azure.identity", "google.auth.transport"} & set(sys.modules)))
+sdks = {"anthropic", "openai", "boto3", "botocore", "azure.identity", "google.auth.transport"}
+print(sorted(sdks & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -49,7 +49,8 @@ ENVELOPES: list[tuple[int, Headers, Any, str, str | None, bool]] = [
     (503, (), anthropic("api_error"), "overloaded", "api_error", True),  # a vague name gives way to an exact status
     (429, (), anthropic("invalid_request_error"), "throttled", "invalid_request_error", True),
     # OpenAI
-    (400, (), openai("invalid_request_error", "context_length_exceeded"), "bad_request", "context_length_exceeded", False),
+    (400, (), openai("invalid_request_error", "context_length_exceeded"), "bad_request",
+     "context_length_exceeded", False),
     (401, (), openai("invalid_request_error", "invalid_api_key"), "auth", "invalid_api_key", False),
     (403, (), openai("request_forbidden", "unsupported_country_region_territory"), "auth",
      "unsupported_country_region_territory", False),
@@ -67,7 +68,8 @@ ENVELOPES: list[tuple[int, Headers, Any, str, str | None, bool]] = [
     (500, (), openai("InternalServerError", 500), "server", "InternalServerError", True),
     (503, (), {"error": "Model is overloaded", "error_type": "overloaded"}, "overloaded", "overloaded", True),
     (422, (), {"detail": [{"loc": ["body"], "msg": "field required"}]}, "bad_request", None, False),
-    (400, (), {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "m"}, "bad_request", None, False),
+    (400, (), {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "m"}, "bad_request", None,
+     False),
     (404, (), {"error": "model 'x' not found, try pulling it first"}, "bad_request", None, False),
     # OpenRouter
     (402, (), {"error": {"code": 402, "message": "Insufficient credits"}}, "auth", None, False),
@@ -78,7 +80,8 @@ ENVELOPES: list[tuple[int, Headers, Any, str, str | None, bool]] = [
     (401, (), {"error": {"code": "401", "message": "Access denied"}}, "auth", None, False),
     (404, (), {"error": {"code": "DeploymentNotFound", "message": "m"}}, "bad_request", "DeploymentNotFound", False),
     (429, (), {"error": {"code": "RateLimitReached", "message": "m"}}, "throttled", "RateLimitReached", True),
-    (429, (), {"statusCode": 429, "message": "Rate limit is exceeded. Try again in 5 seconds."}, "throttled", None, True),
+    (429, (), {"statusCode": 429, "message": "Rate limit is exceeded. Try again in 5 seconds."}, "throttled", None,
+     True),
     (503, (), {"error": {"code": "ServiceUnavailable", "message": "m"}}, "overloaded", "ServiceUnavailable", True),
     (429, (), {"error": {"code": "NoCapacity", "message": "m"}}, "overloaded", "NoCapacity", True),
     # Google, alone and in a list
@@ -119,7 +122,8 @@ ENVELOPES: list[tuple[int, Headers, Any, str, str | None, bool]] = [
     (524, (), "", "timeout", None, True),
     (307, (("location", "https://elsewhere.example/"),), "", "bad_request", None, False),
     # the provider's own advice has the last word
-    (400, (("x-should-retry", "true"),), anthropic("invalid_request_error"), "bad_request", "invalid_request_error", True),
+    (400, (("x-should-retry", "true"),), anthropic("invalid_request_error"), "bad_request",
+     "invalid_request_error", True),
     (529, (("X-Should-Retry", "false"),), anthropic("overloaded_error"), "overloaded", "overloaded_error", False),
     # errors inside a 200, as the dialects hand them on
     (200, (), anthropic("overloaded_error"), "overloaded", "overloaded_error", True),
@@ -163,8 +167,8 @@ MESSAGES = [
     (b'{"Message":"AWS says no"}', "AWS says no"),
     (b'{"detail":"Not Found"}', "Not Found"),
     (b'{"error":"model not found"}', "model not found"),
-    (b"<html><head><title>502 Bad Gateway</title><style>a{b}</style></head><body><h1>502 Bad\nGateway</h1></body></html>",
-     "502 Bad Gateway 502 Bad Gateway"),
+    (b"<html><head><title>502 Bad Gateway</title><style>a{b}</style></head><body><h1>502\nBad</h1></body></html>",
+     "502 Bad Gateway 502 Bad"),
     (b"upstream connect error", "upstream connect error"),
     (b"", ""),
     (b"\xff\xfe{}", "\ufffd\ufffd{}"),

@@ -121,7 +121,7 @@ WAYS = {
 
 
 def bodies(target: Target, stream: bool) -> list[dict[str, Any]]:
-    """Two bodies of one kind, in the order of the SDK's arguments; the second goes into a copy of the first's request."""
+    """Two bodies of one kind, in the order of the SDK's arguments; the second goes into a copy of the first."""
     model = target.deployment or target.model_id
     if target.dialect == "chat":
         first: dict[str, Any] = {
@@ -167,7 +167,7 @@ async def compared(way: Way, stream: bool) -> list[tuple[Received, Received]]:
 
 @pytest.fixture(autouse=True)
 def noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signature holds its time; both signers are given the same. The SDK keeps sessions, and with them credentials."""
+    """A signature holds its time: both signers are given the same. The SDK keeps sessions, and credentials in them."""
     monkeypatch.setattr(botocore_auth, "get_current_datetime", lambda **_: NOON)
     from anthropic.lib.aws import _auth
 
@@ -472,7 +472,8 @@ def test_a_template_that_does_not_give_the_sdks_bytes_again_is_not_used() -> Non
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(st.characters(codec="utf-8"))
     | st.floats(1e-4, 1e15) | st.floats(-1e15, -1e-4) | st.just(0.0),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4),
     max_leaves=15,
 )  # fmt: skip
 
