@@ -18,6 +18,7 @@ from bench.wire.link import SO_TIMESTAMPNS, Link
 from bench.wire.message import Origin
 from bench.wire.proxy import Proxy
 from bench.wire.tls import Layer, Tls, TlsInTls
+from bench.wire.watch import Watch
 
 _RECEIVE_BUFFER_BYTES = 1024 * 1024
 _EARLIER_ADDRESS_S = 2.0
@@ -36,9 +37,10 @@ class DialError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Dialler:
-    """What is needed to open connections. `context` gives the TLS context when it is first needed."""
+    """What is needed to open connections. `context` and `watch` are asked when they are first needed."""
 
     context: Callable[[], ssl.SSLContext]
+    watch: Callable[[], Watch]
     shift: WallShift | None
     connect_timeout_s: float
 
@@ -92,7 +94,7 @@ class Dialler:
             proxy=str(proxy) if proxy else None,
         )
         progress.sock = None  # the link owns it now
-        return Link(loop, sock, pipe.layer, facts, self.shift, on_closed)
+        return Link(loop, sock, pipe.layer, facts, self.shift, on_closed, self.watch())
 
     async def _connect(
         self, loop: asyncio.AbstractEventLoop, addresses: list[Address], progress: _Progress
