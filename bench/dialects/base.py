@@ -20,5 +20,5 @@ class Dialect(Protocol):
         ...
 
     def decode(self, exchange: Exchange) -> Reply:
-        """What the exchange said, with the arrival times of its content. Keeps what a cut stream delivered; never raises."""
+        """What the exchange said, with the arrival times of its content. Keeps what a cut stream gave; never raises."""
         ...

@@ -5,26 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth, proof
-from bench.providers.door import Door, Opened
-from bench.record import Exchange, Reply
+from bench.providers import auth
+from bench.providers.claude import ClaudeDoor
+from bench.providers.door import Opened, address
 from bench.targets import Target
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 """Where the SDK looks for a key, in its order."""
 
 
-class Anthropic(Door):
+class Anthropic(ClaudeDoor):
     name = "anthropic"
-    dialects = frozenset({"messages"})
     extra = "anthropic"
-    packages = ("anthropic",)
-    path = "/v1/messages"
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         from anthropic import AsyncAnthropic
@@ -69,11 +65,7 @@ class Anthropic(Door):
         if "profile" in target.auth:
             given = f"profile {target.auth['profile']}"
         return {
-            "host": urlsplit(base).netloc,
-            "path": "/v1/messages",
+            **address(base, "/v1/messages"),
             "api_version": target.api_version,
             "auth": given or self._found_auth(),
         }
-
-    def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
-        return proof.claude(self.name, target, exchange, reply)

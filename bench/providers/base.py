@@ -1,4 +1,4 @@
-"""The contract of a provider: who answers. It knows addresses, credentials, signatures and error codes; it never sends."""
+"""The contract of a provider: who answers. It knows addresses, credentials, signatures and errors; it never sends."""
 
 from __future__ import annotations
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth, proof
-from bench.providers.door import Door, Opened, Template
-from bench.record import Exchange, Reply
+from bench.providers import auth
+from bench.providers.claude import ClaudeDoor
+from bench.providers.door import Opened, Template, address
 from bench.targets import Target
 
 TOKEN = "AWS_BEARER_TOKEN_BEDROCK"  # noqa: S105  (the name of a variable)
@@ -27,12 +26,10 @@ NOT_SIGNED = frozenset({"connection", "authorization", "x-amz-date", "x-amz-secu
 """What the SDK leaves out of a signature because proxies strip it, and what the signer writes itself."""
 
 
-class Bedrock(Door):
+class Bedrock(ClaudeDoor):
     name = "bedrock"
-    dialects = frozenset({"messages"})
     extra = "bedrock"
     packages = ("anthropic", "boto3", "botocore")
-    path = "/v1/messages"
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         from anthropic import AsyncAnthropicBedrock
@@ -95,15 +92,12 @@ class Bedrock(Door):
             how = f"SigV4, profile {self._profile(target)}"
         else:
             how = f"SigV4, {_found_chain() or 'default chain'}"
+        base = base or f"https://bedrock-runtime.{self._region(target)}.amazonaws.com"
         return {
-            "host": urlsplit(base).netloc if base else f"bedrock-runtime.{self._region(target)}.amazonaws.com",
-            "path": "/model/{model}/invoke-with-response-stream",
+            **address(base, "/model/{model}/invoke-with-response-stream"),
             "api_version": target.api_version,
             "auth": how,
         }
-
-    def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
-        return proof.claude(self.name, target, exchange, reply)
 
     @staticmethod
     def _region(target: Target) -> str | None:

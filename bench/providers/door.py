@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import orjson
@@ -65,10 +66,12 @@ def _finite(value: Any) -> bool:
 class Template:
     """A request as the SDK built it, into copies of which other bodies are put."""
 
-    __slots__ = ("added", "dropped", "holds", "request")
+    __slots__ = ("added", "dropped", "holds", "length_name", "request")
 
     def __init__(self, request: httpx2.Request, given: Mapping[str, Any]) -> None:
         self.request = request
+        names = [name.decode("latin-1") for name, _ in request.headers.raw]
+        self.length_name = next(name for name in names if name.lower() == "content-length")
         sent = orjson.loads(request.content)
         self.added = {key: value for key, value in sent.items() if key not in given}
         self.dropped = frozenset(given) - frozenset(sent)
@@ -82,7 +85,7 @@ class Template:
 
     def filled(self, content: bytes) -> httpx2.Request:
         headers = httpx2.Headers(self.request.headers)
-        headers["Content-Length"] = str(len(content))
+        headers[self.length_name] = str(len(content))
         request = httpx2.Request(
             "POST",
             self.request.url,
@@ -143,6 +146,10 @@ class Door:
 
     def headers(self, target: Target) -> dict[str, str]:
         """Headers that this target adds to every request."""
+        return {}
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Options that the SDK's own method adds to the request."""
         return {}
 
     async def credential(self, opened: Opened) -> str | None:
@@ -219,7 +226,7 @@ class Door:
             self.path,
             body=dict(given),
             cast_to=httpx2.Response,
-            options={"headers": {**self.headers(opened.target), **headers}},
+            options={**self.options(given), "headers": {**self.headers(opened.target), **headers}},
         )
         return response.request
 
@@ -238,6 +245,12 @@ class Door:
             if hasattr(opened.keeper, "close"):
                 await opened.keeper.close()
         self._opened.clear()
+
+
+def address(base: str, path: str) -> dict[str, str | None]:
+    """`host` and `path` of a request to `path` below a base address, without the credentials it may hold."""
+    parts = urlsplit(base)
+    return {"host": parts.netloc.rpartition("@")[2], "path": parts.path.rstrip("/") + path}
 
 
 def installed(package: str) -> bool:

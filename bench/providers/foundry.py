@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from shutil import which
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth, proof
-from bench.providers.door import Door, Opened, installed, version_of
-from bench.record import Exchange, Reply
+from bench.providers import auth
+from bench.providers.claude import ClaudeDoor
+from bench.providers.door import Opened, address, installed, version_of
 from bench.targets import Target
 
 KEY = "ANTHROPIC_FOUNDRY_API_KEY"
@@ -21,12 +20,9 @@ AZURE_MACHINES = "7783-7084-3265-9085-8269-3286-77"
 """The chassis asset tag of every Azure virtual machine."""
 
 
-class Foundry(Door):
+class Foundry(ClaudeDoor):
     name = "foundry"
-    dialects = frozenset({"messages"})
     extra = "foundry"
-    packages = ("anthropic",)
-    path = "/v1/messages"
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         from anthropic import AsyncAnthropicFoundry
@@ -80,8 +76,7 @@ class Foundry(Door):
         resource = target.resource or auth.env("ANTHROPIC_FOUNDRY_RESOURCE")
         keyed = self._key(target) is not None
         return {
-            "host": urlsplit(base).netloc if base else f"{resource}.services.ai.azure.com",
-            "path": (urlsplit(base).path.rstrip("/") if base else "/anthropic") + "/v1/messages",
+            **address(base or f"https://{resource}.services.ai.azure.com/anthropic", "/v1/messages"),
             "api_version": target.api_version,
             "auth": f"key in {target.auth.get('env', KEY)}" if keyed else f"Entra, {_found_entra() or 'default chain'}",
         }
@@ -89,9 +84,6 @@ class Foundry(Door):
     def client_stack(self, target: Target) -> str:
         stack = super().client_stack(target)
         return stack if self._key(target) is not None else f"{stack}, azure-identity {version_of('azure.identity')}"
-
-    def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
-        return proof.claude(self.name, target, exchange, reply)
 
     @staticmethod
     def _key(target: Target) -> str | None:

@@ -9,7 +9,7 @@ import httpx2
 
 from bench.errors import Problem
 from bench.providers import auth
-from bench.providers.door import Door, Opened
+from bench.providers.door import Door, Opened, address
 from bench.targets import Target
 
 NO_KEY = "none"
@@ -48,10 +48,8 @@ class OpenAICompatible(Door):
         return found
 
     def route(self, target: Target) -> dict[str, str | None]:
-        address = urlsplit(target.base_url or "")
         return {
-            "host": address.netloc,
-            "path": address.path.rstrip("/") + "/chat/completions",
+            **address(target.base_url or "", "/chat/completions"),
             "api_version": None,
             "auth": f"key in {target.auth['env']}" if "env" in target.auth else "none",
         }

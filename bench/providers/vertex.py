@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth, proof
-from bench.providers.door import Door, Opened
-from bench.record import Exchange, Reply
+from bench.providers import auth
+from bench.providers.claude import ClaudeDoor
+from bench.providers.door import Opened, address
 from bench.targets import Target
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -25,12 +25,10 @@ TIER_HEADERS = {
 }
 
 
-class Vertex(Door):
+class Vertex(ClaudeDoor):
     name = "vertex"
-    dialects = frozenset({"messages"})
     extra = "vertex"
     packages = ("anthropic", "google.auth")
-    path = "/v1/messages"
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         from anthropic import AsyncAnthropicVertex
@@ -97,16 +95,13 @@ class Vertex(Door):
         region = self._region(target)
         hosts = {"global": "aiplatform.googleapis.com", "us": "aiplatform.us.rep.googleapis.com"}
         hosts["eu"] = "aiplatform.eu.rep.googleapis.com"
+        host = hosts.get(region or "", f"{region}-aiplatform.googleapis.com")
         place = f"/projects/{self._project(target)}/locations/{region}/publishers/anthropic/models/{{model}}"
         return {
-            "host": urlsplit(base).netloc if base else hosts.get(region or "", f"{region}-aiplatform.googleapis.com"),
-            "path": (urlsplit(base).path.rstrip("/") if base else "/v1") + place + ":streamRawPredict",
+            **address(base or f"https://{host}/v1", place + ":streamRawPredict"),
             "api_version": target.api_version,
             "auth": f"access token in {target.auth['env']}" if "env" in target.auth else _found_default(),
         }
-
-    def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
-        return proof.claude(self.name, target, exchange, reply)
 
     @staticmethod
     def _region(target: Target) -> str | None:

@@ -175,8 +175,7 @@ def test_input_tokens_are_those_that_no_cache_had(usage: dict[str, object], unca
 
 def test_running_counts_in_every_chunk_end_with_the_last() -> None:
     body = b"".join(
-        b'data: {"choices":[{"index":0,"delta":{"content":"x"}}],"usage":{"prompt_tokens":4,"completion_tokens":%d}}\n\n'
-        % n
+        b'data: {"choices":[{"delta":{"content":"x"}}],"usage":{"prompt_tokens":4,"completion_tokens":%d}}\n\n' % n
         for n in (1, 2, 3)
     )
     reply = chat.decode(exchange([(1, body)]))

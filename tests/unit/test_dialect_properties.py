@@ -92,16 +92,17 @@ def test_rubbish_of_any_kind_never_raises(body: bytes, kind: str, coding: str) -
         assert not decode(one).complete or decode(one).native_stop_reason
 
 
+KEYS = """
+    type index delta text content choices usage error id message model stop_reason tool_calls function arguments name
+    finish_reason content_block input partial_json thinking prompt_tokens reasoning refusal prompt_tokens_details
+    cached_tokens cache_creation object service_tier
+""".split()  # noqa: SIM905  (a list of words reads better as words)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(
-                "type index delta text content choices usage error id message model stop_reason tool_calls function "
-                "arguments name finish_reason content_block input partial_json thinking prompt_tokens reasoning refusal "
-                "prompt_tokens_details cached_tokens cache_creation content_block_delta message_delta".split()
-            ),
+            st.sampled_from(KEYS),
             inner
             | st.sampled_from(
                 ["content_block_delta", "content_block_start", "message_start", "text_delta", "tool_use"]
@@ -135,7 +136,7 @@ def test_half_a_surrogate_pair_is_joined_with_the_next_or_replaced() -> None:
     assert chat.decode(exchange([(1, body)])).text == "😀 \ufffd!"
 
 
-# ------------------------------------------------------------------------------------------------ the short way of reading
+# ------------------------------------------------------------------------------------------------ events by comparison
 
 TOKENS = st.lists(st.text(st.characters(codec="utf-8"), max_size=6), min_size=1, max_size=12)
 NOISE = st.sampled_from(

@@ -33,7 +33,7 @@ async def claude_events(name: str, bedrock: bool) -> tuple[list[Any], Any]:
         async with client:
             try:
                 async for event in await client.messages.create(model="claude-x", stream=True, **ASK):
-                    events.append(event)
+                    events.append(event)  # noqa: PERF401  (a comprehension would lose them when the stream raises)
             except anthropic.APIStatusError as raised:
                 error = raised
     return events, error
@@ -82,9 +82,11 @@ def test_the_anthropic_sdk_reads_the_same_stream_alike(name: str) -> None:
 
 
 async def claude_message(name: str) -> Any:
-    async with loopback(golden(name)) as server:
-        async with anthropic.AsyncAnthropic(api_key="k", base_url=server.url, max_retries=0) as client:
-            return await client.messages.create(model="claude-x", **ASK)
+    async with (
+        loopback(golden(name)) as server,
+        anthropic.AsyncAnthropic(api_key="k", base_url=server.url, max_retries=0) as client,
+    ):
+        return await client.messages.create(model="claude-x", **ASK)
 
 
 def test_the_anthropic_sdk_reads_a_whole_message_alike() -> None:
@@ -110,7 +112,7 @@ async def openai_chunks(name: str) -> tuple[list[Any], Any]:
             try:
                 stream = await client.chat.completions.create(model="m", messages=ASK["messages"], stream=True)
                 async for chunk in stream:
-                    chunks.append(chunk)
+                    chunks.append(chunk)  # noqa: PERF401  (a comprehension would lose them when the stream raises)
             except openai.APIError as raised:
                 error = raised
     return chunks, error

@@ -42,12 +42,16 @@ async def loopback(
                 headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
                 length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
                 seen.received.append(Received(method, target, headers, await reader.readexactly(length)))
-                writer.write(
-                    f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
-                    + answer
-                )
+                lines = [
+                    f"HTTP/1.1 {status}",
+                    f"Content-Type: {content_type}",
+                    f"Content-Length: {len(answer)}",
+                    "",
+                    "",
+                ]
+                writer.write("\r\n".join(lines).encode() + answer)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

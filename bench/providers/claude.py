@@ -1,9 +1,14 @@
-"""Whether a reply came from where it was asked for: what the reply itself gives away."""
+"""What the doors to Claude share: the anthropic SDK, its Messages API, and what a reply tells of where it came from."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
+import httpx2
+
+from bench.providers.door import Door
 from bench.record import Exchange, Reply
 from bench.targets import Target
 
@@ -11,7 +16,25 @@ CLAUDE_ID_PREFIXES = {"bedrock": "msg_bdrk_", "vertex": "msg_vrtx_"}
 """Doors whose message ids carry a mark of their own; ids of Anthropic's own doors are plain."""
 
 
-def claude(door: str, target: Target, exchange: Exchange, reply: Reply) -> str:
+WHOLE_REPLY_TIMEOUT = httpx2.Timeout(600, connect=5.0)
+"""What the SDK's own method passes when it does not stream; it is told to the server in a header."""
+
+
+class ClaudeDoor(Door):
+    """A door that the anthropic SDK opens."""
+
+    dialects = frozenset({"messages"})
+    packages: tuple[str, ...] = ("anthropic",)
+    path = "/v1/messages"
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {} if given.get("stream") else {"timeout": WHOLE_REPLY_TIMEOUT}
+
+    def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
+        return region_proof(self.name, target, exchange, reply)
+
+
+def region_proof(door: str, target: Target, exchange: Exchange, reply: Reply) -> str:
     """What the message id, the model and the region header say. One contradiction outweighs any agreement.
 
     A plain message id agrees with Anthropic's own doors, and proves nothing against the others, whose gateways may
