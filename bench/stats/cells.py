@@ -60,7 +60,11 @@ def _unknown(name: str, why: str) -> Cell:
 
 
 def _few(blocks: int) -> list[str]:
-    return [f"too few blocks ({blocks}): below {FEW_BLOCKS}, an interval can be far off"] if blocks < FEW_BLOCKS else []
+    return [too_few(blocks)] if blocks < FEW_BLOCKS else []
+
+
+def too_few(blocks: int) -> str:
+    return f"too few blocks ({blocks}): below {FEW_BLOCKS}, an interval can be far off"
 
 
 def _quantile(measured: Measured, name: str, column: str, ok_only: bool) -> Cell:
