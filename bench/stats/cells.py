@@ -34,10 +34,10 @@ _LATENCY: Mapping[str, tuple[str, bool]] = {
 _GAP_OF = {"speed": "tpot", "ttft_sent": "ttft", "e2e_sent": "e2e"}
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def resamples(blocks: int, seed: int) -> ratios.Resamples:
-    """As many resamples as 160 MB hold, 10,000 at most: every target with these blocks sees the same ones."""
-    return ratios.resample_blocks(blocks, seed, max(1000, min(ratios.RESAMPLES, 20_000_000 // max(1, blocks))))
+    """10,000 resamples, fewer where they would not fit 40 MB: every target with these blocks sees the same ones."""
+    return ratios.resample_blocks(blocks, seed, max(1000, min(ratios.RESAMPLES, 5_000_000 // max(1, blocks))))
 
 
 def cells(measured: Measured, from_due: bool, seed: int) -> dict[str, Cell]:
