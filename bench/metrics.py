@@ -226,15 +226,14 @@ def _leading(x: float) -> int:
 
 def _place(value: float, low: float | None, high: float | None) -> int:
     """The decimal place of the last digit worth writing."""
-    size = max(abs(value), 1e-12)
-    if low is None or high is None:
+    size, width = abs(value), None if low is None or high is None else high - low
+    if size < 1e-12:
+        return _leading(width) - 1 if width else 0
+    if width is None:
         return _leading(size) - 1
-    width = high - low
     if width <= size * 1e-9:
-        return max(_leading(size) - 3, -9)
+        return _leading(size) - 3
     place = _leading(width) - 1
-    if value == 0:
-        return place
     if width > 0.5 * size:
         place = max(place, min(_leading(size) - 1, _leading(width)))
     return max(place, _leading(size) - 3)

@@ -5,11 +5,11 @@ A renderer receives a finished Table and computes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.metrics import DISPLAY, Figure, Metric, figure
-from bench.stats.types import Cell, Comparison, Row, Table
+from bench.stats.types import Cell, Comparison, Table
 
 SIMULATED = "look-alike clouds on this machine answered; these figures say nothing about any vendor"
 
@@ -59,22 +59,24 @@ class Marks:
     throughout: tuple[str, ...]
 
 
-def footnotes(rows: Sequence[Row], metrics: Sequence[Metric]) -> Marks:
-    """Number the warnings of the shown cells; one that stands on more than half of them is said once, without marks."""
+def footnotes(table: Table) -> Marks:
+    """Number the warnings of the shown cells; one that is an alarm, or stands on most cells, is said once, unmarked."""
+    rows, metrics = table.rows, table.columns
     shown = [(row.target, metric.name, row.cells[metric.name]) for row in rows for metric in metrics]
     count: dict[str, int] = {}
     for _, _, cell in shown:
         for warning in cell.warnings:
             count[warning] = count.get(warning, 0) + 1
-    throughout = [warning for warning, n in count.items() if n * 2 > len(shown)]
-    numbers = {warning: str(i) for i, warning in enumerate((w for w in count if w not in throughout), start=1)}
+    everywhere = [warning for warning, n in count.items() if n * 2 > len(shown)]
+    unmarked = {*everywhere, *table.alarms}
+    numbers = {warning: str(i) for i, warning in enumerate((w for w in count if w not in unmarked), start=1)}
     of_cell = {
         (target, name): "·".join(numbers[w] for w in cell.warnings if w in numbers).translate(_SUPERSCRIPT)
         for target, name, cell in shown
         if any(w in numbers for w in cell.warnings)
     }
     notes = tuple((number.translate(_SUPERSCRIPT), warning) for warning, number in numbers.items())
-    return Marks(of_cell, notes, tuple(throughout))
+    return Marks(of_cell, notes, tuple(warning for warning in everywhere if warning not in table.alarms))
 
 
 def by_baseline(table: Table) -> dict[str, dict[str, dict[str, Comparison]]]:

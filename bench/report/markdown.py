@@ -17,7 +17,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
 
 def render(table: Table) -> str:
     """The whole table as Markdown, ending in a newline."""
-    marks = report.footnotes(table.rows, table.columns)
+    marks = report.footnotes(table)
     banners = "\n>\n".join(f"> **{word}** {escape(meaning)}" for word, meaning in report.banners(table))
     blocks = [
         banners,

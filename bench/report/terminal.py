@@ -24,6 +24,9 @@ _WIDEST_NAME = 26
 _GAP = 2
 """Between columns: one of padding, one of the box's own."""
 
+_UNSEEN = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
+"""Control characters: a provider's words must not steer the reader's terminal."""
+
 _VERDICT_STYLE = {"equivalent": "cyan", "inconclusive": "yellow"}
 _SYMBOL = {"equivalent": "=", "inconclusive": "?"}
 
@@ -43,9 +46,9 @@ def render(table: Table, width: int, color: bool) -> str:
 def _parts(table: Table, width: int) -> list[RenderableType]:
     blank = Text("")
     banners = [_banner(word, meaning) for word, meaning in report.banners(table)]
-    marks = report.footnotes(table.rows, table.columns)
+    marks = report.footnotes(table)
     parts: list[RenderableType] = [*banners, *([blank] if banners else [])]
-    parts += [Text(table.title, style="bold"), *([_answers(table)] if table.answers else []), blank]
+    parts += [_said(table.title, "bold"), *([_answers(table)] if table.answers else []), blank]
     parts += _stacked(table, marks, width) if width < STACKED_BELOW else _panels(table, marks, width)
     parts += [*_notes(table, marks), *_footer(table)]
     if table.answers:
@@ -54,16 +57,25 @@ def _parts(table: Table, width: int) -> list[RenderableType]:
     return [*parts, *([blank] if banners else []), *banners]
 
 
+def _said(text: str, style: str = "") -> Text:
+    """Words that may come from outside, as they are."""
+    return Text(text.translate(_UNSEEN), style=style)
+
+
+def _lines(*lines: Text) -> Text:
+    return Text("\n").join(lines)
+
+
 def _banner(word: str, meaning: str) -> Grid:
     grid = _hanging()
-    grid.add_row(Text(f" {word} ", style="bold black on yellow"), Text(meaning, style="yellow"))
+    grid.add_row(Text(f" {word} ", style="bold black on yellow"), _said(meaning, "yellow"))
     return grid
 
 
 def _answers(table: Table) -> Grid:
     grid = _hanging()
     for question, answer in table.answers:
-        grid.add_row(Text(question, style="bold cyan"), Text(answer))
+        grid.add_row(_said(question, "bold cyan"), _said(answer))
     return grid
 
 
@@ -88,7 +100,7 @@ def _panels(table: Table, marks: report.Marks, width: int) -> list[RenderableTyp
     for panel, heading in report.PANELS.items():
         columns = [_column(metric, table.rows, marks) for metric in table.columns if metric.panel == panel]
         panels[heading] = [_counts(table.rows), *columns] if panel == "delivery" else columns
-    labels = [Text.assemble((row.target, "bold"), "\n", (row.region or row.provider, "dim")) for row in table.rows]
+    labels = [_lines(_said(row.target, "bold"), _said(row.region or row.provider, "dim")) for row in table.rows]
     parts: list[RenderableType] = []
     for heading, group in _fitted(panels, names, width):
         parts += [_grid(heading, names, group, labels), Text("")]
@@ -97,15 +109,17 @@ def _panels(table: Table, marks: report.Marks, width: int) -> list[RenderableTyp
             (Text(label, style="bold", justify="right"), [_compared(metrics.get(name)) for metrics in targets.values()])
             for name, label in report.comparison_labels(table).items()
         ]
-        heading, labels = f"against {baseline}", [Text(target, style="bold") for target in targets]
-        for group in _cut(columns, max(names, cell_len(heading)), width):
+        heading, labels = f"against {baseline}", [_said(target, "bold") for target in targets]
+        for group in _cut(columns, max(names, min(cell_len(heading), _WIDEST_NAME)), width):
             parts += [_grid(heading, names, group, labels), Text("")]
     return parts
 
 
 def _grid(heading: str, names: int, columns: Sequence[_Column], labels: Sequence[Text]) -> Grid:
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False, header_style="")
-    grid.add_column(Text(heading, style="bold cyan"), width=max(names, cell_len(heading)), overflow="fold")
+    grid.add_column(
+        _said(heading, "bold cyan"), width=max(names, min(cell_len(heading), _WIDEST_NAME)), overflow="fold"
+    )
     for head, _ in columns:
         grid.add_column(head, justify="right", no_wrap=True)
     for i, label in enumerate(labels):
@@ -143,7 +157,7 @@ def _fitted(panels: Mapping[str, list[_Column]], names: int, width: int) -> list
     return [
         (heading, group)
         for heading, columns in panels.items()
-        for group in _cut(columns, max(names, cell_len(heading)), width)
+        for group in _cut(columns, max(names, min(cell_len(heading), _WIDEST_NAME)), width)
     ]
 
 
@@ -193,7 +207,7 @@ def _verdict(comparison: Comparison) -> Text:
 def _stacked(table: Table, marks: report.Marks, width: int) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for row in table.rows:
-        parts.append(Text.assemble((row.target, "bold cyan"), "  ", (row.region or row.provider, "dim"), "  ",
+        parts.append(Text.assemble(_said(row.target, "bold cyan"), "  ", _said(row.region or row.provider, "dim"), "  ",
                                    (f"n {row.n:,} in {row.blocks:,} blocks", "dim")))  # fmt: skip
         grid = _figures_grid()
         for metric in table.columns:
@@ -204,7 +218,7 @@ def _stacked(table: Table, marks: report.Marks, width: int) -> list[RenderableTy
         parts += [grid, Text("")]
     for baseline, targets in report.by_baseline(table).items():
         for target, comparisons in targets.items():
-            parts.append(Text.assemble((target, "bold"), (f"  against {baseline}", "cyan")))
+            parts.append(Text.assemble(_said(target, "bold"), _said(f"  against {baseline}", "cyan")))
             grid = _figures_grid()
             for name, label in report.comparison_labels(table).items():
                 if name in comparisons:
@@ -219,8 +233,8 @@ def _figures_grid() -> Grid:
     grid = Grid.grid(padding=(0, _GAP, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(justify="right", no_wrap=True)
-    grid.add_column()
-    grid.add_column()
+    grid.add_column(overflow="fold")
+    grid.add_column(overflow="fold")
     return grid
 
 
@@ -231,14 +245,14 @@ def _notes(table: Table, marks: report.Marks) -> list[RenderableType]:
     parts: list[RenderableType] = []
     alarms = _hanging()
     for alarm in table.alarms:
-        alarms.add_row(Text("!", style="bold red"), Text(alarm, style="red"))
+        alarms.add_row(Text("!", style="bold red"), _said(alarm, "red"))
     for warning in marks.throughout:
-        alarms.add_row(Text("!", style="bold yellow"), Text(warning, style="yellow"))
+        alarms.add_row(Text("!", style="bold yellow"), _said(warning, "yellow"))
     for mark, warning in marks.notes:
-        alarms.add_row(Text(mark, style="yellow"), Text(warning))
+        alarms.add_row(Text(mark, style="yellow"), _said(warning))
     notes = _hanging()
     for note in table.notes:
-        notes.add_row(Text("·", style="dim"), Text(note, style="dim"))
+        notes.add_row(Text("·", style="dim"), _said(note, "dim"))
     for grid in (alarms, notes):
         if grid.row_count:
             parts += [grid, Text("")]
@@ -251,5 +265,5 @@ def _footer(table: Table) -> list[RenderableType]:
         ("next", table.hint), ("instrument", table.instrument), ("command", table.command), ("run", table.run_folder)
     ):  # fmt: skip
         if text:
-            grid.add_row(Text(label, style="cyan"), Text(text))
+            grid.add_row(Text(label, style="cyan"), _said(text))
     return [grid] if grid.row_count else []

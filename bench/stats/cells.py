@@ -34,10 +34,10 @@ _LATENCY: Mapping[str, tuple[str, bool]] = {
 _GAP_OF = {"speed": "tpot", "ttft_sent": "ttft", "e2e_sent": "e2e"}
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def resamples(blocks: int, seed: int) -> ratios.Resamples:
-    """As many resamples as 160 MB hold, 10,000 at most: every target with these blocks sees the same ones."""
-    return ratios.resample_blocks(blocks, seed, max(1000, min(ratios.RESAMPLES, 20_000_000 // max(1, blocks))))
+    """10,000 resamples, fewer where they would not fit 40 MB: every target with these blocks sees the same ones."""
+    return ratios.resample_blocks(blocks, seed, max(1000, min(ratios.RESAMPLES, 5_000_000 // max(1, blocks))))
 
 
 def cells(measured: Measured, from_due: bool, seed: int) -> dict[str, Cell]:
@@ -60,7 +60,11 @@ def _unknown(name: str, why: str) -> Cell:
 
 
 def _few(blocks: int) -> list[str]:
-    return [f"too few blocks ({blocks}): below {FEW_BLOCKS}, an interval can be far off"] if blocks < FEW_BLOCKS else []
+    return [too_few(blocks)] if blocks < FEW_BLOCKS else []
+
+
+def too_few(blocks: int) -> str:
+    return f"too few blocks ({blocks}): below {FEW_BLOCKS}, an interval can be far off"
 
 
 def _quantile(measured: Measured, name: str, column: str, ok_only: bool) -> Cell:

@@ -198,7 +198,8 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _
             else "all content came in one read, or too few tokens"
         )
         _gap(gaps, "tpot", ok & frame["tpot"].isna().to_numpy(), ok, f"TPOT unknown: {why}")
-        _gap(gaps, "right", ok & frame["right"].isna().to_numpy(), ok, "no required scorer could judge")
+        why = "no required scorer could judge" if len(rules.scores) else "nothing was scored"
+        _gap(gaps, "right", ok & frame["right"].isna().to_numpy(), ok, why)
         priced = bool(rows["price_book"].notna().any())
         why = "no token counts were reported" if priced else "no price known for this target; add one to its `price:`"
         _gap(gaps, "cost", ok & frame["cost"].isna().to_numpy(), ok, why)

@@ -15,7 +15,7 @@ from bench.errors import ConfigError, Problem
 from bench.metrics import HEADLINE, plural, roughly
 from bench.stats import answers as first_screen
 from bench.stats import residue
-from bench.stats.cells import FEW_BLOCKS, cells
+from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish
 from bench.stats.measured import Measured, Selection, required_scorers, select
 from bench.stats.types import Cell, Comparison, Row, Table
@@ -111,9 +111,7 @@ def _alarms(selection: Selection, requests: pd.DataFrame, simulated: bool) -> li
     nothing = [m.target for m in targets if m.n == 0]
     if nothing:
         said.append(f"nothing was measured for {', '.join(nothing)}")
-    few = sorted({m.blocks for m in targets if 0 < m.blocks < FEW_BLOCKS})
-    if few:
-        said.append(f"too few blocks ({', '.join(map(str, few))}): below {FEW_BLOCKS}, intervals can be far off")
+    said += [too_few(blocks) for blocks in sorted({m.blocks for m in targets if 0 < m.blocks < FEW_BLOCKS})]
     if simulated and not bool(requests["simulated"].fillna(False).astype(bool).all()):
         said.append("simulated and real rows are mixed")
     return said

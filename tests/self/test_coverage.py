@@ -1,4 +1,4 @@
-"""Do 95 % intervals cover the truth 95 % of the time? Simulated data whose truth is known; seeded, a few seconds in all."""
+"""Do 95 % intervals cover the truth 95 % of the time? Simulated data of known truth; seeded, a few seconds in all."""
 
 from __future__ import annotations
 
