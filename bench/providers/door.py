@@ -212,7 +212,7 @@ class Door:
             why = f"{type(error).__name__}: {said[0]}"
             raise CannotRun(
                 f"{target.id}: the {self.packages[0]} SDK could not prepare a request: {why}",
-                hint=f"bench targets --only {target.id}",
+                hint="bench targets lists what each target needs",
             ) from error
 
     async def _open(self, opened: Opened) -> None:
