@@ -98,7 +98,8 @@ def _run(
         seed=options.seed,
     )
     schedule = parquet.write_table(folder, "schedule", planned.rows(run_id))
-    manifest = _manifest(job, ready, run_id, folder, anchor, planned, schedule.sha256)
+    manifest = _manifest(job, ready, run_id, folder, anchor, planned)
+    manifest["files"] = {"schedule": dataclasses.asdict(schedule)}
     runs.write_draft(folder, manifest)
     salt = f"{run_id}"
     lanes = {r.target.id: _lane(r, workload, salt) for r in ready}
@@ -187,7 +188,7 @@ def _finish(
         "stopped": measured.control.reason,
         "complete": measured.control.reason in (None, "duration reached"),
         "spent_usd": str(sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0))),
-        "files": {name: dataclasses.asdict(facts) for name, facts in files.items()},
+        "files": manifest["files"] | {name: dataclasses.asdict(facts) for name, facts in files.items()},
     }
     frames = runs.frames(folder)
     invalid += _own_faults(frames.requests)
@@ -256,7 +257,6 @@ def _manifest(
     folder: Path,
     anchor: Anchor,
     planned: plan.Plan,
-    schedule_sha256: str,
 ) -> dict[str, Any]:
     options, workload = job.options, job.workload
     return {
@@ -289,7 +289,6 @@ def _manifest(
             "requests": len(planned),
             "measured": planned.measured(),
             "arrangement": planned.arrangement,
-            "schedule_sha256": schedule_sha256,
         },
         "targets": [_target_facts(r) for r in ready],
         "left_out": [str(problem) for problem in job.skipped],
