@@ -6,7 +6,7 @@ Where the answer is: after the last `Answer:` line when the reply has one, else 
 every gold fact must stand in the last one and no reject in any. Without, a reject counts only where it is *offered*:
 in the sentences that conclude ("So ...", "The answer is ..."), or, when none concludes, in the first sentence that
 states a gold fact or a reject and does not speak of an older edition; and in every sentence that opens with an
-alternative ("Alternatively, ...").
+alternative ("Alternatively, ..."). Nowhere does a reject count in a clause that speaks of an older edition.
 
 What stating means: a value that is disowned ("not 14 days", "previously 14 days") is stated neither as gold nor as a
 reject; one end of a range is not the value; of "14 or 30 days" neither is stated, unless both are gold.
@@ -144,6 +144,20 @@ _ASIDE = re.compile(
 )
 
 
+_BEFORE_THAT = re.compile(
+    r"\b(?:before (?:that|then|this)|until (?:then|that)|(?:it|they|which) (?:was|were|had been))\b", re.IGNORECASE
+)
+_CLAUSE_END = re.compile(r"[;\n()]|\.\s|,\s(?:but|while|whereas|though|although|and)\b|\s–\s")
+
+
+def _past(text: str, span: Span) -> bool:
+    """Whether the clause around a value speaks of an older edition: "30 days; before that it was 14 days"."""
+    low = max((m.end() for m in _CLAUSE_END.finditer(text, 0, span[0])), default=0)
+    end = _CLAUSE_END.search(text, span[1])
+    clause = text[low : end.start() if end else len(text)]
+    return bool(_ASIDE.search(clause) or _BEFORE_THAT.search(clause))
+
+
 def offer(page: Page, spans: Sequence[Span]) -> list[Span]:
     """The sentences that offer an answer, among those that hold one of the spans.
 
@@ -169,7 +183,7 @@ def judge(page: Page, gold: Sequence[Fact], rejects: Sequence[Fact]) -> tuple[li
     wrong = [(f, [s for s in stated(f, page) if not _inside(s, right)]) for f in rejects]
     offered = lines or offer(page, right + [s for _, spans in wrong for s in spans])
     missing = [gold[i] for i, spans in found.items() if not spans]
-    return missing, [f for f, spans in wrong if any(_inside(s, offered) for s in spans)]
+    return missing, [f for f, spans in wrong if any(_inside(s, offered) and not _past(page.text, s) for s in spans)]
 
 
 @dataclass(slots=True)

@@ -45,6 +45,8 @@ def _without_markup(text: str) -> str:
     text = re.sub(r"<br\s*/?>", "\n", text)
     text = re.sub(r"</?(?:b|strong|em|i|u|p|span|code|sup|sub|mark)>", "", text)
     text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|boxed)\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"\\[()]", "", text)
+    text = re.sub(r"(?<![\w$])\$(-?\d[\d.,]*)\$(?![\w$])", r"\1", text)  # a formula, not a price
     text = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)
     for _ in range(2):  # bold inside italics
         text = re.sub(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*\n]*[^\s*])\1(?!\*)", r"\2", text)

@@ -302,6 +302,9 @@ OFFERS = [
     (True, "Answer: 30 days, not 14 days."),
     (True, "Answer: 30 days (previously 14 days)."),
     (True, "Answer: 30 days, up from 14 days."),
+    (True, "Answer: From 1 July 2025 the window is 30 days; before that it was 14 days."),
+    (True, "Answer: 30 days. The 2023 edition said 14 days."),
+    (True, "Answer: 30 days. The earlier 14-day window no longer applies."),
     (True, "Under the 2024 edition the window was 14 days. The edition in force sets 30 days. So you have 30 days."),
     (True, "You have 30 days. Note the 2023 edition said 14 days."),
     (True, "The 2023 edition said 14 days. The current edition says 30 days."),
@@ -326,6 +329,45 @@ OFFERS = [
 @pytest.mark.parametrize(("expected", "reply"), OFFERS)
 def test_a_reject_counts_only_where_it_is_offered_as_the_answer(expected, reply):
     assert right(GOLD, reply, [OLD]) is expected
+
+
+# Replies in the manner of chat models; each gold fact is in its answer.
+MANNERS = [
+    ([number("3", "months")], "**Answer:** The notice period is **3 months** (clause 7.2) [1][4]."),
+    (
+        [number("18", "months"), date("2027-09-14")],
+        "Answer: 18 months from installation, i.e. until 14 September 2027 [2].",
+    ),
+    (
+        [name("Lena Okafor")],
+        "Answer: Yes — Lena Okafor (Head of Finance) must approve, as EUR 12,400 exceeds EUR 10,000 [3].",
+    ),
+    ([percent("15"), money("187.50", "EUR")], "Answer: 15% restocking fee (EUR 187.50)"),
+    ([number("4", "hours")], "Answer: 4 hours (Tier 1), 8 hours outside business hours"),
+    ([date("2026-03-31")], "Answer: By 31 March 2026 at the latest"),
+    (
+        [money("5000", "EUR"), money("25000", "EUR")],
+        "Answer: €5,000 for site managers and €25,000 for regional directors.",
+    ),
+    ([number("5", "working days", to="10")], "Answer: between 5 and 10 working days"),
+    ([number("2", "units")], "Answer: No more than two (2) units per order"),
+    ([name("CX-200")], "Answer: CX-200 (part no. 4471-B)"),
+    ([number("30", "calendar days")], "| Question | Answer |\n|---|---|\n| Window | 30 calendar-day period |"),
+    ([number("30", "days")], "Answer: $30$ days"),
+    ([number("30", "days")], "Answer: \\(30\\) days"),
+    ([number("30", "days")], "Answer: \\boxed{30 \\text{ days}}"),
+    ([percent("99.5")], "Answer: 99.5 % availability per calendar month"),
+    ([number("12", "months")], "Answer: 12 months (1 year)"),
+    ([name("Lena Okafor")], "Answer: Lena Okafor, Head of Finance, or her deputy Jonas Weber"),
+    ([money("1250", "EUR")], "Answer: EUR 1,250 (in words: one thousand two hundred and fifty euros)"),
+    ([phrase("yes")], "Answer: Yes. The seal is unbroken."),
+    ([money("0.05", "EUR")], "Answer: EUR 0.05 per scan"),
+]
+
+
+@pytest.mark.parametrize(("gold", "reply"), MANNERS)
+def test_facts_are_found_in_replies_as_models_write_them(gold, reply):
+    assert right(gold, reply)
 
 
 def test_all_gold_facts_must_be_stated():

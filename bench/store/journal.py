@@ -1,0 +1,343 @@
+"""The journal: one append-only file that a crash cannot take back, written while the run is under load.
+
+    file    = magic, record, record, ...
+    record  = length (u32), crc32 of the payload (u32), payload
+    payload = length of the JSON (u32), JSON, then the raw stamps of every chunk row:
+              int64 arrived, int32 sizes, int64 content
+
+All integers are little-endian. The first record is the header given at the start (`{"meta": {...}}`), every other one
+is everything of one request. Appending only encodes and queues; a thread of its own writes and syncs, so that the
+loop that measures never waits for a disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import sys
+import threading
+import zlib
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import orjson
+
+from bench.errors import CannotRun
+from bench.record import TABLES
+from bench.store.disk import next_step, sync_folder
+
+MAGIC = b"BENCHJ1\n"
+FLUSH_BYTES = 4 << 20
+FLUSH_SECONDS = 1.0
+QUEUE_BYTES = 512 << 20
+"""More than this waiting means that the disk cannot keep up; memory must not pay for it without a word."""
+RECORD_BYTES = 1 << 30
+
+_HEAD = struct.Struct("<II")
+_LENGTH = struct.Struct("<I")
+_STAMPS = (("arrived_ns", "q", "<i8"), ("sizes", "i", "<i4"), ("content_ns", "q", "<i8"))
+_DECIMALS = tuple(c.name for c in TABLES["requests"] if c.kind.startswith("decimal"))
+
+
+class JournalError(CannotRun):
+    """The journal cannot be written or read. What was written before stays readable."""
+
+
+def encode(record: Mapping[str, Any]) -> list[bytes]:
+    """A record as the buffers of its frame, in order."""
+    rows, stamps = [], []
+    for chunk in record.get("chunks", ()):
+        row = dict(chunk)
+        for name, code, _ in _STAMPS:
+            values = row.get(name)
+            if values is not None:
+                raw = _raw(values, code)
+                row[name] = len(raw) // (8 if code == "q" else 4)
+                stamps.append(raw)
+        rows.append(row)
+    json = _json({**record, "chunks": rows})
+    body = b"".join((_LENGTH.pack(len(json)), json, *stamps))
+    return [_HEAD.pack(len(body), zlib.crc32(body)), body]
+
+
+def _raw(values: Any, code: str) -> bytes:
+    """Integers as little-endian bytes. Lists, tuples, arrays and numpy arrays are taken."""
+    if isinstance(values, np.ndarray) and values.dtype == ("<i8" if code == "q" else "<i4"):
+        return values.tobytes()
+    if isinstance(values, array) and values.typecode == code and sys.byteorder == "little":
+        return values.tobytes()
+    return struct.pack(f"<{len(values)}{code}", *values)
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:  # half a surrogate pair in a reply is no UTF-8; it must cost that character, not the record
+        return orjson.dumps(_utf8(record), default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _utf8(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {_utf8(k): _utf8(v) for k, v in value.items()}
+    return [_utf8(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"a journal record cannot hold {type(value).__name__}")
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    (size,) = _LENGTH.unpack_from(body)
+    record: dict[str, Any] = orjson.loads(body[4 : 4 + size])
+    at = 4 + size
+    for chunk in record["chunks"]:
+        for name, _, dtype in _STAMPS:
+            count = chunk.get(name)
+            if count is not None:
+                chunk[name] = np.frombuffer(body, dtype, count, at)
+                at += chunk[name].nbytes
+    request = record.get("request")
+    for name in _DECIMALS:
+        if request and request.get(name) is not None:
+            request[name] = Decimal(request[name])
+    return record
+
+
+class Journal:
+    """The open journal of a running process. Appends come from one thread; the disk is another thread's business.
+
+    Written and synced at least every `flush_seconds`, and sooner when `FLUSH_BYTES` wait. After an error of the disk
+    nothing more is written, and every later `append`, `flush` and `close` raises it. The file is locked while open,
+    so a run that is still going can be told from one that crashed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        meta: Mapping[str, Any] | None = None,
+        *,
+        resume: bool = False,
+        flush_seconds: float = FLUSH_SECONDS,
+    ) -> None:
+        """Starts the file with `meta`, or with `resume` goes on behind the last whole record of an existing one."""
+        self.path = Path(path)
+        self._queue: list[bytes] = []
+        self._waiting = 0
+        self._closing = False
+        self._error: JournalError | None = None
+        self._flush_seconds = flush_seconds
+        self._changed = threading.Condition()
+        self._urgent = False
+        self._fd, started = _open(self.path, resume)
+        if not started:
+            self._queue = [MAGIC, *encode({"meta": dict(meta or {})})]
+            self._waiting = sum(map(len, self._queue))
+        self._thread = threading.Thread(target=self._run, name="bench-journal", daemon=True)
+        self._thread.start()
+        if not started:
+            self.flush()  # a disk that cannot take the first line is told before the first request
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Queues one request's record. Raises JournalError when the disk failed earlier or cannot keep up."""
+        frame = encode(record)
+        with self._changed:
+            self._check()
+            if self._closing:
+                raise JournalError(f"{self.path}: the journal is closed")
+            self._queue += frame
+            self._waiting += len(frame[0]) + len(frame[1])
+            if self._waiting >= FLUSH_BYTES:
+                self._changed.notify_all()
+            if self._waiting > QUEUE_BYTES:
+                self._error = JournalError(
+                    f"{self.path}: {self._waiting >> 20} MiB wait for the disk, which does not keep up",
+                    "write the results to a faster disk: --out DIR",
+                )
+                raise self._error
+
+    def flush(self) -> None:
+        """Returns when everything appended so far is on the disk. Blocks: call it from a thread, not from the loop."""
+        with self._changed:
+            self._urgent = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._error is not None or not self._waiting)
+            self._check()
+
+    def close(self) -> None:
+        """Writes what waits and releases the file. Raises the error of the disk, if there was one."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self._check()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        """The writing thread: takes the queue when it is long, when its time has come, or at the end."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._closing or self._urgent or self._waiting >= FLUSH_BYTES, self._flush_seconds
+                )
+                self._urgent = False
+                frames, size = self._queue, self._waiting
+                self._queue = []
+                done = self._closing and not frames
+            if done:
+                return
+            if not frames:
+                continue
+            try:
+                write_all(self._fd, frames)
+                os.fdatasync(self._fd)
+            except OSError as error:
+                with self._changed:
+                    self._error = _explain(self.path, error)
+                    self._changed.notify_all()
+                return
+            with self._changed:
+                self._waiting -= size
+                self._changed.notify_all()
+
+
+def write_all(fd: int, buffers: Sequence[bytes]) -> None:
+    """Writes the buffers in order, however the kernel cuts them. Joining them first would hold the interpreter lock."""
+    step = 512  # below IOV_MAX, which is 1024 on Linux
+    for first in range(0, len(buffers), step):
+        pending: list[Any] = list(buffers[first : first + step])
+        while pending:
+            written = os.writev(fd, pending)
+            while pending and written >= len(pending[0]):
+                written -= len(pending.pop(0))
+            if written:
+                pending[0] = memoryview(pending[0])[written:]
+
+
+def _open(path: Path, resume: bool) -> tuple[int, bool]:
+    """The locked file, positioned for the next record, and whether it holds its header already."""
+    started = False
+    try:
+        fd = os.open(path, os.O_RDWR | (0 if resume else os.O_CREAT | os.O_EXCL), 0o644)
+    except OSError as error:
+        raise _explain(path, error) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if resume:
+            records = read(path)
+            for _ in records:
+                pass
+            started = records.good_bytes > len(MAGIC)
+            os.ftruncate(fd, records.good_bytes if started else 0)
+            os.lseek(fd, 0, os.SEEK_END)
+        else:
+            sync_folder(path.parent)
+    except BaseException as error:
+        os.close(fd)
+        if isinstance(error, OSError):
+            raise _explain(path, error) from error
+        raise
+    return fd, started
+
+
+def _explain(path: Path, error: OSError) -> JournalError:
+    return JournalError(f"{path}: cannot write the run's journal: {error.strerror or error}", next_step(error))
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process still writes this journal."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+class Records(Iterator[dict[str, Any]]):
+    """The records of a journal, in order, up to the first that is not whole.
+
+    `meta` is the header, known at once. After the last record `good_bytes` is the length of the whole part, and
+    `dropped_bytes` what stands behind it: the tail that a crash tore, or everything after damage in the middle.
+    Stamps come as numpy arrays, decimals as Decimal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.good_bytes = 0
+        self.dropped_bytes = 0
+        self._file: BinaryIO | None = None
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise JournalError(f"{path}: cannot read the run's journal: {error.strerror}", "check the path") from error
+        self._size = os.fstat(self._file.fileno()).st_size
+        start = self._file.read(len(MAGIC))
+        if not MAGIC.startswith(start):
+            self.close()
+            raise JournalError(f"{path}: not a journal of bench", "check the path")
+        self.good_bytes = len(start) if start == MAGIC else 0
+        first = self._next()
+        self.meta: dict[str, Any] = first.get("meta", {}) if first else {}
+
+    def __next__(self) -> dict[str, Any]:
+        record = self._next()
+        if record is None:
+            raise StopIteration
+        return record
+
+    def _next(self) -> dict[str, Any] | None:
+        if self._file is None:
+            return None
+        head = self._file.read(_HEAD.size)
+        length, crc = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, 0)
+        # A length of 0 is never written, but it is what a block of zeros after a power cut looks like: 0 bytes, crc 0.
+        body = self._file.read(length) if 0 < length <= min(RECORD_BYTES, self._size) else b""
+        if not body or len(body) < length or zlib.crc32(body) != crc:
+            self.dropped_bytes = self._size - self.good_bytes
+            self.close()
+            return None
+        self.good_bytes += _HEAD.size + length
+        return _decode(body)
+
+    def close(self) -> None:
+        """Releases the file; needed only when the records are not read to their end."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read(path: Path) -> Records:
+    """The records of a journal. Stops cleanly at a torn tail and says in `dropped_bytes` how much was lost."""
+    return Records(path)
+
+
+def journals(run_dir: Path) -> list[Path]:
+    """The journals of a run: `journal.bin`, or one per process, `journal-<worker>.bin`."""
+    return sorted(run_dir.glob("journal*.bin"))
