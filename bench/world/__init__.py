@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 GENERATORS: dict[str, str] = {"rag": "bench.world.rag"}
-"""Workload generators: name (with or without the prefix `calderholt.`) and the module whose `generate` makes its items."""
+"""Workload generators: name, without the prefix `calderholt.`, and the module whose `generate` makes its items."""
 
 
 def generate(name: str, seed: int, params: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from bench.world import entities
 from bench.world.ledger import Fact, Ledger, split_key
 from bench.world.render import Document, Passage, cut, prose_sources, render_all, stated_ids
+from bench.world.records import Records
 from bench.world.retrieve import Retriever
 from bench.world.values import draw
 
@@ -20,7 +21,7 @@ class World:
     documents: dict[str, Document]
     ledger: Ledger
     passages: tuple[Passage, ...]
-    records: entities.Records
+    records: Records
     retriever: Retriever
 
     def home(self, fact: Fact) -> Passage:

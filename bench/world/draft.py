@@ -8,8 +8,8 @@ from datetime import date
 from typing import Any
 
 from bench.world.corpus import World
-from bench.world.entities import TODAY
 from bench.world.ledger import GROUP, Fact, split_key
+from bench.world.records import TODAY
 from bench.world.render import Passage
 from bench.world.values import load_yaml
 
@@ -21,9 +21,9 @@ Value = tuple[str, str]
 class Draft:
     """A question with its gold, before retrieval.
 
-    `needs` are the ledger facts without which it cannot be answered; `gold` and `rejects` are values with units; `shown`
-    are passages that have to be among those given, besides the gold ones. `why` explains the answer; `{record}` and
-    `{rule}` in it become citations of the passages in `cited`. `on` is the day asked about.
+    `needs` are the ledger facts without which it cannot be answered; `gold` and `rejects` are values with units;
+    `shown` are passages that have to be among those given, besides the gold ones. `why` explains the answer; `{record}`
+    and `{rule}` in it become citations of the passages in `cited`. `on` is the day asked about.
     """
 
     id: str
@@ -61,7 +61,7 @@ def singles(world: World) -> list[Draft]:
         fact = required(world, spec["key"], TODAY, site or GROUP)
         others = [f for f in world.ledger.editions(subject, predicate) if f.value != fact.value]
         group = world.ledger.in_force(subject, predicate, TODAY) if site else None
-        near = [required(world, key, TODAY, GROUP) for key in spec["near"]]
+        near = [required(world, key) for key in spec["near"]]
         drafts.append(
             Draft(
                 id=f"single-{spec['id']}",
@@ -94,14 +94,11 @@ def conflicts(world: World) -> list[Draft]:
         shown = [world.home(rival) for rival in rivals]
         for doc_id in spec.get("also", ()):
             shown += [p for p in world.passages if p.doc_id == doc_id and spec["key"] in p.keys and p not in shown]
-        near = [required(world, key, TODAY, GROUP) for key in spec["near"]]
+        near = [required(world, key) for key in spec["near"]]
         traps = ["superseded"] + (["past-date"] if on < TODAY else [])
         traps += ["future-edition"] if any(f.valid_from > TODAY for f in rivals) else []
-        traps += (
-            ["quoted-old-value"]
-            if any(world.documents[d].source.kind == "thread" for d in spec.get("also", ()))
-            else []
-        )
+        kinds = {world.documents[doc_id].source.kind for doc_id in spec.get("also", ())}
+        traps += ["quoted-old-value"] if "thread" in kinds else []
         others = [value_of(f) for f in [*editions, *near] if f.value != fact.value]
         drafts.append(
             Draft(
@@ -127,7 +124,7 @@ def unanswerables(world: World) -> list[Draft]:
     """Questions that no document answers, with passages that look as if they did."""
     drafts = []
     for spec in load_yaml("bank/unanswerable.yaml"):
-        near = [required(world, key, TODAY, GROUP) for key in spec["near"]]
+        near = [required(world, key) for key in spec["near"]]
         shown = world.homes(near)
         doc_id, words = spec["show"].split(": ", 1)
         shown += [p for p in world.passages if p.doc_id == doc_id and words in p.text and p not in shown]
@@ -158,30 +155,19 @@ def _absent_records(world: World) -> list[Draft]:
     known = {invoice.number for invoice in world.records.invoices}
     asset = next(a for a in world.records.assets if _neighbour(a.serial) not in serials)
     invoice = next(i for i in world.records.invoices if _neighbour(i.number) not in known)
-    delivered = required(world, f"asset:{asset.serial}.delivered.date", TODAY, GROUP)
-    months = required(world, "warranty.from_delivery.months", TODAY, GROUP)
-    due = required(world, f"invoice:{invoice.number}.due.date", TODAY, GROUP)
-    absent = [
-        (
-            "absent-serial",
-            [delivered, months],
-            f"When was {_neighbour(asset.serial)} delivered, and when does its warranty end?",
-            f"{_neighbour(asset.serial)} delivery date warranty end",
-            "The installed base extract lists serial numbers that look alike, but this one is in no row, and without its"
-            " delivery date the warranty terms give no day.",
-        ),
-        (
-            "absent-invoice",
-            [due],
-            f"On what date does invoice {_neighbour(invoice.number)} fall due?",
-            f"due date {_neighbour(invoice.number)}",
-            "The open items hold a number that differs in one digit; the invoice asked for has no row.",
-        ),
-    ]
-    return [
-        _unanswerable(name, {"ask": ask, "box": box, "why": why}, near, tuple(world.homes(near)))
-        for name, near, ask, box, why in absent
-    ]
+    delivered = required(world, f"asset:{asset.serial}.delivered.date")
+    months = required(world, "warranty.from_delivery.months")
+    due = required(world, f"invoice:{invoice.number}.due.date")
+    words = load_yaml("bank/chains.yaml")
+    absent: tuple[tuple[str, list[Fact], dict[str, str]], ...] = (
+        ("absent-serial", [delivered, months], {"serial": _neighbour(asset.serial)}),
+        ("absent-invoice", [due], {"invoice": _neighbour(invoice.number)}),
+    )
+    drafts = []
+    for name, near, fill in absent:
+        spec = {part: text.format(**fill) for part, text in words[name].items()}
+        drafts.append(_unanswerable(name, spec, near, tuple(world.homes(near))))
+    return drafts
 
 
 def _neighbour(number: str) -> str:
@@ -189,9 +175,10 @@ def _neighbour(number: str) -> str:
     return number[:-1] + str((int(number[-1]) + 1) % 10)
 
 
-def required(world: World, key: str, on: date, site: str) -> Fact:
+def required(world: World, key: str, on: date = TODAY, site: str = GROUP) -> Fact:
+    """The fact of a key that binds on a day; the site's own when a site is given. ValueError when there is none."""
     subject, predicate, _ = split_key(key)
     fact = world.ledger.in_force(subject, predicate, on, site)
-    if fact is None or (site != GROUP and fact.scope != site):
+    if fact is None or site not in (GROUP, fact.scope):
         raise ValueError(f"{key}: nothing in force on {on.isoformat()} for {site}")
     return fact

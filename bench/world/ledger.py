@@ -117,7 +117,7 @@ class Ledger:
 
 
 def close_periods(statements: Sequence[Statement], document_ends: dict[str, date]) -> Ledger:
-    """The ledger of statements. A fact ends the day before its successor of the same scope begins, or with its document.
+    """The ledger of statements: a fact ends the day before its successor of the same scope, or with its document.
 
     `document_ends` gives the last day of documents that a later edition replaced.
     """

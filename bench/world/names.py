@@ -1,8 +1,11 @@
-"""Hand lists: sites, given names, surnames, customers and part families. Seeds choose from them."""
+"""Sites, tiers and the hand lists of `names.yaml`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from bench.world.values import load_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,58 +30,13 @@ SITES = (
     Site("SWI", "Swindon", "United Kingdom", "parts hub"),
     Site("WRO", "Wrocław", "Poland", "shared services"),
 )
+COUNTRIES = tuple(sorted({site.country for site in SITES}))
 ANNEX_SITES = ("AAR", "DTM", "GNT", "LYS", "POZ")
-
-FIRST_NAMES = tuple(
-    """Agnieszka Aisha Albrecht Amélie Anders Anneke Bartosz Beatrix Camille Carsten Chidi Cillian Dagmar Daphne Dorota
-    Edda Eleanor Emeka Esben Fatima Femke Florian Freja Gareth Gitte Grzegorz Hamza Hanneke Harriet Henrik Ifeoma Ilse
-    Imran Ingrid Jadwiga Jasper Jelle Joanna Jonas Kacper Karim Katrijn Kirsten Lars Latifa Leonie Lieven Ludovic Magda
-    Malin Marek Margot Mathilde Mehmet Nadia Niamh Nikolaj Odile Olena Oskar Pauline Pernille Pieter Quentin Rasmus
-    Renske Roksana Ruben Sabine Saoirse Selma Siobhán Solveig Stijn Tadeusz Tariq Thandi Tobias Ulrike Valérie Veerle
-    Viggo Wiebke Wouter Xavier Yasmin Yvonne Zofia""".split()
-)
-LAST_NAMES = tuple(
-    """Abernathy Achterberg Adeyemi Ainsworth Andersson Bakkegaard Balogun Barczyk Beaumont Bielski Bødker Brandt
-    Brouckaert Carlisle Chaudhry Claes Cresswell Czerny Dahlgaard Delacroix Demir Deschamps Dijkman Drabik Eastwood
-    Ebner Eriksen Fairbank Fontaine Friis Gadomski Gerritsen Goossens Greaves Grünwald Haddad Halvorsen Hartmann
-    Haugaard Hollis Idowu Iversen Jagielski Janssens Jeppesen Kaminska Kessler Kjærgaard Kowalczuk Kruse Lacroix
-    Lambrecht Laursen Leclercq Lindqvist Maertens Malinowska Marchetti Mensah Moreau Mortensen Nowicki Nwosu Oakley
-    Obi Okafor Østergaard Paszkowska Peeters Pilgaard Quist Rahman Ravn Renard Riedel Rosendahl Sabet Sadowska Schrader
-    Sinclair Skovgaard Szulc Thorne Tierney Trudel Uhlig Vandamme Verhaegen Vestergaard Voss Wadsworth Wagner Wernicke
-    Whitlock Wilczek Yıldız Zawadzka Zeller""".split()
-)
-CUSTOMERS = tuple(
-    line.strip()
-    for line in """Norrvik Foods|Brandsborg Dairy|Bracken Retail|Harcourt Pharma Wholesale|Ostrava Tyres|Lund & Vang Books
-    Meridiaan Logistiek|De Kempen Groothandel|Fluvia Textiles|Aldgate Spirits|Pomorze Cold Store|Wiesental Möbel
-    Rheinfurt Parts Depot|Sauerland Tools|Garonne Vins|Atelier Vauban|Hauts Champs Coopérative|Skagerrak Seafood
-    Fynboens Apoteker|Jutland Garden Supply|Pennine Outdoor|Thornbury Toys|Severn Valley Press|Kestrel Motor Factors
-    Wielkopolska Drogerie|Tatra Sport|Odra Electronics|Scheldt Marine Stores|Leie Fashion|Brugse Bakkers Unie
-    Hansemark Drinks|Fulda Fasteners|Isère Ski Hire|Mirabel Cosmetics|Nordlys Lighting|Storebro Paper
-    Cotswold Cheese Exchange|Eastgate Uniforms|Silesia Paints|Warta Home|Limburg Seeds|Zeebrug Coffee
-    Holstein Optics|Altmark Feed|Camargue Rice|Rhône Medical|Vejle Hardware|Himmerland Bikes""".replace(
-        "\n", "|"
-    ).split("|")
-)
-MACHINES = {
-    "TS": "Tern S2 shuttle",
-    "TX": "Tern S3 shuttle",
-    "SL": "Sandling pallet shuttle",
-    "HC": "Halyard line controller",
-    "CW": "Corwen tray lift",
-    "PL": "Plover pouch sorter",
-}
-PARTS = {
-    "BR": ("brake", ("relay", "pad set", "coil", "lever", "spring kit", "sensor ring", "rotor", "bracket")),
-    "SN": ("sensor", ("photo-eye", "reflector", "range head", "cable 2 m", "cable 5 m", "clamp", "lens", "gateway")),
-    "PN": ("pneumatic", ("valve block", "hose set", "pusher seal", "regulator", "silencer", "fitting kit", "cylinder",
-                         "pressure switch")),
-    "DR": ("drive", ("motor 90 W", "motor 140 W", "gearbox", "encoder", "belt pulley", "fan", "terminal plug",
-                     "heat sink")),
-    "GD": ("guard", ("panel grey", "panel yellow", "latch", "hinge pair", "post", "foot", "window", "key switch")),
-}  # fmt: skip
-JOBS = ("field technician", "service planner", "sales engineer", "controls engineer", "storekeeper", "buyer",
-        "site accountant", "test engineer", "team lead")  # fmt: skip
+PLAIN_SITES = tuple(site for site in SITES if site.code not in ANNEX_SITES)
+BY_CODE: Mapping[str, Site] = {site.code: site for site in SITES}
 TIERS = ("Essential", "Plus", "Prime", "Round-the-Clock")
-USER_ROLES = ("service desk agent", "sales engineer", "field technician", "site accountant", "HR generalist",
-              "shift lead", "account manager", "buyer", "software engineer", "team assistant")  # fmt: skip
+
+
+def hand_list(name: str) -> list[str]:
+    """A copy of one of the lists of `names.yaml`."""
+    return list(load_yaml("names.yaml")[name])

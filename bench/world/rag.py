@@ -10,9 +10,9 @@ from bench.world import names, replies
 from bench.world.chains import chains
 from bench.world.corpus import World, world
 from bench.world.draft import Draft, conflicts, singles, unanswerables
-from bench.world.entities import TODAY
+from bench.world.records import TODAY
 from bench.world.render import Passage
-from bench.world.values import long_date, spoken, typed
+from bench.world.values import load_yaml, long_date, typed
 
 DEFAULTS: dict[str, Any] = {
     "items": 96,
@@ -122,21 +122,22 @@ def _passages(here: World, draft: Draft, golds: Sequence[Passage], question: str
 
 
 def _tier(draft: Draft, golds: Sequence[Passage], best: Passage) -> str:
-    """Difficulty by structure, fixed before any model has run: further hops, traps, and a wrong passage ranked first."""
+    """Difficulty by structure, before any model has run: further hops, traps, a wrong passage ranked first."""
     points = max(0, len(golds) - 1) + len(draft.traps)
     if golds and best not in golds:
         points += 1
     return ("easy", "medium", "hard")[min(points, 2)]
 
 
-def _roles(cluster: str) -> tuple[str, ...]:
-    return _ROLES.get(cluster.split(":", maxsplit=1)[0], names.USER_ROLES)
+def _roles(cluster: str) -> list[str]:
+    """Who asks about a subject."""
+    asking: dict[str, list[str]] = load_yaml("names.yaml")["asking"]
+    return asking.get(cluster.partition(":")[0], asking["default"])
 
 
 def _site(draft: Draft, rng: random.Random) -> str:
     """The user's site: the one the draft is about, else one without an annex that could change the answer."""
-    plain = [site for site in names.SITES if site.code not in names.ANNEX_SITES]
-    site = next((s for s in names.SITES if s.code == draft.site), None) or rng.choice(plain)
+    site = names.BY_CODE[draft.site] if draft.site else rng.choice(names.PLAIN_SITES)
     return f"{site.town} ({site.code}), {site.country}"
 
 
@@ -147,7 +148,7 @@ def _history(
     built: Sequence[Mapping[str, Any]],
     rng: random.Random,
 ) -> list[dict[str, str]]:
-    """One to three earlier turns of other questions, near in subject first, that give none of this item's facts away."""
+    """One to three earlier questions with their replies, near in subject first, that give none of the facts away."""
     avoid = [*draft.gold, *draft.rejects]
     donors = []
     for other, other_item in zip(drafts, built, strict=True):
@@ -161,31 +162,6 @@ def _history(
         turns.append({"role": "user", "content": donor["question"]})
         turns.append({"role": "assistant", "content": donor["answers"]["right"][0]})
     return turns
-
-
-_ROLES = {
-    "cars": ("sales engineer", "field technician"),
-    "complaints": ("service desk agent", "account manager"),
-    "contracts": ("account manager", "sales engineer"),
-    "contract": ("service desk agent", "account manager"),
-    "credit": ("site accountant", "account manager"),
-    "halyard": ("field technician",),
-    "incident": ("shift lead", "team assistant"),
-    "invoice": ("site accountant",),
-    "leave": ("HR generalist", "team assistant"),
-    "lockout": ("shift lead", "field technician"),
-    "oncall": ("software engineer",),
-    "pricing": ("sales engineer", "account manager"),
-    "purchasing": ("buyer", "site accountant"),
-    "quayside": ("software engineer",),
-    "recall": ("service desk agent",),
-    "returns": ("service desk agent", "sales engineer"),
-    "service": ("service desk agent", "account manager"),
-    "tern": ("field technician",),
-    "training": ("HR generalist", "field technician"),
-    "warranty": ("service desk agent", "field technician"),
-    "yard": ("shift lead", "team assistant"),
-}
 
 
 def describe(item: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ TARGET_CHARS, LONGEST_CHARS = 1150, 1500
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A document before rendering. `scope` is "group" or a site code; `edition` is empty where editions are not counted."""
+    """A document before rendering. `scope` is "group" or a site code; registers have an empty `edition`."""
 
     doc_id: str
     title: str

@@ -1,4 +1,4 @@
-"""Okapi BM25 over the passages of the whole corpus, all editions included. Used when items are built, never in a run."""
+"""Okapi BM25 over the passages of the whole corpus, all editions included; used to build items, never in a run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from bench.world.render import Passage
 
 WORD = re.compile(r"[^\W_]+(?:[-.:/'][^\W_]+)*")
 STOP = frozenset(
-    """a an and are as at be but by can do does for from has have how i if in is it its me my of on or our shall so that the
-    their them then there they this to was we what when which who will with would you your""".split()
-)
+    ("a", "an", "and", "are", "as", "at", "be", "but", "by", "can", "do", "does", "for", "from", "has", "have", "how",
+     "i", "if", "in", "is", "it", "its", "me", "my", "of", "on", "or", "our", "shall", "so", "that", "the", "their",
+     "them", "then", "there", "they", "this", "to", "was", "we", "what", "when", "which", "who", "will", "with",
+     "would", "you", "your")
+)  # fmt: skip
 DECIMALS = 3
 """Scores are rounded before they are ordered: float32 sums may differ in the last bits between machines."""
 

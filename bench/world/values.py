@@ -101,7 +101,7 @@ def written(value: str, unit: str, form: str = "") -> str:
         )
     if unit in ("km", "cycles", "hours", "kg"):
         return group_digits(value)
-    return value.split(" / ")[0]
+    return value.split(" / ", maxsplit=1)[0]
 
 
 def spoken(value: str, unit: str) -> str:
