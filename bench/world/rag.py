@@ -9,7 +9,7 @@ from typing import Any
 from bench.world import names, replies
 from bench.world.chains import chains
 from bench.world.corpus import World, world
-from bench.world.draft import Draft, conflicts, singles, unanswerables
+from bench.world.draft import Draft, Value, conflicts, singles, unanswerables, value_of
 from bench.world.records import TODAY
 from bench.world.render import Passage
 from bench.world.values import load_yaml, long_date, typed
@@ -71,7 +71,7 @@ def _build(here: World, draft: Draft, rng: random.Random, settings: Mapping[str,
     rng.shuffle(passages)
     shown = replies.Shown(tuple(passages))
     right = replies.right(here, draft, shown, rng)
-    rejects = [value for value in draft.rejects if not any(replies.states(text, value) for text in right)]
+    rejects = _rejects(here, draft, passages, right)
     ranked = here.retriever.rank(question)
     return {
         "id": f"rag-{draft.id}",
@@ -121,6 +121,21 @@ def _passages(here: World, draft: Draft, golds: Sequence[Passage], question: str
     return chosen
 
 
+def _rejects(here: World, draft: Draft, passages: Sequence[Passage], right: Sequence[str]) -> list[Value]:
+    """Values that make an answer wrong: those of the draft, else two of the same unit from the passages shown.
+
+    A value that a right reply quotes beside the gold is not among them, so mentioning it is no fault.
+    """
+    neighbours = [here.ledger.get(fid) for passage in passages for fid in sorted(passage.facts)]
+    units = {unit for _, unit in draft.gold}
+    nearby = dict.fromkeys(value_of(fact) for fact in neighbours if fact.unit in units)
+    for pool, most in ((draft.rejects, len(draft.rejects)), (nearby, 2)):
+        kept = [v for v in pool if v not in draft.gold and not any(replies.states(text, v) for text in right)]
+        if kept:
+            return kept[:most]
+    return []
+
+
 def _tier(draft: Draft, golds: Sequence[Passage], best: Passage) -> str:
     """Difficulty by structure, before any model has run: further hops, traps, a wrong passage ranked first."""
     points = max(0, len(golds) - 1) + len(draft.traps)
@@ -137,7 +152,8 @@ def _roles(cluster: str) -> list[str]:
 
 def _site(draft: Draft, rng: random.Random) -> str:
     """The user's site: the one the draft is about, else one without an annex that could change the answer."""
-    site = names.BY_CODE[draft.site] if draft.site else rng.choice(names.PLAIN_SITES)
+    codes = load_yaml("names.yaml")["at"].get(draft.cluster, [site.code for site in names.PLAIN_SITES])
+    site = names.BY_CODE[draft.site or rng.choice(codes)]
     return f"{site.town} ({site.code}), {site.country}"
 
 
@@ -148,7 +164,7 @@ def _history(
     built: Sequence[Mapping[str, Any]],
     rng: random.Random,
 ) -> list[dict[str, str]]:
-    """One to three earlier questions with their replies, near in subject first, that give none of the facts away."""
+    """Two to six earlier questions with their replies, near in subject first, that give none of the facts away."""
     avoid = [*draft.gold, *draft.rejects]
     donors = []
     for other, other_item in zip(drafts, built, strict=True):
@@ -158,7 +174,7 @@ def _history(
             donors.append((other.cluster != draft.cluster, rng.random(), other_item))
     donors.sort(key=lambda donor: donor[:2])
     turns: list[dict[str, str]] = []
-    for _, _, donor in donors[: rng.choice((1, 1, 2, 2, 3))]:
+    for _, _, donor in donors[: rng.choice((2, 2, 3, 4, 5, 6))]:
         turns.append({"role": "user", "content": donor["question"]})
         turns.append({"role": "assistant", "content": donor["answers"]["right"][0]})
     return turns

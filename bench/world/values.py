@@ -109,6 +109,8 @@ def spoken(value: str, unit: str) -> str:
     if unit == "pct":
         return f"{value} %"
     text = written(value, unit)
+    if unit == "ordinal":
+        return f"day {text}"
     if value == "1" and UNITS.get(unit, "").endswith("s"):
         return f"{text} {UNITS[unit][:-1]}"
     return f"{text} {UNITS[unit]}".strip() if unit in UNITS else text
