@@ -1,0 +1,38 @@
+"""The fictional Calderholt Group: documents, a ledger of what they state, and workloads made from both.
+
+Everything is a pure function of a seed and of this package's files: no clock, no network. "Today" is Monday
+16 March 2026; the fiscal year starts on 1 February.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+GENERATORS: dict[str, str] = {"rag": "bench.world.rag"}
+"""Workload generators: name, without the prefix `calderholt.`, and the module whose `generate` makes its items."""
+
+
+def generate(name: str, seed: int, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The items of a generator. Raises ValueError for an unknown name or parameter."""
+    short = name.removeprefix("calderholt.")
+    if short not in GENERATORS:
+        raise ValueError(
+            f"generator: got {name}; want one of {', '.join(f'calderholt.{known}' for known in GENERATORS)}"
+        )
+    items: list[dict[str, Any]] = importlib.import_module(GENERATORS[short]).generate(seed, params)
+    return items
+
+
+def items_bytes(items: Iterable[Mapping[str, Any]]) -> bytes:
+    """Items as JSON lines: UTF-8, sorted keys, no spaces; the same bytes for the same items on every machine."""
+    lines = [json.dumps(item, ensure_ascii=False, sort_keys=True, separators=(",", ":")) for item in items]
+    return "".join(line + "\n" for line in lines).encode("utf-8")
+
+
+def digest(items: Iterable[Mapping[str, Any]]) -> str:
+    """SHA-256 of `items_bytes`, in hex: what a workload file pins."""
+    return hashlib.sha256(items_bytes(items)).hexdigest()

@@ -1,0 +1,33 @@
+"""`python -m bench.world rag --seed 20260101 --items 96 -o FILE` writes the items of a generator as JSON lines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.world import GENERATORS, digest, generate, items_bytes
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.world", description="Write the items of a generator.")
+    parser.add_argument("generator", choices=sorted(GENERATORS))
+    parser.add_argument("--seed", type=int, default=20260101, help="another seed gives other names, numbers and orders")
+    parser.add_argument("--items", type=int, default=96, help="how many items")
+    parser.add_argument("-o", "--output", type=Path, help="file to write; standard output when absent")
+    given = parser.parse_args(arguments)
+    try:
+        items = generate(given.generator, given.seed, {"items": given.items})
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if given.output:
+        given.output.write_bytes(items_bytes(items))
+        print(f"{given.output}: {len(items)} items, sha256 {digest(items)}", file=sys.stderr)
+    else:
+        sys.stdout.buffer.write(items_bytes(items))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
