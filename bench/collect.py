@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from bench.engine.send import Done, Lane
 from bench.metrics import derive_row
@@ -23,9 +22,6 @@ Our own delay is our lateness in sending, or the lag of our loop at the moments 
 the end. A lag in between moves no figure, since the kernel stamps what arrives while we are busy.
 """
 
-ReplyPolicy = Literal["full", "hashed", "none"]
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every record of a run shares. `lag_ns` gives our event loop's largest lag between two times."""
@@ -36,7 +32,6 @@ class Context:
     price: Callable[[str, Usage, str | None], tuple[Decimal | None, str | None]]
     stacks: Mapping[str, str]
     start_ns: Callable[[], int | None]
-    reply_policy: ReplyPolicy = "full"
     worker: int = 0
 
 
@@ -111,16 +106,16 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "output_tokens": usage.output_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
         "usage_source": usage.source,
-        "cost_usd": None if cost_usd is None else str(cost_usd),
+        "cost_usd": cost_usd,
         "price_book": price_book,
         "client_stack": context.stacks.get(target.id),
         "region_proof": lane.provider.region_proof(target, exchange, reply),
     }
     return {
         "request": row,
-        "attempts": [_attempt_row(context.run_id, request.seq, target.id, a, offset) for a in done.attempts],
-        "chunks": [_chunk_row(context.run_id, request.seq, target.id, a, offset) for a in done.attempts],
-        "reply": _reply_row(context, request.seq, target.id, request.case_id, reply),
+        "attempts": [_attempt_row(a, offset) for a in done.attempts],
+        "chunks": [_chunk_row(a, offset) for a in done.attempts],
+        "reply": _reply_row(reply),
     }
 
 
@@ -140,12 +135,9 @@ def is_spoiled(derived: Mapping[str, float | None], lag_ns: Callable[[int, int],
     return own_ns > max(SPOILED_NS, floor_ns)
 
 
-def _attempt_row(run_id: str, seq: int, target: str, attempt: Attempt, offset: Callable[[int], int]) -> dict[str, Any]:
+def _attempt_row(attempt: Attempt, offset: Callable[[int], int]) -> dict[str, Any]:
     exchange, connection, fault = attempt.exchange, attempt.exchange.connection, attempt.fault
     return {
-        "run_id": run_id,
-        "seq": seq,
-        "target": target,
         "attempt": attempt.n,
         "sent_ns": offset(exchange.sent_ns),
         "headers_ns": None if exchange.headers_ns is None else offset(exchange.headers_ns),
@@ -173,12 +165,9 @@ def _ms(ns: int | None) -> float | None:
     return None if ns is None else ns / 1e6
 
 
-def _chunk_row(run_id: str, seq: int, target: str, attempt: Attempt, offset: Callable[[int], int]) -> dict[str, Any]:
+def _chunk_row(attempt: Attempt, offset: Callable[[int], int]) -> dict[str, Any]:
     zero = offset(0)
     return {
-        "run_id": run_id,
-        "seq": seq,
-        "target": target,
         "attempt": attempt.n,
         "arrived_ns": [ns + zero for ns, _ in attempt.exchange.pieces],
         "sizes": [len(data) for _, data in attempt.exchange.pieces],
@@ -186,22 +175,12 @@ def _chunk_row(run_id: str, seq: int, target: str, attempt: Attempt, offset: Cal
     }
 
 
-def _reply_row(context: Context, seq: int, target: str, case_id: str, reply: Reply) -> dict[str, Any]:
-    calls = json.dumps([{"id": c.id, "name": c.name, "arguments": c.arguments} for c in reply.tool_calls])
-
-    def stored(text: str) -> str | None:
-        if context.reply_policy == "none":
-            return None
-        return text if context.reply_policy == "full" else hashlib.sha256(text.encode()).hexdigest()
-
+def _reply_row(reply: Reply) -> dict[str, Any]:
+    calls = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in reply.tool_calls]
     return {
-        "run_id": context.run_id,
-        "seq": seq,
-        "target": target,
-        "case_id": case_id,
-        "text": stored(reply.text),
-        "reasoning": stored(reply.reasoning) if reply.reasoning else None,
-        "tool_calls": stored(calls) if reply.tool_calls else None,
+        "text": reply.text,
+        "reasoning": reply.reasoning or None,
+        "tool_calls": json.dumps(calls) if calls else None,
         "stop_reason": reply.stop_reason,
         "native_stop_reason": reply.native_stop_reason,
         "message_id": reply.message_id,

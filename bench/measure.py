@@ -25,6 +25,7 @@ from bench.wire.http import Outgoing, Wire
 from bench.wire.lag import LagMonitor
 from bench.workload import Load
 
+DURATION_REACHED = "duration reached"
 PROGRESS_NS = 500_000_000
 START_DELAY_NS = 100_000_000
 WARM_SLOTS_PER_TARGET = 2
@@ -120,8 +121,8 @@ async def measure(
             lamp.done += 1
         row = record["request"]
         if row["cost_usd"] is not None:
-            spent += Decimal(row["cost_usd"])
-            lamp.spent_usd += Decimal(row["cost_usd"])
+            spent += row["cost_usd"]
+            lamp.spent_usd += row["cost_usd"]
         lamp.retries += row["attempts"] - 1
         if row["outcome"] == "ok":
             if row["ttft_ms"] is not None:
@@ -209,7 +210,7 @@ async def _run_load(
         seqs = range(begin, end)
         clock = None
         if stage.duration_ns is not None:
-            clock = alarm.call_at(now_ns() + stage.duration_ns, lambda: control.stop("duration reached"))
+            clock = alarm.call_at(now_ns() + stage.duration_ns, lambda: control.stop(DURATION_REACHED))
         if load.arrangement == "lanes":
             await asyncio.gather(
                 *(

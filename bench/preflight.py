@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 from bench import dialects, providers
 from bench.engine.pacing import length_ns, stage_prompts
@@ -43,7 +44,7 @@ class Options:
     max_usd: Decimal | None = None
     labels: tuple[tuple[str, str], ...] = ()
     calibrate: bool = True
-    replies: str = "full"
+    replies: Literal["full", "hashed", "none"] = "full"
     baseline: str | None = None
     command: str = ""
 
@@ -90,7 +91,7 @@ def prepare(options: Options, today: date) -> Job:
         workload = quick(workload)
     load = _overridden(workload, options)
     workload = workload.with_load(load)
-    targets = load_targets(_targets_file(options), list(options.only) or None)
+    targets = load_targets(_targets_file(options), list(options.only) or None, providers.names())
     ready: list[Ready] = []
     problems: list[Problem] = []
     for target in targets:

@@ -24,14 +24,14 @@ from bench.collect import Context
 from bench.engine.pacing import stream
 from bench.engine.send import Lane
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK
-from bench.measure import Budget, Measured, measure
+from bench.measure import DURATION_REACHED, Budget, Measured, measure
 from bench.preflight import Job, Options, Ready
 from bench.price import book, cost
 from bench.record import Case, Reply, Request, Usage
 from bench.simulation import simulated
 from bench.stats.table import Table, build, summary_rows
-from bench.store import journal as journals
 from bench.store import parquet, runs
+from bench.store.journal import Journal
 from bench.wire.clock import Anchor, clock_facts
 from bench.wire.http import Wire
 from bench.workload import Workload, salted
@@ -64,8 +64,8 @@ def run(options: Options, progress: Callable[[dict[str, Any]], None]) -> Result:
     job = preflight.prepare(options, today)
     for problem in job.skipped:
         progress({"say": f"Left out: {problem}"})
-    run_id = options.run_id or runs.new_run_id(anchor.wall_ns, job.workload.name, secrets.token_hex(2))
-    folder = runs.create_run_dir(options.out, today, run_id)
+    run_id = options.run_id or runs.run_id(anchor.wall_ns, f"{job.workload.name}-{secrets.token_hex(2)}")
+    folder = runs.create_run_dir(options.out, run_id, anchor.wall_ns)
     with _targets(job, folder) as ready:
         return _run(job, ready, run_id, folder, anchor, today, progress)
 
@@ -97,18 +97,15 @@ def _run(
         warmup=job.load.warmup_requests,
         seed=options.seed,
     )
-    schedule = parquet.write_table(folder, "schedule", planned.rows(run_id))
+    schedule = parquet.write_table(folder / "schedule.parquet", "schedule", planned.rows(run_id))
     manifest = _manifest(job, ready, run_id, folder, anchor, planned)
-    manifest["files"] = {"schedule": dataclasses.asdict(schedule)}
-    runs.write_draft(folder, manifest)
-    salt = f"{run_id}"
-    lanes = {r.target.id: _lane(r, workload, salt) for r in ready}
+    lanes = {r.target.id: _lane(r, workload, run_id) for r in ready}
     stacks = {r.target.id: f"{lanes[r.target.id].provider.client_stack(r.target)}; bench {_version()}" for r in ready}
 
     price = _pricing(ready, today)
 
     def make_context(lag_ns: Callable[[int, int], int], start_ns: Callable[[], int | None]) -> Context:
-        return Context(run_id, anchor, lag_ns, price, stacks, start_ns, options.replies)  # type: ignore[arg-type]
+        return Context(run_id, anchor, lag_ns, price, stacks, start_ns)
 
     most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
     limit = options.max_usd if options.max_usd is not None else _limit(job.load.budget_usd)
@@ -125,10 +122,10 @@ def _run(
             for lane in lanes.values():
                 await lane.provider.close()
 
-    with journals.Journal(folder / journals.NAME) as journal:
+    with Journal(folder / runs.JOURNAL, manifest) as journal:
         measured = uvloop.run(measured_part())
     progress({"say": "Writing the rows, scoring the replies."})
-    return _finish(job, run_id, folder, manifest, measured, options)
+    return _finish(job, folder, manifest, measured, {"schedule.parquet": schedule})
 
 
 def _pricing(
@@ -173,11 +170,13 @@ def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
 
 
 def _finish(
-    job: Job, run_id: str, folder: Path, manifest: dict[str, Any], measured: Measured, options: Options
+    job: Job, folder: Path, facts: dict[str, Any], measured: Measured, files: dict[str, parquet.FileInfo]
 ) -> Result:
-    files = parquet.convert(folder, scores=_scores(job.workload))
-    invalid = list(measured.control.invalid)
-    manifest |= {
+    """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
+    written, _ = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
+    files |= written
+    complete = measured.control.reason in (None, DURATION_REACHED)
+    facts |= {
         "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
         "instrument": {
             **measured.lag,
@@ -186,21 +185,19 @@ def _finish(
             "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         },
         "stopped": measured.control.reason,
-        "complete": measured.control.reason in (None, "duration reached"),
-        "spent_usd": str(sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0))),
-        "files": manifest["files"] | {name: dataclasses.asdict(facts) for name, facts in files.items()},
+        "spent_usd": sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0)),
+        "complete": complete,
     }
-    frames = runs.frames(folder)
-    invalid += _own_faults(frames.requests)
-    if not (frames.requests["outcome"] == "ok").any():
-        invalid.append(f"no request was answered; the reasons are in {folder / 'attempts.parquet'} (fault_code, fault_message)")
-    manifest["invalid"] = invalid
-    manifest["exit_status"] = _exit_status(measured, invalid)
-    table = build(frames.requests, frames.attempts, frames.scores, manifest, options.baseline)
-    facts = parquet.write_table(folder, "summary", summary_rows(table, run_id))
-    manifest["files"]["summary"] = dataclasses.asdict(facts)
-    runs.write_manifest(folder, manifest)
-    return Result(folder, table, manifest["exit_status"], manifest)
+    run = runs.Run(folder, facts)
+    facts["invalid"] = [*measured.control.invalid, *_own_faults(run.requests, folder)]
+    facts["exit_status"] = _exit_status(measured, facts["invalid"])
+    table = build(run.requests, run.attempts, run.scores, facts, job.options.baseline)
+    files["summary.parquet"] = parquet.write_table(
+        folder / "summary.parquet", "summary", summary_rows(table, facts["run_id"])
+    )
+    manifest = runs.write_manifest(folder, facts, files, complete=complete, exit_status=facts["exit_status"])
+    runs.remove_journals(folder)
+    return Result(folder, table, facts["exit_status"], manifest)
 
 
 def _exit_status(measured: Measured, invalid: list[str]) -> int:
@@ -211,8 +208,10 @@ def _exit_status(measured: Measured, invalid: list[str]) -> int:
     return EXIT_CANNOT_RUN if invalid else EXIT_OK
 
 
-def _own_faults(requests: Any) -> list[str]:
+def _own_faults(requests: Any, folder: Path) -> list[str]:
     """Why the run is no measurement, judged by our own columns."""
+    if not (requests["outcome"] == "ok").any():
+        return [f"no request was answered; the reasons are in {folder / 'attempts.parquet'} (fault_code, fault_message)"]
     measured = requests[requests["phase"] == "measure"]
     lateness = measured["lateness_ms"].dropna()
     if lateness.empty:
@@ -225,29 +224,29 @@ def _own_faults(requests: Any) -> list[str]:
     return [f"we sent late: lateness p99 {p99:.1f} ms is above {limit:.1f} ms; the machine could not keep the plan"]
 
 
-def _scores(workload: Workload) -> Callable[[str, dict[str, Any], str], list[dict[str, Any]]]:
-    """A function of (case id, stored reply, outcome) to score rows: what was timed is what is scored."""
+def _scoring(workload: Workload) -> Callable[[dict[str, Any]], None]:
+    """Adds its scores to a journalled record: what was timed is what is scored. Failed replies have none."""
     cases = {case.id: case for case in workload.cases}
     scorers = [score.get(spec.type, spec.name, spec.options) for spec in workload.scorers]
     types = {spec.name: spec.type for spec in workload.scorers}
 
-    def rows(case_id: str, reply: dict[str, Any], outcome: str) -> list[dict[str, Any]]:
-        if outcome != "ok":
-            return []
-        stored = Reply(text=reply["text"] or "", stop_reason=reply["stop_reason"], complete=True)
-        return [
+    def amend(record: dict[str, Any]) -> None:
+        request, stored = record["request"], record["reply"]
+        if request["outcome"] != "ok":
+            return
+        reply = Reply(text=stored["text"] or "", stop_reason=stored["stop_reason"], complete=True)
+        record["scores"] = [
             {
-                "case_id": case_id,
                 "scorer": verdict.scorer,
                 "scorer_type": types[verdict.scorer],
                 "scorer_version": verdict.version,
                 "value": verdict.value,
                 "reason": verdict.reason,
             }
-            for verdict in score.score_all(cases[case_id], stored, scorers)
+            for verdict in score.score_all(cases[request["case_id"]], reply, scorers)
         ]
 
-    return rows
+    return amend
 
 
 def _manifest(
@@ -260,16 +259,17 @@ def _manifest(
 ) -> dict[str, Any]:
     options, workload = job.options, job.workload
     return {
-        "schema_version": 1,
         "run_id": run_id,
         "bench_version": _version(),
         "command": options.command,
         "started": anchor.wall_iso(anchor.monotonic_ns),
+        "started_unix_ns": anchor.wall_ns,
         "anchor": {"monotonic_ns": anchor.monotonic_ns, "wall_ns": anchor.wall_ns},
         "run_folder": str(folder),
         "simulated": options.simulate,
         "complete": False,
         "seed": options.seed,
+        "replies": options.replies,
         "labels": dict(options.labels),
         "workload": {
             "name": workload.name,

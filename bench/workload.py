@@ -215,7 +215,8 @@ class ScorerSpec(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        return dict(self.model_extra or {})
+        target = {} if self.target is None else {"target": self.target}
+        return target | (self.model_extra or {})
 
 
 class PassSpec(Spec):

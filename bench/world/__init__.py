@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-GENERATORS: dict[str, str] = {"rag": "bench.world.rag"}
+GENERATORS: dict[str, str] = {"calderholt.rag": "bench.world.rag"}
 """Workload generators: name, without the prefix `calderholt.`, and the module whose `generate` makes its items."""
 
 

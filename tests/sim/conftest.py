@@ -18,7 +18,7 @@ DOORS = {
     "anthropic": ("", {"auth": {"env": "KEY_ANTHROPIC"}}),
     "bedrock": ("", {"region": "us-east-1", "dialect": "messages"}),
     "vertex": ("/v1", {"region": "us-east5", "project": "p1", "auth": {"env": "KEY_VERTEX"}}),
-    "foundry": ("/anthropic/", {"auth": {"env": "KEY_FOUNDRY"}}),
+    "foundry": ("/anthropic/", {"sku": "GlobalStandard", "auth": {"env": "KEY_FOUNDRY"}}),
     "openai-compatible": ("/v1", {"auth": {"env": "KEY_OPENAI_COMPATIBLE"}, "model_id": "claude-sonnet-5-5"}),
 }
 
