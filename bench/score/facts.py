@@ -22,8 +22,9 @@ from decimal import Decimal
 from bench.record import Case, Reply, Score
 from bench.score.dates import Day
 from bench.score.gold import BadFact, Fact, parse, stem
+from bench.score.relations import Value
 from bench.score.text import Span, answer_lines, clean, disowned, negated, sentences
-from bench.score.values import Value, values
+from bench.score.values import values
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,7 @@ def _without_markup(text: str) -> str:
 
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\"'])(?:[A-Za-z]|approx|ca|e\.g|i\.e|incl|excl|max|min|no|nr|art|sec|para|cf|vs|mr|mrs|ms|dr|prof|inc"
-    r"|ltd|co|"
-    r"st|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|mio|mrd|\d{1,3})$",
+    r"|ltd|co|st|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|mio|mrd|\d{1,3})$",
     re.IGNORECASE,
 )
 
@@ -81,10 +80,7 @@ def sentences(text: str, region: Span | None = None) -> list[Span]:
 
 
 def _starts_sentence(text: str, dot: int, end: int) -> bool:
-    """Whether a dot after a number ends a sentence ("after 30. The rest") rather than marking a list item ("1.
-
-    The rest").
-    """
+    """Whether a dot after a number ends a sentence ("after 30. The rest"); in "1. The rest" it marks a list item."""
     line = text[text.rfind("\n", 0, dot) + 1 : dot]
     after = text[end:].lstrip(" ")[:1]
     return line[-1:].isdigit() and not re.fullmatch(r"[\s>*•(-]*\d{1,3}", line) and (after.isupper() or not after)
@@ -98,9 +94,9 @@ _ANSWER_HEADING = re.compile(r"^ *#+ *(?:final |short |direct )?answer[ *_]*$", 
 
 
 def answer_lines(text: str) -> list[Span]:
-    """Spans of what stands after `Answer:`, in order. An empty or open line (`Answer:`, `Answer.
+    """Spans of what stands after `Answer:`, in order.
 
-    Both of:`) takes the block below.
+    A line that is empty or ends in a colon (`Answer: both of these:`) takes the block below it.
     """
     spans = []
     for match in sorted([*_ANSWER_LINE.finditer(text), *_ANSWER_HEADING.finditer(text)], key=lambda m: m.start()):

@@ -170,7 +170,7 @@ HKD | hk$           |
 BRL | r$            |
 HUF | ft.           | forint
 """
-_OTHER_CODES = "RON BGN ISK KRW MXN ZAR TRY AED ILS THB"
+_OTHER_CODES = "AED BGN ILS ISK KRW MXN RON THB TRY ZAR"
 
 
 def _read_currencies(table: str) -> dict[str, frozenset[str]]:
@@ -185,7 +185,8 @@ def _read_currencies(table: str) -> dict[str, frozenset[str]]:
 CURRENCY = _read_currencies(_CURRENCIES)
 CODES = tuple(sorted({code for codes in CURRENCY.values() for code in codes}))
 
-_MONEY = "|".join(re.escape(n) for n in sorted(CURRENCY, key=len, reverse=True))
+_NAMES = "|".join(re.escape(n) for n in sorted(CURRENCY, key=len, reverse=True) if n not in ("try", "ron"))
+_MONEY = rf"{_NAMES}|(?-i:TRY|RON)"  # in small letters, one is a verb and one a name
 CURRENCY_AFTER = re.compile(rf" {{0,40}}-?\(?({_MONEY})(?![^\W\d])", re.IGNORECASE)
 CURRENCY_BEFORE = re.compile(rf"(?<![^\W_])({_MONEY}) ?$", re.IGNORECASE)
 

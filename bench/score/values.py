@@ -7,35 +7,13 @@ fractions, ordinals, clock times and the parts of dates state no amount, and nei
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
-from typing import Literal
 
 from bench.score.dates import Day, dates
 from bench.score.numerals import readings, said_once, spell
+from bench.score.relations import Value, compounds, ranges, rivals
 from bench.score.units import CURRENCY, CURRENCY_AFTER, CURRENCY_BEFORE, SCALES, SMALL, TENS, Unit, unit_at
-
-Kind = Literal["number", "money", "percent"]
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """An amount in the text. `amounts` has several members where digits read differently by locale (`1.250`).
-
-    `top` is the other end when this is a range; `rivals` are the values offered beside it with "or"; `noun` is the
-    run of words after the number when it has no known unit.
-    """
-
-    kind: Kind
-    amounts: frozenset[Decimal]
-    start: int
-    end: int
-    unit: Unit | None = None
-    currencies: frozenset[str] = frozenset()
-    noun: str = ""
-    top: frozenset[Decimal] | None = None
-    rivals: tuple[Value, ...] = ()
 
 
 def values(text: str, day_first: bool | None = None) -> tuple[list[Value], list[Day]]:
@@ -47,7 +25,7 @@ def values(text: str, day_first: bool | None = None) -> tuple[list[Value], list[
         value, pos = _value(masked, match)
         if value:
             found.append(value)
-    return _rivals(masked, _ranges(masked, _compounds(masked, found))), days
+    return rivals(masked, ranges(masked, compounds(masked, found))), days
 
 
 _CITATION = re.compile(r"\[\^?\d+(?:\s*[,;–-]\s*\d+)*\]|(?<!\d)\^\d+")
@@ -111,103 +89,134 @@ _PERCENT_POINT = re.compile(r" ?% ?-?points?\b", re.IGNORECASE)
 
 
 _MINUS = re.compile(r"\b(?:minus|negative) $", re.IGNORECASE)
+_DASH_BEFORE = re.compile(r"(?:^|[\s(:=|])[-–] ?$")
+_GLUED = re.compile(r"(?:\w|\w[-–.+]|[_/^=])$")
+_RANGE_DASH = re.compile(r"\d ?[-–]$|^-$")
+_GLUED_AFTER = re.compile(r"[\w_°]|-(?![a-z]{3}|\d)\w|['^]\d")
+_NO_CENTS = re.compile(r"[,.](?:-|–)+")
+_CODE_AFTER = re.compile(r" ([A-Z]{3})\b")
+_TO_UNIT = re.compile(r" {0,40}\(| {0,40}-?(?:of an |of a )?")
+_SPLIT_UNIT = re.compile(r" ?\((calendar|working|business)\) days?\b", re.IGNORECASE)
+_ARTICLES = {"a": Decimal(1), "an": Decimal(1), "half a": Decimal("0.5"), "half an": Decimal("0.5")}
 
 
 def _value(text: str, match: re.Match[str]) -> tuple[Value | None, int]:
     """The value a candidate states, or None, and where to go on reading."""
     start, end = match.span()
-    in_digits = match[0][0].isdigit() or match[0][0] == "."
-    if in_digits:
-        literal = match[0]
-    else:
-        low = match[0].lower()
-        spelled = (Decimal("0.5"), end) if low in ("half a", "half an") else spell(text, start)
-        if low.startswith("half") and low.endswith("dozen"):
-            spelled = (Decimal(6), end)
-        if low in ("a", "an"):
-            spelled = (Decimal(1), end)
-        if spelled is None:
-            return None, end
-        amount, end = spelled
-    before = text[max(0, start - 30) : start]
-    sign, before = _sign(before) if in_digits else (-1 if _MINUS.search(before) else 1, before)
-    currency = CURRENCY_BEFORE.search(before) if in_digits or re.search(r"[A-Z]{3} $", before) else None
-    if currency:
-        sign *= (
-            -1
-            if re.search(r"(?:^|[\s(:=|])[-–] ?$", before[: currency.start()])
-            or _MINUS.search(before[: currency.start()])
-            else 1
-        )
-    elif in_digits and re.search(r"(?:\w|\w[-–.+]|[_/^=])$", before) and not re.search(r"\d ?[-–]$|^-$", before):
-        return None, end
-    pos = end
-    if in_digits and (suffix := re.compile(r"[,.](?:-|–)+").match(text, pos)):
-        pos = suffix.end()  # "1.250,-"
+    if not (match[0][0].isdigit() or match[0][0] == "."):
+        return _spelled_value(text, match)
+    sign, before = _sign(text[max(0, start - 30) : start])
+    currency = CURRENCY_BEFORE.search(before)
+    if currency is None and _GLUED.search(before) and not _RANGE_DASH.search(before):
+        return None, end  # P30, 3.30, CX-30
+    no_cents = _NO_CENTS.match(text, end)  # "1.250,-"
+    pos = no_cents.end() if no_cents else end
     factor, pos, scaled = _scale(text, pos, bool(currency))
-    amounts = readings(literal, money=bool(currency), scaled=scaled) if in_digits else frozenset({amount})
-    after = CURRENCY_AFTER.match(text, pos)
-    if currency or after:
-        names = (
-            after[1]
-            if after and (not currency or (after[1].upper() == after[1] and after[1].isalpha()))
-            else currency[1]
-            if currency
-            else ""
-        )
-        if in_digits and not currency:
-            amounts = readings(literal, money=True, scaled=scaled)
-        stop = after.end() if after else pos
-        if after and (code := re.compile(r" ([A-Z]{3})\b").match(text, stop)) and code[1].lower() in CURRENCY:
-            names, stop = code[1], code.end()  # "4,500 kr SEK"
-        amounts = frozenset(sign * factor * a for a in amounts)
-        return (
-            Value("money", amounts, currency_start(before, currency, start), stop, currencies=CURRENCY[names.lower()])
-            if amounts
-            else None
-        ), stop
-    amounts = frozenset(sign * factor * a for a in amounts)
+    if money := _money_around(text, before, currency, pos):
+        codes, sign_before, ahead, stop = money
+        amounts = readings(match[0], money=True, scaled=scaled)
+        found = Value("money", _times(amounts, sign * sign_before * factor), start - ahead, stop, currencies=codes)
+        return (found if amounts else None), stop
+    amounts = _times(readings(match[0], scaled=scaled), sign * factor)
     if not amounts:
         return None, end
+    if measured := _measured(text, amounts, start, pos):
+        return measured, measured.end
+    if _LABEL.search(before) or _GLUED_AFTER.match(text, pos):
+        return None, end
+    return _titled(text, amounts, start, pos) or Value("number", amounts, start, pos, noun=_noun(text, pos)), pos
+
+
+def _spelled_value(text: str, match: re.Match[str]) -> tuple[Value | None, int]:
+    """As `_value`, for a number in words; "a" and "half a" count only before a unit ("a week", "half an hour")."""
+    start, end = match.span()
+    words = match[0].lower()
+    article = words in _ARTICLES
+    spelled = (Decimal(6), end) if words.startswith("half") and words.endswith("dozen") else spell(text, start)
+    amount, end = (_ARTICLES[words], end) if article else spelled or (None, end)
+    if amount is None:
+        return None, end
+    before = text[max(0, start - 30) : start]
+    sign = -1 if _MINUS.search(before) else 1
+    factor, pos, _ = _scale(text, end, False)
+    amounts = _times(frozenset({amount}), sign * factor)
+    code = CURRENCY_BEFORE.search(before) if re.search(r"[A-Z]{3} $", before) else None
+    if not article and (money := _money_around(text, before, code, pos)):
+        codes, sign_before, ahead, stop = money
+        return Value("money", _times(amounts, sign_before), start - ahead, stop, currencies=codes), stop
+    if measured := _measured(text, amounts, start, pos):
+        return measured, measured.end
+    if article or _LABEL.search(before) or _GLUED_AFTER.match(text, pos):
+        return None, end
+    return _titled(text, amounts, start, pos) or Value("number", amounts, start, pos, noun=_noun(text, pos)), pos
+
+
+def _times(amounts: frozenset[Decimal], factor: int) -> frozenset[Decimal]:
+    return frozenset(factor * a for a in amounts)
+
+
+def _money_around(
+    text: str, before: str, currency: re.Match[str] | None, pos: int
+) -> tuple[frozenset[str], int, int, int] | None:
+    """The currencies of an amount that ends at `pos`, the sign and the width of what names them before it, and its end.
+
+    A code is more exact than a sign: `€1,250 CAD` and `4,500 kr SEK` are taken by their codes.
+    """
+    after = CURRENCY_AFTER.match(text, pos)
+    if not (currency or after):
+        return None
+    name, stop = (currency[1] if currency else ""), pos
+    if after:
+        stop = after.end()
+        if not currency or (after[1].isalpha() and after[1].isupper()):
+            name = after[1]
+        if (code := _CODE_AFTER.match(text, stop)) and code[1].lower() in CURRENCY:
+            name, stop = code[1], code.end()
+    if currency is None:
+        return CURRENCY[name.lower()], 1, 0, stop
+    ahead = before[: currency.start()]
+    sign = -1 if _DASH_BEFORE.search(ahead) or _MINUS.search(ahead) else 1
+    return CURRENCY[name.lower()], sign, len(before) - currency.start(), stop
+
+
+def _measured(text: str, amounts: frozenset[Decimal], start: int, pos: int) -> Value | None:
+    """The value with the percent sign or the known unit that follows it."""
     if percent := _PERCENT.match(text, pos):
-        return Value("percent", amounts, start, percent.end()), percent.end()
+        return Value("percent", amounts, start, percent.end())
     if point := _PERCENT_POINT.match(text, pos):
-        return Value("number", amounts, start, point.end(), unit=Unit("percentage point", Decimal(1))), point.end()
-    gap = re.compile(r" {0,40}\(| {0,40}-?(?:of an |of a )?").match(text, pos)
-    stands = gap.end() if gap else pos
-    if split := re.compile(r" ?\((calendar|working|business)\) (?=days?\b)", re.I).match(
-        text, pos
-    ):  # "10 (working) days"
+        return Value("number", amounts, start, point.end(), unit=Unit("percentage point", Decimal(1)))
+    if split := _SPLIT_UNIT.match(text, pos):  # "10 (working) days"
         family = "calendar" if split[1].lower() == "calendar" else "working"
-        stop = split.end() + len("days")
-        return Value("number", amounts, start, stop, unit=Unit(family, Decimal(1))), stop
+        return Value("number", amounts, start, split.end(), unit=Unit(family, Decimal(1)))
+    gap = _TO_UNIT.match(text, pos)
+    stands = gap.end() if gap else pos
     found = unit_at(text, stands)
-    if found and not (text[stands - 1] == "-" and found[1] - stands == 1):  # 12-B is a part, 30-day is not
-        unit, stop = _working(text, *found)
-        if text[stands - 1 : stands] == "(" and text[stop : stop + 1] == ")":
-            stop += 1
-        return Value("number", amounts, start, stop, unit=unit), stop
-    if not in_digits and match[0].lower() in ("a", "an", "half a", "half an"):
-        return None, end
-    if _LABEL.search(before) or re.match(r"[\w_°]|-(?![a-z]{3}|\d)\w|['^]\d", text[pos : pos + 5]):
-        return None, end
-    if ahead := re.search(r"([\w.]+)[\s\"']*\)?\s*[:=|]\s*$", text[max(0, start - 40) : start]):
-        titled = unit_at(ahead[1], 0)
-        if titled and titled[1] == len(ahead[1]) and len(ahead[1]) > 2:  # "Days: 30"
-            whole = re.search(r"(calendar|working|business) $", text[: max(0, start - 40) + ahead.start()], re.I)
-            unit = _working(f"({whole[1]}", titled[0], 0)[0] if whole else titled[0]
-            return Value("number", amounts, start, pos, unit=unit), pos
-    return Value("number", amounts, start, pos, noun=_noun(text, pos)), pos
+    if found is None or (text[stands - 1] == "-" and found[1] - stands == 1):  # 12-B is a part, 30-day is not
+        return None
+    unit, stop = _working(text, *found)
+    if text[stands - 1] == "(" and text[stop : stop + 1] == ")":
+        stop += 1
+    return Value("number", amounts, start, stop, unit=unit)
 
 
-def currency_start(before: str, currency: re.Match[str] | None, start: int) -> int:
-    """Where a money value begins, so that words before it are looked up before its currency."""
-    return start - (len(before) - currency.start()) if currency else start
+_TITLE = re.compile(r"(?:\b(calendar|working|business) )?\b([A-Za-z]{3,})[\s\"']*\)?\s*[:=|]\s*$", re.IGNORECASE)
+
+
+def _titled(text: str, amounts: frozenset[Decimal], start: int, pos: int) -> Value | None:
+    """The value under a title that names its unit: "Calendar days: 30"."""
+    title = _TITLE.search(text[max(0, start - 40) : start])
+    named = unit_at(title[2], 0) if title else None
+    if title is None or named is None or named[1] != len(title[2]):
+        return None
+    unit = _working(f"({title[1]}", named[0], 0)[0] if title[1] else named[0]
+    return Value("number", amounts, start, pos, unit=unit)
 
 
 def _sign(before: str) -> tuple[int, str]:
+    """The sign that stands before a number or between its currency and it, and the text before without that sign."""
     if match := re.search(r"(?:(?<=[\s(:=|\[])|(?<=^)|(?<=[€$£]))[-–]$", before):
-        return -1, before[: match.start()] if before[: match.start()][-1:] in "€$£ " else before[: match.start()] + " "
+        rest = before[: match.start()]
+        return -1, rest if rest[-1:] in "€$£ " else rest + " "
     if re.search(r"\b(?:[A-Z]{3}) ?[-–]$", before):
         return -1, before[:-1].rstrip() + " "
     if match := _MINUS.search(before):
@@ -246,119 +255,3 @@ def _noun(text: str, pos: int) -> str:
     match = re.compile(r"(?: {1,40}|-)(?:[A-Za-z][\w'-]*(?: (?=[A-Za-z])|$|(?=\W))){1,4}").match(text, pos)
     words = match[0].strip(" -").lower() if match else ""
     return "" if words.split(" ")[0] in _NO_NOUN else words
-
-
-_TIMES = ("month", "calendar", "working", "clock")
-
-
-def _compounds(text: str, found: list[Value]) -> list[Value]:
-    """`1 hour 30 minutes` is 90 minutes, and neither 1 hour nor 30 minutes.
-
-    `1 year and 10 days` is neither of its parts.
-    """
-    out: list[Value] = []
-    for value in found:
-        last = out[-1] if out else None
-        if last and last.unit and value.unit and last.unit.family in _TIMES and value.unit.family in _TIMES:
-            joined = re.fullmatch(r",?(?: and)? ?", text[last.end : value.start])
-            smaller = (_TIMES.index(value.unit.family), -value.unit.factor) > (
-                _TIMES.index(last.unit.family),
-                -last.unit.factor,
-            )
-            if joined and smaller and "working" not in (last.unit.family, value.unit.family):
-                out.pop()
-                same = last.unit.family == value.unit.family
-                total = (
-                    {a * last.unit.factor + b * value.unit.factor for a in last.amounts for b in value.amounts}
-                    if same
-                    else ()
-                )
-                base = Unit(value.unit.family if same else "compound", Decimal(1))
-                out.append(Value("number", frozenset(total), last.start, value.end, unit=base))
-                continue
-        out.append(value)
-    return out
-
-
-def _alike(a: Value, b: Value) -> bool:
-    """Whether `a`, which may lack its unit ("10 to 20 days"), can be of one kind with `b`."""
-    if a.kind == b.kind:
-        return a.kind != "number" or not a.unit or not b.unit or a.unit.family == b.unit.family
-    return (a.kind == "number" and not a.unit and not a.noun) or (b.kind == "number" and not b.unit and not b.noun)
-
-
-_MOVED = re.compile(
-    r"\b(?:up|down|raised|increased|extended|lengthened|changed|reduced|lowered|cut|shortened|moved|amended|went|rose"
-    r"|fell|dropped)\b(?: \w+){0,3} from $",
-    re.I,
-)
-
-
-def _ranges(text: str, found: list[Value]) -> list[Value]:
-    """`10–20 days`, `between 10 and 20 days` become one range. "Raised from 10 to 20 days" is a change.
-
-    Both ends stay values.
-    """
-    out: list[Value] = []
-    for value in found:
-        last = out[-1] if out else None
-        if last and last.top is None and _alike(last, value):
-            between, before = text[last.end : value.start], text[max(0, last.start - 60) : last.start]
-            dash = re.fullmatch(r" ?(?:-|–|\.\.\.?) ?| (?:to|through|up to|and up to) ", between)
-            pair = re.fullmatch(r" and ", between) and re.search(r"\bbetween $", before, re.I)
-            if (dash or pair) and not _MOVED.search(before):
-                out[-1] = replace(_with_kind(last, value), end=value.end, top=_scaled(value), noun=value.noun)
-                continue
-        out.append(value)
-    return out
-
-
-def _scaled(value: Value) -> frozenset[Decimal]:
-    return frozenset(a * value.unit.factor for a in value.amounts) if value.unit else value.amounts
-
-
-def _with_kind(a: Value, b: Value) -> Value:
-    """`a` with the unit or currency that only `b` shows, its amounts in base units."""
-    if a.kind == "number" and not a.unit:
-        unit = b.unit
-        amounts = frozenset(x * unit.factor for x in a.amounts) if unit else a.amounts
-        return replace(
-            a,
-            kind=b.kind,
-            amounts=amounts,
-            unit=Unit(unit.family, Decimal(1)) if unit else None,
-            currencies=b.currencies,
-        )
-    return replace(a, amounts=_scaled(a), unit=Unit(a.unit.family, Decimal(1)) if a.unit else None)
-
-
-def _rivals(text: str, found: list[Value]) -> list[Value]:
-    """Marks values offered side by side: "14 or 30 days", "14, 30 or 45 days".
-
-    Each then states itself only if all are right.
-    """
-    groups: list[list[Value]] = []
-    for value in found:
-        last = groups[-1][-1] if groups else None
-        link = text[last.end : value.start] if last else ""
-        if (
-            last
-            and _alike(last, value)
-            and re.fullmatch(
-                r",?\s+(?:or|vs\.?|versus|alternatively)(?: (?:even|maybe|perhaps|possibly|rather|else))? |,\s+", link
-            )
-        ):
-            groups[-1].append(value)
-        else:
-            groups.append([value])
-    out: list[Value] = []
-    for group in groups:
-        joined = len(group) > 1 and re.search(
-            r"\b(?:or|vs|versus|alternatively)\b", text[group[0].end : group[-1].start]
-        )
-        if not joined:
-            out.extend(group)
-            continue
-        dressed = [_with_kind(v, group[-1]) for v in group]
-        out.extend(replace(v, rivals=tuple(dressed[:i] + dressed[i + 1 :])) for i, v in enumerate(dressed))
-    return out

@@ -211,7 +211,7 @@ class Journal:
             try:
                 write_all(self._fd, frames)
                 os.fdatasync(self._fd)
-            except OSError as error:
+            except Exception as error:  # nothing may end this thread without a word to the one that appends
                 with self._changed:
                     self._error = _explain(self.path, error)
                     self._changed.notify_all()
@@ -260,7 +260,9 @@ def _open(path: Path, resume: bool) -> tuple[int, bool]:
     return fd, started
 
 
-def _explain(path: Path, error: OSError) -> JournalError:
+def _explain(path: Path, error: Exception) -> JournalError:
+    if not isinstance(error, OSError):
+        return JournalError(f"{path}: cannot write the run's journal: {type(error).__name__}: {error}")
     return JournalError(f"{path}: cannot write the run's journal: {error.strerror or error}", next_step(error))
 
 

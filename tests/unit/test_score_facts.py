@@ -361,6 +361,8 @@ MANNERS = [
     ([name("Lena Okafor")], "Answer: Lena Okafor, Head of Finance, or her deputy Jonas Weber"),
     ([money("1250", "EUR")], "Answer: EUR 1,250 (in words: one thousand two hundred and fifty euros)"),
     ([phrase("yes")], "Answer: Yes. The seal is unbroken."),
+    ([number("30", "days")], "Answer: customers can try 30 days for free"),
+    ([money("30", "TRY")], "Answer: TRY 30"),
     ([money("0.05", "EUR")], "Answer: EUR 0.05 per scan"),
 ]
 
