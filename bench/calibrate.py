@@ -47,7 +47,9 @@ class Calibration:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-async def calibrate(streams: int, wire: Wire, alarm: Alarm, folder: Path, read_cpu_ns: Callable[[], int]) -> Calibration:
+async def calibrate(
+    streams: int, wire: Wire, alarm: Alarm, folder: Path, read_cpu_ns: Callable[[], int]
+) -> Calibration:
     """Streams `ROUNDS` waves of known replies at the planned concurrency and compares our stamps with the server's own."""
     truth_path = folder / "calibration-truth.parquet"
     n = max(FEWEST_REQUESTS, streams * ROUNDS)
@@ -122,7 +124,9 @@ def _compared(done: list[Done], truth_path: Path, streams: int, n: int, cpu_ns: 
     import pyarrow.parquet as pq
 
     columns = pq.read_table(truth_path, columns=["request_id", "arrived_ns", "token_ns"]).to_pydict()
-    truth = {rid: (a, t) for rid, a, t in zip(columns["request_id"], columns["arrived_ns"], columns["token_ns"], strict=True)}
+    truth = {
+        rid: (a, t) for rid, a, t in zip(columns["request_id"], columns["arrived_ns"], columns["token_ns"], strict=True)
+    }
     ttft: list[float] = []
     tokens: list[float] = []
     failed = 0

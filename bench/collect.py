@@ -22,6 +22,7 @@ Our own delay is our lateness in sending, or the lag of our loop at the moments 
 the end. A lag in between moves no figure, since the kernel stamps what arrives while we are busy.
 """
 
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every record of a run shares. `lag_ns` gives our event loop's largest lag between two times."""

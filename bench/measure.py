@@ -226,9 +226,7 @@ async def _run_load(
                 )
             )
         else:
-            await closed_loop(
-                map(plan.request, seqs), stage.concurrency, build, fire, alarm=alarm, control=control
-            )
+            await closed_loop(map(plan.request, seqs), stage.concurrency, build, fire, alarm=alarm, control=control)
         if clock is not None:
             clock.cancel()
         begin = end

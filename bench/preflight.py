@@ -108,7 +108,12 @@ def prepare(options: Options, today: date) -> Job:
     estimate = tuple(_estimate(r, workload, load, today) for r in ready)
     if options.max_usd is not None:
         unknown = [
-            Problem(e.target_id, "price", "unknown", f"{e.why_unknown}; --max-usd needs it: give price: {{input: ..., output: ...}} in USD per million tokens")
+            Problem(
+                e.target_id,
+                "price",
+                "unknown",
+                f"{e.why_unknown}; --max-usd needs it: give price: {{input: ..., output: ...}} in USD per million tokens",
+            )
             for e in estimate
             if e.usd_most is None
         ]
@@ -147,7 +152,9 @@ def _check(target: Target, workload: Workload, options: Options, today: date) ->
         problems.append(Problem(target.id, "dialect", target.dialect, f"one that {target.provider} speaks: {spoken}"))
     else:
         for what in dialects.get(target.dialect).unsupported(params):
-            problems.append(Problem(target.id, "params", what, f"a setting that the dialect {target.dialect} can carry"))
+            problems.append(
+                Problem(target.id, "params", what, f"a setting that the dialect {target.dialect} can carry")
+            )
     if not options.simulate:
         problems += provider.check(target)
     return problems, Ready(target, params, tuple(notes))
@@ -160,7 +167,11 @@ def _too_few(options: Options, ready: Sequence[Ready], problems: Sequence[Proble
     words = ["bench run", str(options.workload)]
     if options.targets:
         words += ["--targets", str(options.targets)]
-    hint = "To measure one target alone, name it with --only ID." if ready else "Without credentials, try the look-alike clouds:"
+    hint = (
+        "To measure one target alone, name it with --only ID."
+        if ready
+        else "Without credentials, try the look-alike clouds:"
+    )
     return CannotRun("\n".join([*lines, head]), f"{hint}\n  {' '.join([*words, '--simulate'])}")
 
 
@@ -207,7 +218,10 @@ def _estimate(ready: Ready, workload: Workload, load: Load, today: date) -> Esti
         return Estimate(ready.target.id, requests, input_tokens, most, None, None, found.reason)
     ttl = (ready.params.cache_ttl or "5m") if ready.params.cache_breakpoints else None
     per_request = cost.estimate(
-        math.ceil(input_tokens / requests), ready.params.max_tokens, found, "1h" if ttl == "1h" else "5m" if ttl else None
+        math.ceil(input_tokens / requests),
+        ready.params.max_tokens,
+        found,
+        "1h" if ttl == "1h" else "5m" if ttl else None,
     )
     likely = None
     if typical is not None:

@@ -211,7 +211,9 @@ def _exit_status(measured: Measured, invalid: list[str]) -> int:
 def _own_faults(requests: Any, folder: Path) -> list[str]:
     """Why the run is no measurement, judged by our own columns."""
     if not (requests["outcome"] == "ok").any():
-        return [f"no request was answered; the reasons are in {folder / 'attempts.parquet'} (fault_code, fault_message)"]
+        return [
+            f"no request was answered; the reasons are in {folder / 'attempts.parquet'} (fault_code, fault_message)"
+        ]
     measured = requests[requests["phase"] == "measure"]
     lateness = measured["lateness_ms"].dropna()
     if lateness.empty:
@@ -307,7 +309,18 @@ def _target_facts(ready: Ready) -> dict[str, Any]:
 
 
 def _host_facts() -> dict[str, Any]:
-    packages = ("anthropic", "openai", "botocore", "httpx2", "httptools", "uvloop", "numpy", "pyarrow", "pandas", "tenacity")
+    packages = (
+        "anthropic",
+        "openai",
+        "botocore",
+        "httpx2",
+        "httptools",
+        "uvloop",
+        "numpy",
+        "pyarrow",
+        "pandas",
+        "tenacity",
+    )
     versions = {}
     for name in packages:
         try:

@@ -23,7 +23,9 @@ REGION = "us-east-1"
 
 
 @contextmanager
-def simulated(job: Job, folder: Path, profiles: Mapping[str, Mapping[str, Any]] | None = None) -> Iterator[tuple[Ready, ...]]:
+def simulated(
+    job: Job, folder: Path, profiles: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[tuple[Ready, ...]]:
     """The job's targets, moved to look-alikes that run until the block ends. Their truth is left in the folder."""
     answers = folder / "answers.jsonl"
     _write_answers(job.workload.cases, answers)

@@ -21,7 +21,6 @@ from bench.errors import ConfigError, Problem
 from bench.record import Case, Params
 from bench.yamlfile import Duration, Loaded, check, load
 
-
 DEFAULT_TIMEOUT_NS = 120_000_000_000
 
 
@@ -437,7 +436,9 @@ def _not_runnable(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Problem]:
         return _problem(loaded, path, got, want)
 
     if spec.environment is not None:
-        yield problem("environment", spec.environment.name, "a workload without an environment; this version runs single replies")
+        yield problem(
+            "environment", spec.environment.name, "a workload without an environment; this version runs single replies"
+        )
     if spec.load.pattern in ("replay", "sweep"):
         yield problem("load.pattern", spec.load.pattern, "concurrent, constant, poisson or gamma")
     if spec.load.unit == "session":
@@ -532,7 +533,16 @@ def _cases(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Case]:
             keep = env.compile_expression(spec.dataset.filter, undefined_to_none=True)
             items = [item for item in items if keep(**item)]
     except TemplateError as error:
-        raise ConfigError([_problem(loaded, "dataset.filter", str(error), "an expression over the item's fields, e.g. metadata.tier == 'hard'")]) from None
+        raise ConfigError(
+            [
+                _problem(
+                    loaded,
+                    "dataset.filter",
+                    str(error),
+                    "an expression over the item's fields, e.g. metadata.tier == 'hard'",
+                )
+            ]
+        ) from None
     if spec.dataset.limit is not None:
         items = items[: spec.dataset.limit]
     templates: list[Any] = []
@@ -546,7 +556,9 @@ def _cases(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Case]:
         try:
             templates.append((message.role, env.from_string(text) if isinstance(text, str) else text))
         except TemplateError as error:
-            raise ConfigError([_problem(loaded, path, str(error), "a Jinja2 template over the item's fields")]) from None
+            raise ConfigError(
+                [_problem(loaded, path, str(error), "a Jinja2 template over the item's fields")]
+            ) from None
     cluster_by = spec.scoring.aggregate.cluster_by if spec.scoring and spec.scoring.aggregate else None
     for number, item in enumerate(items):
         messages: list[Mapping[str, Any]] = []
@@ -556,10 +568,14 @@ def _cases(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Case]:
                     messages.extend(item.get(template) or ())
                 else:
                     role, body = template
-                    messages.append({"role": role, "content": body if isinstance(body, list) else body.render(**item).strip()})
+                    messages.append(
+                        {"role": role, "content": body if isinstance(body, list) else body.render(**item).strip()}
+                    )
         except TemplateError as error:
             where = f"item {item.get('id', number)}"
-            raise ConfigError([_problem(loaded, "messages", f"{error} in {where}", "templates that use only fields the items have")]) from None
+            raise ConfigError(
+                [_problem(loaded, "messages", f"{error} in {where}", "templates that use only fields the items have")]
+            ) from None
         tags = dict(item.get("metadata") or {})
         yield Case(
             id=str(item.get("id", number)),
@@ -593,7 +609,9 @@ def _items(spec: WorkloadSpec, loaded: Loaded) -> list[dict[str, Any]]:
     seen: set[str] = set()
     twice = sorted({str(i["id"]) for i in items if "id" in i and (str(i["id"]) in seen or seen.add(str(i["id"])))})  # type: ignore[func-returns-value]
     if twice:
-        raise ConfigError([_problem(loaded, "dataset", f"the id {twice[0]} more than once", "a unique id for every item")])
+        raise ConfigError(
+            [_problem(loaded, "dataset", f"the id {twice[0]} more than once", "a unique id for every item")]
+        )
     return items
 
 
@@ -603,10 +621,21 @@ def _from_file(dataset: DatasetSpec, loaded: Loaded) -> list[dict[str, Any]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ConfigError([_problem(loaded, "dataset.path", dataset.path, f"a file that can be read ({error.strerror})")]) from None
+        raise ConfigError(
+            [_problem(loaded, "dataset.path", dataset.path, f"a file that can be read ({error.strerror})")]
+        ) from None
     digest = hashlib.sha256(data).hexdigest()
     if dataset.sha256 is not None and digest != dataset.sha256:
-        raise ConfigError([_problem(loaded, "dataset.sha256", f"{dataset.sha256[:12]}…, while the file is {digest[:12]}…", "the file this workload was made with, or its new digest and a new version")])
+        raise ConfigError(
+            [
+                _problem(
+                    loaded,
+                    "dataset.sha256",
+                    f"{dataset.sha256[:12]}…, while the file is {digest[:12]}…",
+                    "the file this workload was made with, or its new digest and a new version",
+                )
+            ]
+        )
     if dataset.format == "csv" or (dataset.format == "auto" and path.suffix == ".csv"):
         return [dict(row) for row in csv.DictReader(data.decode("utf-8-sig").splitlines())]
     items = []
@@ -629,7 +658,9 @@ def _from_file(dataset: DatasetSpec, loaded: Loaded) -> list[dict[str, Any]]:
 
 
 def _digest(spec: WorkloadSpec, cases: Sequence[Case]) -> str:
-    asked = spec.model_dump(mode="json", by_alias=True, include={"version", "name", "generation", "cache", "scoring", "tools"})
+    asked = spec.model_dump(
+        mode="json", by_alias=True, include={"version", "name", "generation", "cache", "scoring", "tools"}
+    )
     hasher = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     for case in cases:
         hasher.update(json.dumps([case.id, case.messages, case.expected], sort_keys=True, ensure_ascii=False).encode())

@@ -29,7 +29,15 @@ def columns_page() -> str:
         "Times are nanoseconds of one monotonic clock since the run's anchor; the manifest holds the anchor's wall time. Null means not known.",
     ]
     for name, columns in TABLES.items():
-        out += ["", f"## {name}.parquet", "", HEADS[name], "", "| column | type | unit | meaning |", "|---|---|---|---|"]
+        out += [
+            "",
+            f"## {name}.parquet",
+            "",
+            HEADS[name],
+            "",
+            "| column | type | unit | meaning |",
+            "|---|---|---|---|",
+        ]
         out += [f"| `{c.name}` | {c.kind} | {c.unit} | {c.meaning} |" for c in columns]
     return "\n".join(out) + "\n"
 

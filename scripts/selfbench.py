@@ -53,7 +53,13 @@ def cell(name: str, folder: Path) -> dict[str, float]:
     config = {
         "seed": 1,
         "targets": [
-            {"id": "selfbench", "door": "openai-compatible", "model_id": "selfbench", "profile": profile, "credentials": {"api_key": "k"}}
+            {
+                "id": "selfbench",
+                "door": "openai-compatible",
+                "model_id": "selfbench",
+                "profile": profile,
+                "credentials": {"api_key": "k"},
+            }
         ],
         "truth": str(truth),
     }
@@ -154,7 +160,10 @@ def show(name: str, row: dict[str, float], first: bool) -> None:
 
 
 def machine() -> str:
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?")
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "?",
+    )
     return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}; medians"
 
 

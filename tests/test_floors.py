@@ -46,7 +46,10 @@ def imports(path: Path) -> list[tuple[str, int, bool]]:
     """Every imported module of a file: dotted name, line, and whether the import stands inside a function."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = {
-        id(node) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(f)
+        id(node)
+        for f in ast.walk(tree)
+        if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(f)
     }
     typing_only = {
         id(node)
@@ -76,7 +79,9 @@ def test_a_file_imports_only_from_its_own_floor_and_below(path: Path) -> None:
         if other == room or other.startswith("__") or other not in {*FLOOR_OF, "simulate"}:
             continue
         if room == "simulate":
-            assert other == "errors", f"{path}:{line}: simulate imports {other}; it stands outside and knows only errors"
+            assert other == "errors", (
+                f"{path}:{line}: simulate imports {other}; it stands outside and knows only errors"
+            )
             continue
         if other == "simulate":
             assert FLOOR_OF[room] >= 4, f"{path}:{line}: {room} imports simulate; only the conductor and commands may"
@@ -103,4 +108,6 @@ def test_an_sdk_is_imported_only_inside_a_function_of_a_provider(path: Path) -> 
 def test_guarded_modules_stay_in_their_rooms(path: Path) -> None:
     for name, line, _ in imports(path):
         rooms = LATE.get(name.split(".")[0])
-        assert rooms is None or room_of(path) in rooms, f"{path}:{line}: {name}; only {', '.join(sorted(rooms or ()))} may import it"
+        assert rooms is None or room_of(path) in rooms, (
+            f"{path}:{line}: {name}; only {', '.join(sorted(rooms or ()))} may import it"
+        )

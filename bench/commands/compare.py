@@ -10,7 +10,9 @@ import typer
 
 def compare(
     run: Annotated[str, typer.Argument(help="A run: its folder, its id, the beginning of its id, or latest.")],
-    baseline: Annotated[str | None, typer.Option(help="Target that the others are compared with. Default: the first.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Target that the others are compared with. Default: the first.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> int:

@@ -79,7 +79,9 @@ def _drawn(message: Mapping[str, Any]) -> Any:
     from rich.table import Table
 
     left = message.get("left_s")
-    title = f"{_clock(message.get('elapsed_s'))} elapsed" + ("" if left is None else f", about {_clock(max(0.0, left))} left")
+    title = f"{_clock(message.get('elapsed_s'))} elapsed" + (
+        "" if left is None else f", about {_clock(max(0.0, left))} left"
+    )
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("target", no_wrap=True, overflow="ellipsis", max_width=28)
     for name in ("done", "in flight", "failed", "retries", "TTFT p50", "p99 so far", "spent"):

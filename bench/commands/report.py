@@ -17,7 +17,9 @@ def report(
     formats: Annotated[str, typer.Option("--format", help="md and json, with commas.")] = "md",
     out: Annotated[Path | None, typer.Option(help="Folder for the files. Default: the run's own.")] = None,
     results: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
-    baseline: Annotated[str | None, typer.Option(help="Target that the others are compared with. Default: the first.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Target that the others are compared with. Default: the first.")
+    ] = None,
 ) -> int:
     """Write a run's table as Markdown or JSON."""
     import json

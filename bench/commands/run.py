@@ -18,7 +18,9 @@ def run(
     workload: Annotated[Path, typer.Argument(help="The workload file, e.g. workloads/rag.yaml.")],
     targets: Annotated[Path | None, typer.Option(help="The list of targets. Default: targets.yaml here.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Ids of targets, with commas; one alone is allowed.")] = None,
-    simulate: Annotated[bool, typer.Option("--simulate", help="Ask look-alike clouds on loopback; no key needed.")] = False,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Ask look-alike clouds on loopback; no key needed.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     run_id: Annotated[str | None, typer.Option(help="Name of the run. Default: time, workload, random.")] = None,
     concurrency: Annotated[
@@ -33,12 +35,18 @@ def run(
     lanes: Annotated[
         bool, typer.Option("--lanes", help="Give every target its own full-rate schedule instead of interleaving them.")
     ] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="A stratified sixth of the cases: a look, not a claim.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A stratified sixth of the cases: a look, not a claim.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of order, due times and look-alikes.")] = 1,
     max_usd: Annotated[str | None, typer.Option(help="Stop before spending more, replies in flight included.")] = None,
-    estimate: Annotated[bool, typer.Option("--estimate", help="Print requests, tokens and dollars; send nothing.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Print requests, tokens and dollars; send nothing.")
+    ] = False,
     label: Annotated[list[str] | None, typer.Option(help="A note for the manifest, k=v.")] = None,
-    baseline: Annotated[str | None, typer.Option(help="Target that the others are compared with. Default: the first.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Target that the others are compared with. Default: the first.")
+    ] = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate/--no-calibrate", help="Measure ourselves on loopback first.")
     ] = True,

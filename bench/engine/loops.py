@@ -104,7 +104,9 @@ async def open_loop(
             if control.stopping.is_set():
                 break
             if len(control.flights) >= max_in_flight:
-                control.invalid.append(f"max_in_flight ({max_in_flight}) was reached: the offered load could not be kept up")
+                control.invalid.append(
+                    f"max_in_flight ({max_in_flight}) was reached: the offered load could not be kept up"
+                )
                 control.stop("max_in_flight reached")
                 break
             control.launch(fire(request, prepared))

@@ -35,9 +35,7 @@ def stream(load: Load, n_targets: int, seed: int) -> Stream:
     return Stream(sum(prompts), due_ns)
 
 
-def arrivals(
-    pattern: str, n: int, length_s: float, cv: float | None, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def arrivals(pattern: str, n: int, length_s: float, cv: float | None, rng: np.random.Generator) -> NDArray[np.float64]:
     """`n` arrival times within `length_s`, ascending, in seconds.
 
     `gamma` draws gaps of shape 1/cv², so that cv = 1 is Poisson and cv > 1 is bursty, and scales them to the length.

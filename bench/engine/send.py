@@ -130,7 +130,9 @@ def fault_of(provider: Provider, exchange: Exchange, reply: Reply) -> Fault | No
             return Fault("timeout", "timeout", detail)
         if exchange.status == 200 and exchange.pieces:
             return Fault("truncated", exchange.failure, detail, retryable=exchange.failure != "cancelled")
-        return Fault("transport", exchange.failure, detail, retryable=exchange.failure in ("connect", "reset", "closed", "dns"))
+        return Fault(
+            "transport", exchange.failure, detail, retryable=exchange.failure in ("connect", "reset", "closed", "dns")
+        )
     if exchange.status != 200:
         return provider.fault(exchange.status, exchange.headers, exchange.body)
     if reply.error_body is not None:

@@ -1,7 +1,7 @@
 """The only clock of the house: stamps, the anchor of a run, the shift of kernel stamps, precise waiting.
 
 Every stamp is an int of nanoseconds on CLOCK_MONOTONIC. Wall time appears in two places only: in the anchor, so that a
-stamp can be told to people, and in kernel stamps, which the kernel takes on CLOCK_REALTIME and which are shifted back here.
+stamp can be told to people, and in kernel stamps, which are taken on CLOCK_REALTIME and are shifted back here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def cpu_ns() -> int:
 
 
 def wall_shift_ns(tries: int = 3) -> tuple[int, int]:
-    """CLOCK_REALTIME − CLOCK_MONOTONIC, and the width of the bracket it was read in (its error is at most half of that).
+    """CLOCK_REALTIME − CLOCK_MONOTONIC, and the width of the bracket it was read in; half of that bounds the error.
 
     Both clocks are slewed together, so the difference stays the same until the wall clock is stepped.
     """
@@ -51,16 +51,19 @@ def today() -> date:
 
 
 class WallShift:
-    """The shift from kernel stamps to ours, read again whenever asked, and steady against the noise of reading it."""
+    """The shift from kernel stamps to ours, read again whenever asked, and steady against the noise of reading it.
 
-    __slots__ = ("ns", "steps", "width_ns")
+    Also keeps count of what went wrong: `steps` of the wall clock, and stamps that were `unusable`.
+    """
+
+    __slots__ = ("ns", "steps", "unusable", "width_ns")
 
     def __init__(self) -> None:
         self.ns, self.width_ns = wall_shift_ns(20)
-        self.steps = 0
+        self.steps = self.unusable = 0
 
     def read(self) -> int:
-        """The shift that holds now. A value that moves by more than two readings can err is a step of the wall clock."""
+        """The shift that holds now. A move of more than two readings can err is a step of the wall clock."""
         shift, width = wall_shift_ns()
         if abs(shift - self.ns) > width + self.width_ns:
             self.ns, self.width_ns = shift, width
@@ -203,7 +206,7 @@ class AlarmHandle:
 
 
 class Alarm:
-    """Wakes callbacks and tasks at their due times: one precise timer and a heap, however many wait. One event loop only."""
+    """Wakes callbacks and tasks at their due times, with one precise timer and a heap. For one event loop."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, AlarmHandle]] = []
@@ -212,7 +215,7 @@ class Alarm:
         self._set_for_ns: int | None = None
 
     def call_at(self, due_ns: int, callback: Callable[[], None]) -> AlarmHandle:
-        """Call `callback` at `due_ns` or as soon after as the loop can; equal due times run in the order they were asked."""
+        """Call `callback` at `due_ns`, or as soon after as the loop can; equal due times run in the order asked."""
         handle = AlarmHandle(callback)
         heapq.heappush(self._heap, (due_ns, next(self._order), handle))
         self._arm()
@@ -296,7 +299,7 @@ def _read_fact(path: str) -> str | None:
 
 
 def clock_facts() -> dict[str, Any]:
-    """What a reader of stamps should know of this machine: clocks, their steadiness, cores. `None` where it cannot be read."""
+    """What a reader of stamps should know of this machine; `None` where it cannot be read."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     started = now_ns()
     for _ in range(1000):

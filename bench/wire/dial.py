@@ -14,13 +14,12 @@ import httptools
 from bench.record import Connection, WireFailure
 from bench.wire.clock import SECOND_NS, WallShift, now_ns
 from bench.wire.incoming import MAX_HEAD_BYTES
-from bench.wire.link import SO_TIMESTAMPNS, Link
+from bench.wire.link import SO_TIMESTAMPNS, Link, words_of
 from bench.wire.message import Origin
 from bench.wire.proxy import Proxy
 from bench.wire.tls import Layer, Tls, TlsInTls
 from bench.wire.watch import Watch
 
-_RECEIVE_BUFFER_BYTES = 1024 * 1024
 _EARLIER_ADDRESS_S = 2.0
 """How long an address may take to answer when another one is left to try."""
 
@@ -94,7 +93,7 @@ class Dialler:
             proxy=str(proxy) if proxy else None,
         )
         progress.sock = None  # the link owns it now
-        return Link(loop, sock, pipe.layer, facts, self.shift, on_closed, self.watch())
+        return Link(loop, sock, tls=pipe.layer, facts=facts, shift=self.shift, on_closed=on_closed, watch=self.watch())
 
     async def _connect(
         self, loop: asyncio.AbstractEventLoop, addresses: list[Address], progress: _Progress
@@ -107,18 +106,16 @@ class Dialler:
             sock = socket.socket(family, socket.SOCK_STREAM)
             try:
                 _prepare(sock, self.shift is not None)
-                async with asyncio.timeout(limit_s) as limit:
+                async with asyncio.timeout(limit_s):
                     await loop.sock_connect(sock, address)
-            except BaseException as trouble:
-                sock.close()
-                if isinstance(trouble, TimeoutError) and limit.expired():
-                    troubles.append(f"{address[0]} port {address[1]}: no answer within {limit_s:g} s")
-                elif isinstance(trouble, OSError) and not isinstance(trouble, TimeoutError):
-                    troubles.append(f"{address[0]} port {address[1]}: {trouble.strerror or trouble}")
-                else:
-                    raise
-            else:
                 return sock
+            except OSError as trouble:  # TimeoutError is one of them
+                sock.close()
+                words = words_of(trouble) if trouble.errno else f"no answer within {limit_s:g} s"
+                troubles.append(f"{address[0]} port {address[1]}: {words}")
+            except BaseException:
+                sock.close()
+                raise
         raise DialError(progress.hop_failure("connect"), "cannot connect: " + "; ".join(troubles))
 
     async def _through(self, proxy: Proxy, origin: Origin, pipe: _Pipe, progress: _Progress) -> None:
@@ -176,7 +173,10 @@ def _prepare(sock: socket.socket, kernel_stamps: bool) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 60)
     if kernel_stamps:  # before connecting, so that no segment comes unstamped
-        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        except OSError:  # a kernel look-alike (a sandbox): reads then carry no stamp, and our own time is used
+            pass
 
 
 async def _resolve(loop: asyncio.AbstractEventLoop, host: str, port: int, progress: _Progress) -> list[Address]:
@@ -184,11 +184,11 @@ async def _resolve(loop: asyncio.AbstractEventLoop, host: str, port: int, progre
         ipaddress.ip_address(host.partition("%")[0])
         flags = socket.AI_NUMERICHOST
     except ValueError:
-        flags = getattr(socket, "AI_ADDRCONFIG", 0)
+        flags = socket.AI_ADDRCONFIG
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, UnicodeError) as trouble:
-        words = trouble.strerror if isinstance(trouble, OSError) and trouble.strerror else str(trouble)
+        words = words_of(trouble) if isinstance(trouble, OSError) else str(trouble)
         raise DialError(progress.hop_failure("dns"), f"cannot resolve {host}: {words}") from None
     addresses = [(family, address) for family, _, _, _, address in found]
     return [pair for i, pair in enumerate(addresses) if pair not in addresses[:i]]  # type: ignore[misc]
@@ -211,16 +211,14 @@ async def _handshake(pipe: _Pipe, context: ssl.SSLContext, host: str, failure: W
         await _send_alert(pipe, tls)
         raise DialError(
             failure,
-            f"the certificate of {host} is not trusted: {trouble.verify_message}. If its CA is your own, name its file in "
-            "SSL_CERT_FILE",
+            f"the certificate of {host} is not trusted: {trouble.verify_message}. "
+            "If its CA is your own, name its file in SSL_CERT_FILE",
         ) from None
     except ssl.SSLError as trouble:
         await _send_alert(pipe, tls)
         raise DialError(failure, f"TLS with {host} failed: {trouble.reason or trouble}") from None
     except OSError as trouble:
-        if isinstance(trouble, TimeoutError):
-            raise
-        raise DialError(failure, f"{host} broke the TLS handshake off: {trouble.strerror or trouble}") from None
+        raise DialError(failure, f"{host} broke the TLS handshake off: {words_of(trouble)}") from None
     pipe.layer = tls if pipe.layer is None else TlsInTls(pipe.layer, tls)
 
 
@@ -259,9 +257,7 @@ async def _tunnel(pipe: _Pipe, proxy: Proxy, origin: Origin) -> None:
             if len(answer) > MAX_HEAD_BYTES:
                 raise DialError("proxy", f"the proxy {proxy} answered with endless headers")
     except OSError as trouble:
-        if isinstance(trouble, TimeoutError):
-            raise
-        raise DialError("proxy", f"the proxy {proxy} broke the connection off: {trouble.strerror or trouble}") from None
+        raise DialError("proxy", f"the proxy {proxy} broke the connection off: {words_of(trouble)}") from None
     head_end = answer.index(b"\r\n\r\n") + 4
     reader = _TunnelAnswer()
     try:

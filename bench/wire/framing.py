@@ -1,7 +1,7 @@
-"""Taking a reply apart after it has ended: server-sent events and AWS event streams, each event with its arrival time.
+"""Taking a reply apart after it has ended: server-sent events and AWS event streams, each with its arrival time.
 
-Pure functions over `pieces`, the (arrived_ns, bytes) pairs of an exchange. An event is given the stamp of the piece that
-completed it. Nothing here is incremental: one join, one split, and a walk along the offsets of the pieces.
+Pure functions over `pieces`, the (arrived_ns, bytes) pairs of an exchange. An event is given the stamp of the piece
+that completed it. Nothing here is incremental: one join, one search, and a walk along the offsets of the pieces.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, repeat
 
 Pieces = Sequence[tuple[int, bytes]]
 SseEvent = tuple[int, bytes | None, bytes]
@@ -26,87 +27,94 @@ def sse_events(pieces: Pieces) -> list[SseEvent]:
     without data is none; an event that no blank line ends is none. A CRLF completes its line with the CR.
     """
     body = b"".join([data for _, data in pieces])
-    start = len(_BOM) if body.startswith(_BOM) else 0
-    carriage_returns = body.count(b"\r")
-    if not carriage_returns:
-        blocks = _blocks_of_one_line_end(body, start, b"\n")
-        line_end = b"\n"
-    elif carriage_returns == body.count(b"\r\n") == body.count(b"\n"):
-        blocks = _blocks_of_one_line_end(body, start, b"\r\n")
-        line_end = b"\r\n"
-    else:
-        blocks = _blocks_of_mixed_line_ends(body, start)
-        line_end = b"\n"
-    return _events(blocks, line_end, pieces)
+    line_end = b"\r\n" if b"\r" in body else b"\n"
+    if body.startswith(b"data: "):
+        return _events_of_data(body, line_end, pieces) or _events_of_any_shape(body, pieces)
+    if body.startswith(b"event: "):
+        return _events_of_name_and_data(body, line_end, pieces) or _events_of_any_shape(body, pieces)
+    return _events_of_any_shape(body, pieces)
 
 
-Blocks = Sequence[tuple[int, bytes]] | Iterator[tuple[int, bytes]]
+# The streams of models are made of two shapes, each of which is one split. A shape is believed when every line end of
+# the body is one of those that it has to have; else nothing is given, and the body is read line by line.
 
 
-def _blocks_of_one_line_end(body: bytes, start: int, line_end: bytes) -> Blocks:
-    """(offset just behind the byte that completed the block, its lines) where every line ends in the same way."""
-    parts = body[start:].split(line_end * 2) if start else body.split(line_end * 2)
-    parts.pop()  # what follows the last blank line is not complete
-    separator = 2 * len(line_end)
-    # the LF of a closing CRLF is not needed to complete the event
-    early = len(line_end) - 1
-    ends = accumulate(map(len, parts), lambda end, size: end + size + separator, initial=start)
-    next(ends)
-    return zip((end - early for end in ends) if early else ends, parts, strict=True)
+def _events_of_data(body: bytes, line_end: bytes, pieces: Pieces) -> list[SseEvent]:
+    """The events of a body that is `data: …` and a blank line, over and over; none where it is not."""
+    blank = line_end * 2
+    start = len(b"data: ")
+    end = body.rfind(blank)
+    if end < start:
+        return []
+    datas = body[start:end].split(blank + b"data: ")
+    lines = 2 * len(datas)
+    if body.count(b"\n", 0, end) + 2 != lines or (len(line_end) == 2 and body.count(b"\r", 0, end) + 2 != lines):
+        return []
+    frame = start + len(blank)
+    ends = accumulate([len(data) + frame for data in datas])
+    return list(zip(_stamps_at(ends, line_end, pieces), repeat(None), datas))
 
 
-def _blocks_of_mixed_line_ends(body: bytes, start: int) -> Iterator[tuple[int, bytes]]:
+def _events_of_name_and_data(body: bytes, line_end: bytes, pieces: Pieces) -> list[SseEvent]:
+    """The events of a body that is `event: …`, `data: …` and a blank line, over and over; none where it is not."""
+    blank = line_end * 2
+    start = len(b"event: ")
+    end = body.rfind(blank)
+    if end < start:
+        return []
+    events = [block.partition(line_end + b"data: ") for block in body[start:end].split(blank + b"event: ")]
+    names, between, datas = zip(*events, strict=True)
+    lines = 3 * len(events)
+    if body.count(b"\n", 0, end) + 2 != lines or (len(line_end) == 2 and body.count(b"\r", 0, end) + 2 != lines):
+        return []
+    if not all(between) or not all(names):
+        return []
+    frame = start + len(blank) + len(between[0])
+    ends = accumulate([len(name) + len(data) + frame for name, _, data in events])
+    return list(zip(_stamps_at(ends, line_end, pieces), names, datas, strict=True))
+
+
+def _stamps_at(ends: Iterable[int], line_end: bytes, pieces: Pieces) -> list[int]:
+    """The arrival of the piece that completed the event before each offset. The LF of a last CRLF may come later."""
+    piece_ends = list(accumulate([len(data) for _, data in pieces]))
+    event_ends = list(ends)
+    if event_ends == piece_ends:  # one event in each piece
+        return [arrived_ns for arrived_ns, _ in pieces]
+    spare = len(line_end) - 1
+    return [pieces[bisect_left(piece_ends, end - spare)][0] for end in event_ends]
+
+
+def _events_of_any_shape(body: bytes, pieces: Pieces) -> list[SseEvent]:
+    ends, names, datas = [], [], []
+    for end, lines in _blocks(body):
+        name: bytes | None = None
+        values: list[bytes] = []
+        for line in lines:
+            field, _, value = line.partition(b":")
+            if value.startswith(b" "):
+                value = value[1:]
+            if field == b"data":
+                values.append(value)
+            elif field == b"event":
+                name = value or None
+        if values:
+            ends.append(end)
+            names.append(name)
+            datas.append(b"\n".join(values))
+    return list(zip(_stamps_at(ends, b"\n", pieces), names, datas, strict=True))
+
+
+def _blocks(body: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """The lines before each blank line, and the offset behind the byte that made it one."""
     lines: list[bytes] = []
-    line_start = start
-    for found in _LINE_END.finditer(body, start):
+    line_start = len(_BOM) if body.startswith(_BOM) else 0
+    for found in _LINE_END.finditer(body, line_start):
         if found.start() > line_start:
             lines.append(body[line_start : found.start()])
         elif lines:
-            yield found.start() + 1, b"\n".join(lines)
+            yield found.start() + 1, lines
             lines = []
         line_start = found.end()
-
-
-def _events(blocks: Blocks, line_end: bytes, pieces: Pieces) -> list[SseEvent]:
-    events: list[SseEvent] = []
-    add = events.append
-    walk = iter(pieces)
-    arrived_ns, piece_end = 0, 0
-    name_end = line_end + b"data: "
-    skip = len(name_end)
-    for end, block in blocks:
-        while piece_end < end:
-            arrived_ns, data = next(walk)
-            piece_end += len(data)
-        # the two shapes that streams are made of: `data: …`, and `event: …` followed by `data: …`
-        if block.startswith(b"data: "):
-            if line_end not in block:
-                add((arrived_ns, None, block[6:]))
-                continue
-        elif block.startswith(b"event: "):
-            at = block.find(name_end)
-            if at > 7 and block.find(line_end) == at and block.find(line_end, at + skip) < 0:
-                add((arrived_ns, block[7:at], block[at + skip :]))
-                continue
-        name, lines = _fields(block.split(line_end))
-        if lines:
-            add((arrived_ns, name, b"\n".join(lines)))
-    return events
-
-
-def _fields(lines: list[bytes]) -> tuple[bytes | None, list[bytes]]:
-    """The last event name and every data line of a block."""
-    name: bytes | None = None
-    data: list[bytes] = []
-    for line in lines:
-        field, _, value = line.partition(b":")
-        if value.startswith(b" "):
-            value = value[1:]
-        if field == b"data":
-            data.append(value)
-        elif field == b"event":
-            name = value or None
-    return name, data
 
 
 EventStreamMessage = tuple[int, dict[str, str], bytes]
@@ -121,7 +129,7 @@ _BYTES, _STRING = 6, 7
 
 
 def event_stream_messages(pieces: Pieces) -> tuple[list[EventStreamMessage], str | None]:
-    """The messages of an application/vnd.amazon.eventstream body as (arrived_ns, string headers, payload), and what is wrong.
+    """The messages of an application/vnd.amazon.eventstream body, (arrived_ns, string headers, payload), and an error.
 
     Both checksums of every message are checked. At the first corrupt or unfinished message the reading stops, since
     nothing says where the next one begins; what came before it is given, with the error in words, else None.

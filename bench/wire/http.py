@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bench.record import Connection, Exchange, WireFailure
 from bench.wire.clock import SECOND_NS, WallShift, now_ns
-from bench.wire.dial import Dialler, DialError
+from bench.wire.dial import DialError, Dialler
 from bench.wire.link import Link, kernel_stamps_available
 from bench.wire.message import MAX_BODY_BYTES, Origin, Outgoing, decoded_body, decoded_pieces, outgoing
 from bench.wire.proxy import Proxy, proxy_for
@@ -31,7 +31,7 @@ _WARM_AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What the wire holds right now: open connections, those of them that idle, exchanges under way, and callers waiting."""
+    """What the wire holds now: open connections, those of them that idle, exchanges under way, callers waiting."""
 
     open: int
     idle: int
@@ -42,9 +42,10 @@ class Live:
 class Wire:
     """A pool of connections for one event loop.
 
-    `kernel_stamps` takes arrival times from the kernel where the system has them (Linux), so that a busy event loop does
-    not move them. `environ` (default: the process's) is asked for proxies and CA certificates. `max_connections` bounds
-    what is open at once, idle ones included; `keepalive_s` is how long a connection may idle before it is not used again.
+    `kernel_stamps` takes arrival times from the kernel where the system has them (Linux), so that a busy event loop
+    does not move them. `environ` (default: the process's) is asked for proxies and CA certificates. `max_connections`
+    bounds what is open at once, idle ones included; a connection that idled for `keepalive_s` is not used again;
+    `connect_timeout_s` is for one address.
     """
 
     def __init__(
@@ -82,6 +83,15 @@ class Wire:
         idle = sum(map(len, self._idle.values()))
         return Live(open=self._open, idle=idle, in_flight=len(self._busy), waiting=len(self._waiting))
 
+    @property
+    def stamp_facts(self) -> dict[str, str | int]:
+        """Where stamps come from, for the manifest: kernel or loop; how often the wall clock was stepped under us, and
+        how many kernel stamps could not be used (our own time of reading stands in their place)."""
+        shift = self._dialler.shift
+        if shift is None:
+            return {"source": "loop"}
+        return {"source": "kernel", "wall_clock_steps": shift.steps, "unusable": shift.unusable}
+
     async def exchange(self, outgoing: Outgoing, deadline_ns: int) -> Exchange:
         """Send a request and wait for the whole reply, until `deadline_ns` at most.
 
@@ -113,23 +123,30 @@ class Wire:
             self._give_back(outgoing.origin, link)
         return exchange
 
-    async def warm(self, origin: Origin, n: int, timeout_s: float = 30.0) -> int:
-        """Open connections until `n` to this origin idle in the pool; gives how many do. Raises nothing for network trouble."""
+    async def warm(self, origin: Origin, n: int, timeout_s: float = 30.0) -> tuple[Connection, ...]:
+        """Open connections until `n` to this origin idle in the pool; gives the facts of those that were opened.
+
+        Network trouble does not raise: fewer come back, and the exchange that needs a connection says what is wrong.
+        """
         gate = asyncio.Semaphore(_WARM_AT_ONCE)
         deadline_ns = now_ns() + round(timeout_s * SECOND_NS)
+        opened: list[Connection] = []
 
         async def one() -> None:
             async with gate:
                 if self._max_connections is not None and self._open >= self._max_connections:
                     return
                 try:
-                    self._give_back(origin, await self._dial(origin, deadline_ns))
-                except DialError:  # the exchange that needs the connection will say what is wrong
-                    pass
+                    link = await self._dial(origin, deadline_ns)
+                except DialError:
+                    return
+                opened.append(link.facts)
+                link.settle()
+                self._give_back(origin, link)
 
         missing = n - len(self._idle.get(origin, ()))
         await asyncio.gather(*(one() for _ in range(missing)))
-        return len(self._idle.get(origin, ()))
+        return tuple(opened)
 
     def abort(self, detail: str) -> None:
         """End every exchange under way as `cancelled`; what arrived is kept and given to those who wait."""
@@ -140,9 +157,8 @@ class Wire:
         """Close every connection. Exchanges under way end as `cancelled`; later ones fail in the same way."""
         self._closed = True
         self.abort("the wire was closed")
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+        while self._waiting:
+            self._wake_one()
         for links in tuple(self._idle.values()):
             for link in tuple(links):
                 link.close()
@@ -157,6 +173,8 @@ class Wire:
         while True:
             if self._closed:
                 raise DialError("cancelled", "the wire was closed")
+            if now_ns() >= deadline_ns:
+                raise DialError("timeout", "the deadline passed before a connection was there")
             idle = self._idle.get(origin)
             if idle:
                 link = idle.pop()
@@ -173,22 +191,23 @@ class Wire:
             await self._freed(deadline_ns)
 
     async def _freed(self, deadline_ns: int) -> None:
+        """Wait for a turn. A turn that came too late to be taken is passed on."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
+        taken = False
         try:
             async with asyncio.timeout(max(0.0, (deadline_ns - now_ns()) / SECOND_NS)):
                 await waiter
+                taken = True
         except TimeoutError:
             raise DialError(
                 "timeout", f"the deadline passed waiting for one of {self._max_connections} connections to become free"
             ) from None
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():  # pass the turn on
-                self._wake_one()
-            raise
         finally:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
+            elif not taken and not waiter.cancelled():
+                self._wake_one()
 
     def _wake_one(self) -> None:
         while self._waiting:

@@ -1,4 +1,4 @@
-"""Watching ourselves: how late the event loop runs, how long the garbage collector stops it, how much of a core we burn.
+"""Watching ourselves: how late the event loop runs, how long the garbage collector stops it, how busy our core is.
 
 A loop that is late reads late and sends late. These figures say when a number is ours and not the server's.
 """
@@ -98,9 +98,9 @@ class LagMonitor:
             return worst
         first, last = -(-low // _BLOCK), high // _BLOCK  # whole blocks inside
         if first >= last:
-            return max(worst, max(self._lag_ns[low:high]))
+            return max(worst, *self._lag_ns[low:high])
         edges = self._lag_ns[low : first * _BLOCK] + self._lag_ns[last * _BLOCK : high]
-        return max(worst, max(self._block_max_ns[first:last]), max(edges, default=0))
+        return max(worst, *self._block_max_ns[first:last], *edges)
 
     def quantiles(self) -> dict[str, int | None]:
         """Lag over the whole time in ns: p50, p90, p99, max, and the number of samples. `None` without samples."""

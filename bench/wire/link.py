@@ -1,13 +1,12 @@
 """One open connection: it sends a request, stamps every arrival, and says how the reply ended.
 
-The work of an arrival is one `recvmsg` and three appends. No task is woken and nothing is parsed before the reply may be
-complete: a chunked reply ends in an empty line, so small reads that do not end in one are laid aside with their stamps and
-taken apart together. Everything else (heads, bodies with a length, large reads) is parsed as it comes.
+An arrival costs one `recvmsg`, the parser and three appends. No task is woken before the reply has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
@@ -17,15 +16,12 @@ from typing import Any
 
 from bench.record import Connection, Exchange, WireFailure
 from bench.wire.clock import SECOND_NS, WallShift, now_ns
-from bench.wire.incoming import NO_STAMP, Failure, Incoming
+from bench.wire.incoming import NO_STAMP, Incoming
 from bench.wire.tls import Layer
 from bench.wire.watch import Watch
 
 # Buffers from 128 KiB on are mapped and unmapped by malloc at every read, which costs 10 µs.
 _READ_BYTES = 65536
-_LAID_ASIDE_BYTES = 4096
-_LAID_ASIDE_READS = 1024
-_EMPTY_LINE = b"\r\n\r\n"
 
 SO_TIMESTAMPNS = 35
 """Linux: a socket option, and the type of the control message that carries the stamp."""
@@ -37,18 +33,27 @@ def kernel_stamps_available() -> bool:
     return sys.platform == "linux" and struct.calcsize("@l") == 8
 
 
+def words_of(trouble: OSError) -> str:
+    """What the system calls this error; event loops put words of their own in its place."""
+    if trouble.errno and not isinstance(trouble, socket.gaierror):
+        return os.strerror(trouble.errno)
+    return trouble.strerror or str(trouble) or type(trouble).__name__
+
+
 class Link:
     """A connection and the one exchange that it carries at a time. `on_closed` is called once, when it is gone."""
 
     __slots__ = (
-        "_begun_ns", "_ended", "_ended_ns", "_failure", "_incoming", "_lazy", "_loop", "_on_closed", "_recvmsg", "_reused",
-        "_send_trouble", "_sent_ns", "_watch", "_shift", "_sock", "_steps", "_timer", "_tls", "_unsent", "_waiter", "closed", "facts", "idle_since_ns",
+        "_begun_ns", "_ended", "_ended_ns", "_incoming", "_loop", "_on_closed", "_recvmsg", "_reused", "_send_trouble",
+        "_sent_ns", "_shift", "_sock", "_steps", "_timer", "_tls", "_unsent", "_waiter", "_watch", "closed",
+        "facts", "idle_since_ns",
     )  # fmt: skip
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
+        *,
         tls: Layer | None,
         facts: Connection,
         shift: WallShift | None,
@@ -63,10 +68,9 @@ class Link:
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._unsent: memoryview | None = None
-        self._failure: Failure | None = None
         self._send_trouble = ""
         self._begun_ns = self._sent_ns = self._ended_ns = 0
-        self._lazy = self._reused = self.closed = False
+        self._reused = self.closed = False
         self.idle_since_ns = now_ns()
         self._watch = watch
         watch.add(sock.fileno(), self._readable)
@@ -77,8 +81,8 @@ class Link:
         """Send a request; gives the future that is done when its reply has ended, well or badly. Then call `finish`.
 
         Gives None when the connection turned out to be gone before a byte was handed over: nothing was tried, and
-        another connection may carry the request. After the first byte there is no second try here, because the server may
-        have acted on it: that attempt is reported as it ended.
+        another connection may carry the request. After the first byte there is no second try here, because the server
+        may have acted on it: that attempt is reported as it ended.
         """
         if self._reused and not self._still_open():
             return None
@@ -97,7 +101,7 @@ class Link:
             self.close()
             return None
         self._incoming = Incoming(head_only=data.startswith(b"HEAD "))
-        self._failure, self._send_trouble, self._lazy = None, "", False
+        self._send_trouble = ""
         waiter = self._waiter = self._loop.create_future()
         if sent < len(wire_data):
             self._unsent = memoryview(wire_data)[sent:]
@@ -115,7 +119,9 @@ class Link:
             if self._shift.steps != self._steps:  # the wall clock was set: the kernel's stamps are of two kinds
                 shift_ns = None
         stamps = incoming.stamps(self._begun_ns, shift_ns)
-        failure, detail = self._failure or (None, "")
+        if self._shift is not None:
+            self._shift.unusable += incoming.unusable_stamps if shift_ns is not None else len(stamps)
+        failure, detail = incoming.failure or (None, "")
         exchange = Exchange(
             sent_ns=self._sent_ns,
             headers_ns=None if incoming.head_read is None else stamps[incoming.head_read],
@@ -127,23 +133,24 @@ class Link:
             failure=failure,
             failure_detail=detail,
         )
-        if not self._reused:
-            self._reused = True
-            facts = self.facts
-            self.facts = Connection(True, facts.address, tls_version=facts.tls_version, proxy=facts.proxy)
+        self.settle()
         if failure is not None or not incoming.keep or self._unsent is not None:
             self.close()
         self._ended = self._waiter = None
         self.idle_since_ns = now_ns()
         return exchange
 
+    def settle(self) -> None:
+        """From here on the connection counts as one that was already open."""
+        if not self._reused:
+            self._reused = True
+            facts = self.facts
+            self.facts = Connection(True, facts.address, tls_version=facts.tls_version, proxy=facts.proxy)
+
     def abort(self, failure: WireFailure, detail: str) -> None:
         """End the exchange that is under way; what arrived is kept. Does nothing when none is."""
-        incoming = self._incoming
-        if incoming is not None:
-            self._failure = incoming.digest()
-            if self._failure is None and not incoming.ended:
-                self._failure = failure, detail
+        if self._incoming is not None:
+            self._incoming.failure = failure, detail
             self._end()
 
     def close(self) -> None:
@@ -152,8 +159,7 @@ class Link:
             return
         self.closed = True
         self.abort("cancelled", "the connection was closed on our side")
-        fd = self._sock.fileno()
-        self._watch.remove(fd)
+        self._watch.remove(self._sock.fileno())
         self._stop_sending()
         self._sock.close()
         self._on_closed(self)
@@ -163,7 +169,6 @@ class Link:
         assert incoming is not None
         self._incoming = None
         incoming.release()
-        self._lazy = False
         self._ended_ns = now_ns()
         if self._timer is not None:
             self._timer.cancel()
@@ -176,17 +181,13 @@ class Link:
         if left_ns > 0:  # the loop's timers count in milliseconds, and may be early
             self._timer = self._loop.call_later(left_ns / SECOND_NS, self._overdue, deadline_ns)
             return
-        incoming = self._incoming
-        assert incoming is not None
-        incoming_bytes = incoming.received_bytes + sum(map(len, incoming.datas))
+        assert self._incoming is not None
         if self._unsent is not None:
             where = f"with {len(self._unsent)} bytes of the request still to be sent"
+        elif self._incoming.received_bytes:
+            where = f"after {self._incoming.received_bytes} bytes of the reply"
         else:
-            where = (
-                f"after {incoming_bytes} bytes of the reply"
-                if incoming_bytes
-                else "waiting for the first byte of the reply"
-            )
+            where = "waiting for the first byte of the reply"
         self.abort("timeout", f"the deadline passed {where}")
 
     # arrivals
@@ -204,9 +205,11 @@ class Link:
             try:
                 data = self._tls.decrypt(data)
             except ssl.SSLError as trouble:
-                self._broken("tls", f"TLS broke after the handshake: {trouble.reason or trouble}")
+                self._broken(f"TLS broke after the handshake: {trouble.reason or trouble}")
                 return
-            if not data and not self._tls.closed:
+            if self._tls.closed and data:  # the farewell came together with the last bytes
+                self._loop.call_soon(self._lost, None)
+            elif not self._tls.closed and not data:
                 self._answer_tls()
                 return
         incoming = self._incoming
@@ -214,22 +217,8 @@ class Link:
             self._lost(None)
         elif incoming is None:
             self.close()  # bytes that nobody asked for, such as a 408 on a connection that was idle for long
-        else:
-            incoming.nows.append(now)
-            incoming.cmsgs.append(ancillary[0][2] if ancillary else NO_STAMP)
-            incoming.datas.append(data)
-            if (
-                self._lazy
-                and 4 <= len(data) <= _LAID_ASIDE_BYTES
-                and data[-4:] != _EMPTY_LINE
-                and len(incoming.datas) < _LAID_ASIDE_READS
-            ):
-                return
-            self._failure = incoming.digest()
-            if incoming.ended or self._failure is not None:
-                self._end()
-            else:
-                self._lazy = incoming.chunked
+        elif incoming.take(now, ancillary[0][2] if ancillary else NO_STAMP, data):
+            self._end()
 
     def _recv_unstamped(self, size: int, _ancillary_size: int) -> tuple[bytes, tuple[()], int, None]:
         return self._sock.recv(size), (), 0, None
@@ -254,31 +243,23 @@ class Link:
         if incoming is None:
             self.close()
             return
-        self._failure = incoming.digest()
-        if self._failure is None and not incoming.ended:
-            if trouble is not None:
-                self._failure = (
-                    "reset",
-                    f"the connection broke after {incoming.received_bytes} bytes of the reply: {_words(trouble)}",
-                )
-            elif self._reused and not incoming.received_bytes:
-                self._failure = (
-                    "reset",
-                    "the server closed the kept-alive connection before the first byte of the reply",
-                )
-            else:
-                self._failure = incoming.closed(clean=self._tls is None or self._tls.closed)
-            if self._failure is not None and self._send_trouble:
-                self._failure = "reset", f"{self._failure[1]}; {self._send_trouble}"
+        if trouble is not None:
+            after = f"after {incoming.received_bytes} bytes of the reply"
+            incoming.failure = "reset", f"the connection broke {after}: {words_of(trouble)}"
+        elif self._reused and not incoming.received_bytes:
+            incoming.failure = "reset", "the server closed the kept-alive connection before the first byte of the reply"
+        else:
+            incoming.closed(clean=self._tls is None or self._tls.closed)
+        if incoming.failure is not None and self._send_trouble:
+            incoming.failure = "reset", f"{incoming.failure[1]}; {self._send_trouble}"
         incoming.keep = False
         self._end()
 
-    def _broken(self, failure: WireFailure, detail: str) -> None:
+    def _broken(self, detail: str) -> None:
         if self._incoming is None:
             self.close()
         else:
-            self._incoming.keep = False
-            self.abort(failure, detail)
+            self.abort("tls", detail)
 
     # sending what did not fit at once
 
@@ -292,7 +273,7 @@ class Link:
             return
         except OSError as trouble:
             # The reply may already lie in the socket (a 413, say): the reader decides how this ended.
-            self._send_trouble = f"{len(unsent)} bytes of the request could not be sent: {_words(trouble)}"
+            self._send_trouble = f"{len(unsent)} bytes of the request could not be sent: {words_of(trouble)}"
             self._loop.remove_writer(self._sock.fileno())
             return
         self._sent_ns = now
@@ -314,7 +295,3 @@ class Link:
                 self._sock.send(words)
             except OSError:
                 self.close()
-
-
-def _words(trouble: OSError) -> str:
-    return trouble.strerror or str(trouble) or type(trouble).__name__

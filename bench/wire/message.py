@@ -56,15 +56,15 @@ def outgoing(request: httpx2.Request) -> Outgoing:
         lower = name.lower()
         if not _TOKEN.fullmatch(name) or _UNSAFE_VALUE.search(value):
             raise ValueError(f"cannot send the header {name!r}: a header is one line, and its name one word")
-        if lower == b"accept-encoding" and lower not in signed:
-            value = b"identity"
-        elif lower in (b"content-length", b"transfer-encoding"):
-            if b"content-length" in names:
-                continue
-            lower, value = b"content-length", b"%d" % len(body)
-            name = name if name.lower() == lower else b"Content-Length"
+        if lower in (b"content-length", b"transfer-encoding"):
+            if b"content-length" not in names:
+                kept = name if lower == b"content-length" else b"Content-Length"
+                lines.append(b"%s: %d\r\n" % (kept, len(body)))
+            names.add(b"content-length")
+            continue
         names.add(lower)
-        lines += (name, b": ", value, b"\r\n")
+        identity = lower == b"accept-encoding" and lower not in signed
+        lines += (name, b": ", b"identity" if identity else value, b"\r\n")
     if b"host" not in names:
         lines[4:4] = (b"Host: ", url.netloc, b"\r\n")
     if b"content-length" not in names and (body or request.method in ("POST", "PUT", "PATCH")):
@@ -82,7 +82,7 @@ def _body(request: httpx2.Request) -> bytes:
         return request.content
     except httpx2.RequestNotRead:
         raise ValueError(
-            f"the body of {request.method} {request.url} is a stream that was not read; call request.read() or aread() first"
+            f"the body of {request.method} {request.url} is a stream that was not read; call request.aread() first"
         ) from None
 
 
@@ -125,20 +125,19 @@ def _inflated(pieces: tuple[tuple[int, bytes], ...], coding: str) -> tuple[tuple
     inflater: Any = None
     room = MAX_BODY_BYTES
     for arrived_ns, data in pieces:
-        if inflater is None:
-            inflater = zlib.decompressobj(_window_bits(coding, data))
-        plain = b""
+        left, plain = data, b""
         try:
-            while data:
-                plain += inflater.decompress(data, room - len(plain) + 1)
+            while left:
+                if inflater is None:
+                    inflater = zlib.decompressobj(_window_bits(coding, left))
+                plain += inflater.decompress(left, room - len(plain) + 1)
                 if len(plain) > room:
                     raise ValueError(f"more than {MAX_BODY_BYTES} bytes came out of content-encoding {coding!r}")
-                # a gzip body may be several members, one after the other
-                data = inflater.unused_data
-                if data and coding != "deflate":
-                    inflater = zlib.decompressobj(_window_bits(coding, data))
-                elif data:
-                    raise ValueError(f"{len(data)} bytes follow the end of content-encoding {coding!r}")
+                left = inflater.unused_data
+                if left and coding == "deflate":
+                    raise ValueError(f"{len(left)} bytes follow the end of content-encoding {coding!r}")
+                if inflater.eof:  # a gzip body may have another member
+                    inflater = None
         except zlib.error as trouble:
             raise ValueError(f"the body is not {coding}: {trouble}") from None
         room -= len(plain)

@@ -1,4 +1,4 @@
-"""TLS over memory: bytes in, bytes out, no socket. So the socket stays ours, and with it the kernel's arrival stamps."""
+"""TLS over memory: bytes in, bytes out. So the socket stays ours, and with it the kernel's arrival stamps."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Tls:
         return self._object.version()
 
     def handshake(self, data: bytes) -> tuple[bool, bytes]:
-        """Take what came (nothing at first); gives whether the handshake is done and what is to be sent. Raises ssl.SSLError.
+        """Take what came (nothing at first); gives whether the handshake is done, and what is to be sent.
 
-        After a failure `pending()` holds the alert that tells the peer.
+        Raises ssl.SSLError; `pending()` then holds the alert that tells the peer.
         """
         if data:
             self._incoming.write(data)
@@ -76,7 +76,7 @@ class Tls:
         plain = b""
         try:
             plain = more = tls.read(len(data))
-            # Asking until nothing is left would cost an exception per read: both numbers are 0 after the usual one record.
+            # Reading until nothing is left would cost an exception each time: both are 0 after the usual one record.
             while more and (incoming.pending or tls.pending()):
                 more = tls.read(len(data))
                 plain += more

@@ -1,4 +1,4 @@
-"""The wire as an httpx2 transport, so that an SDK can be run over it: each body is handed over whole, when it is complete."""
+"""The wire as an httpx2 transport, so that an SDK can be run over it: each body is handed over whole."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class ExchangeError(Exception):
 class Transport(httpx2.AsyncBaseTransport):
     """Carries httpx2 requests over a wire. The stamped exchange is `response.extensions["exchange"]`.
 
-    httpx2's timeouts are per step; here the largest of those given is the deadline of the whole exchange, `total_s` where
-    none is. A failed exchange raises the httpx2 error of its kind, its `__cause__` an `ExchangeError`. Closing this does
-    not close the wire.
+    httpx2's timeouts are per step; here the largest of those given is the deadline of the whole exchange, `total_s`
+    where none is. A failed exchange raises the httpx2 error of its kind, its `__cause__` an `ExchangeError`. Closing
+    this does not close the wire.
     """
 
     def __init__(self, wire: Wire, *, total_s: float = 600.0) -> None:

@@ -123,7 +123,15 @@ def clouds(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
             rows = []
             for door in doors:
                 path, more = DOORS[door]
-                rows.append({"id": door, "model": "claude-sonnet-5-5", "provider": door, "base_url": f"http://127.0.0.1:{running.ports[door]}{path}", **more})
+                rows.append(
+                    {
+                        "id": door,
+                        "model": "claude-sonnet-5-5",
+                        "provider": door,
+                        "base_url": f"http://127.0.0.1:{running.ports[door]}{path}",
+                        **more,
+                    }
+                )
             (place.folder / "targets.yaml").write_text(json.dumps({"version": 1, "targets": rows}))
             for door in doors:
                 given = simulate.default_credentials(door)

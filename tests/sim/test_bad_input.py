@@ -46,7 +46,12 @@ def test_a_mistake_in_the_workload_is_named_with_its_line(place, change, line, w
 
 def test_all_mistakes_come_at_once(place) -> None:
     path = place.workload()
-    path.write_text(path.read_text().replace("version: 1", "version: 3").replace("timeout: 5s", "timeout: 5").replace("name: small", "name: Small!"))
+    path.write_text(
+        path.read_text()
+        .replace("version: 1", "version: 3")
+        .replace("timeout: 5s", "timeout: 5")
+        .replace("name: small", "name: Small!")
+    )
     done = place.bench("run", "small.yaml", "--simulate")
     assert done.code == 2
     assert len([line for line in done.err.splitlines() if "small.yaml:" in line]) == 3
@@ -68,7 +73,9 @@ def test_an_unknown_target(place, clouds) -> None:
     assert "anthropic" in done.err
 
 
-def test_without_credentials_the_last_line_is_the_command_that_needs_none(place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_credentials_the_last_line_is_the_command_that_needs_none(
+    place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (place.folder / "targets.yaml").write_text(
         "version: 1\ntargets:\n"
         "  - {id: a, model: claude-sonnet-5-5, provider: anthropic}\n"

@@ -30,7 +30,14 @@ def test_five_doors_side_by_side_make_one_table(place, clouds) -> None:
     )
     assert {r["outcome"] for r in rows} == {"ok"}
     for row in rows:
-        assert row["sent_ns"] < row["headers_ns"] <= row["first_byte_ns"] <= row["first_token_ns"] <= row["last_token_ns"] <= row["end_ns"]
+        assert (
+            row["sent_ns"]
+            < row["headers_ns"]
+            <= row["first_byte_ns"]
+            <= row["first_token_ns"]
+            <= row["last_token_ns"]
+            <= row["end_ns"]
+        )
         assert row["ttft_ms"] == pytest.approx((row["first_token_ns"] - row["sent_ns"]) / 1e6)
         assert row["output_tokens"] == 12
         assert row["region_proof"] != "contradicted"

@@ -63,7 +63,9 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         log.close()
 
 
-def test_a_litellm_proxy_is_measured_through_the_ordinary_door(place, proxy: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_litellm_proxy_is_measured_through_the_ordinary_door(
+    place, proxy: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LITELLM_KEY", "sk-third-party")
     (place.folder / "targets.yaml").write_text(TARGETS % proxy)
     done = place.run("--only", "litellm", requests=8)
@@ -82,7 +84,9 @@ def test_a_litellm_proxy_is_measured_through_the_ordinary_door(place, proxy: int
     assert scores == {"one": 1.0, "two": 0.0, "three": 0.0, "four": 0.0}
 
 
-def test_a_wrong_key_is_told_apart_from_a_fault_of_the_server(place, proxy: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_told_apart_from_a_fault_of_the_server(
+    place, proxy: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LITELLM_KEY", "sk-wrong")
     (place.folder / "targets.yaml").write_text(TARGETS % proxy)
     done = place.run("--only", "litellm", requests=2)
