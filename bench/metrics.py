@@ -101,7 +101,7 @@ def _ms(later_ns: int | None, earlier_ns: int | None) -> float | None:
     return None if later_ns is None or earlier_ns is None else (later_ns - earlier_ns) / 1e6
 
 
-def derive_row(  # noqa: PLR0917 - the runner's columns, in the order of record.REQUESTS
+def derive_row(
     first_sent_ns: int,
     final_sent_ns: int,
     due_ns: int | None,

@@ -321,7 +321,7 @@ def _host_facts() -> dict[str, Any]:
         "pandas",
         "tenacity",
     )
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in packages:
         try:
             versions[name] = metadata.version(name)

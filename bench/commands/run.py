@@ -6,12 +6,19 @@ import json
 import shlex
 import sys
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bench.errors import ConfigError, Problem
+
+
+class Replies(StrEnum):
+    full = "full"
+    hashed = "hashed"
+    none = "none"
 
 
 def run(
@@ -50,7 +57,7 @@ def run(
     calibrate: Annotated[
         bool, typer.Option("--calibrate/--no-calibrate", help="Measure ourselves on loopback first.")
     ] = True,
-    replies: Annotated[str, typer.Option(help="What is kept of the replies: full, hashed or none.")] = "full",
+    replies: Annotated[Replies, typer.Option(help="What is kept of the replies.")] = Replies.full,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> int:
     """Run one workload against every target and print the comparison."""
@@ -78,8 +85,6 @@ def run(
         if not sign or not key:
             problems.append(Problem("command line", "--label", text, "key=value, e.g. --label ticket=OPS-12"))
         labels.append((key, value))
-    if replies not in ("full", "hashed", "none"):
-        problems.append(Problem("command line", "--replies", replies, "full, hashed or none"))
     if run_id is not None and (not run_id or any(c in run_id for c in "/\\=: ") or run_id.startswith(".")):
         problems.append(Problem("command line", "--run-id", run_id, "a plain name, e.g. before-upgrade"))
     if problems:
@@ -101,7 +106,7 @@ def run(
         max_usd=limit,
         labels=tuple(labels),
         calibrate=calibrate,
-        replies=replies,
+        replies=replies.value,
         baseline=baseline,
         command=shlex.join(["bench", *sys.argv[1:]]),
     )

@@ -6,11 +6,15 @@ duration: given N, the times of a Poisson process are N sorted uniforms.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.plan import Stream
 from bench.workload import Load, Stage
+
+Seconds = NDArray[np.floating[Any]]
 
 
 def stream(load: Load, n_targets: int, seed: int) -> Stream:
@@ -24,7 +28,7 @@ def stream(load: Load, n_targets: int, seed: int) -> Stream:
         return Stream(sum(prompts), None)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0xD0E]))
     fold = n_targets if load.arrangement == "interleaved" else 1
-    parts: list[NDArray[np.float64]] = []
+    parts: list[Seconds] = []
     start_s = 0.0
     for stage, n in zip(load.stages, prompts, strict=True):
         assert stage.rate_per_s is not None
@@ -35,7 +39,7 @@ def stream(load: Load, n_targets: int, seed: int) -> Stream:
     return Stream(sum(prompts), due_ns)
 
 
-def arrivals(pattern: str, n: int, length_s: float, cv: float | None, rng: np.random.Generator) -> NDArray[np.float64]:
+def arrivals(pattern: str, n: int, length_s: float, cv: float | None, rng: np.random.Generator) -> Seconds:
     """`n` arrival times within `length_s`, ascending, in seconds.
 
     `gamma` draws gaps of shape 1/cv², so that cv = 1 is Poisson and cv > 1 is bursty, and scales them to the length.
@@ -49,7 +53,8 @@ def arrivals(pattern: str, n: int, length_s: float, cv: float | None, rng: np.ra
     if pattern == "gamma":
         assert cv is not None
         gaps = rng.gamma(1.0 / cv**2, size=n + 1)
-        return np.cumsum(gaps)[:n] / gaps.sum() * length_s
+        times: Seconds = np.cumsum(gaps)[:n] / gaps.sum() * length_s
+        return times
     raise ValueError(pattern)
 
 

@@ -139,7 +139,7 @@ def fault_of(provider: Provider, exchange: Exchange, reply: Reply) -> Fault | No
         return provider.fault(exchange.status, exchange.headers, reply.error_body)
     if not reply.complete:
         return Fault("truncated", "no_terminal_event", "the stream ended without its terminal event", retryable=True)
-    if reply.stop_reason in STOP_OUTCOMES:
+    if reply.stop_reason is not None and reply.stop_reason in STOP_OUTCOMES:
         return Fault(STOP_OUTCOMES[reply.stop_reason], reply.native_stop_reason)
     if not (reply.text or reply.tool_calls or reply.reasoning):
         return Fault("server", "empty_reply", "a complete reply without any content")
