@@ -89,10 +89,10 @@ def test_the_truth_has_a_row_for_every_request_joined_by_its_id(tmp_path):
     assert len([f for f in faults if f and f.startswith("refused ")]) >= 4
 
 
-def gather(folder, prompts, seed=11, name="truth"):
+def gather(folder, prompts, seed=11):
     """What each (prompt, repeat) got from two targets, when asked in this order."""
     folder.mkdir(exist_ok=True)
-    truth = folder / f"{name}.parquet"
+    truth = folder / "truth.parquet"
     two = [{**target("anthropic", NOISY), "id": "a"}, {**target("bedrock", NOISY), "id": "b"}]
     got, count = {}, {}
     with launch({"seed": seed, "targets": two, "answers": write_answers(folder), "truth": truth}) as running:
@@ -248,7 +248,8 @@ def test_the_command_says_what_is_wrong_without_a_traceback(tmp_path):
 
 
 def test_describe_gives_a_command_for_every_door_that_works(tmp_path):
-    config = {"seed": 1, "targets": [target(door, FAST) for door in DOORS]}
+    targets = [{"id": door, "door": door, "model_id": MODELS.get(door, "m"), "profile": FAST} for door in DOORS]
+    config = {"seed": 1, "targets": targets}
     with launch(config) as running:
         said = describe(config, running.ports)
         assert said.startswith("SIMULATED")
