@@ -13,26 +13,33 @@ from bench.errors import ConfigError, Problem
 from bench.simulate.base import TargetConfig
 from bench.simulate.profile import parse_profile
 
+_AWS_KEYS = {"access_key": "AKIDEXAMPLE", "secret_key": "simulated-secret-key", "region": "us-east-1"}
 CREDENTIALS: Mapping[str, Mapping[str, str]] = {
     "anthropic": {"api_key": "simulated-anthropic-key"},
-    "bedrock": {"access_key": "AKIDEXAMPLE", "secret_key": "simulated-secret-key", "region": "us-east-1"},
+    "bedrock": {**_AWS_KEYS, "token": "simulated-bedrock-token"},
     "vertex": {"token": "simulated-google-token"},
     "foundry": {"api_key": "simulated-foundry-key"},
     "openai-compatible": {"api_key": "simulated-compatible-key"},
     "openai": {"api_key": "simulated-openai-key"},
+    "azure-openai": {"api_key": "simulated-azure-key"},
+    "bedrock-mantle": _AWS_KEYS,
+    "claude-aws": _AWS_KEYS,
+    "claude-gcp": {"token": "simulated-google-token"},
 }
 """Credentials that a look-alike takes when its configuration names none: invented, and good nowhere else."""
 
+_AWS = ("region", "access_key", "secret_key")
 KEYS: Mapping[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
     "anthropic": ((("api_key",),), ()),
-    "bedrock": (
-        (("region", "access_key", "secret_key"), ("region", "token")),
-        ("session_token", "access_key", "secret_key", "token"),
-    ),
+    "bedrock": ((_AWS, ("region", "token")), ("session_token",)),
     "vertex": ((("token",),), ("project", "location")),
-    "foundry": ((("api_key",), ("token",)), ("api_key", "token")),
+    "foundry": ((("api_key",), ("token",)), ()),
     "openai-compatible": (((),), ("api_key",)),
     "openai": ((("api_key",),), ()),
+    "azure-openai": ((("api_key",), ("token",)), ()),
+    "bedrock-mantle": ((_AWS, ("region", "token")), ("session_token",)),
+    "claude-aws": ((_AWS, ("api_key",)), ("session_token", "workspace")),
+    "claude-gcp": ((("token",),), ("project", "location", "workspace")),
 }
 """Door -> (sets of credentials of which one must be whole, further credentials it knows)."""
 

@@ -133,33 +133,48 @@ def _curl(target: TargetConfig, base: str) -> str:
     said = target.credentials
     body: dict[str, Any] = {"max_tokens": 64, "messages": [{"role": "user", "content": "Hello"}], "stream": True}
     flags = "-sN --cacert " + target.tls_cert if target.tls_cert else "-sN"
-    extra = ""
     match target.door:
         case "bedrock":
             path = f"/model/{target.model_id.replace('/', '%2F')}/invoke-with-response-stream"
             del body["stream"]
             body["anthropic_version"] = "bedrock-2023-05-31"
-            if "token" in said:
-                auth = f"-H 'authorization: Bearer {said['token']}'"
-            else:
-                auth = (
-                    f"--aws-sigv4 'aws:amz:{said['region']}:bedrock' --user '{said['access_key']}:{said['secret_key']}'"
-                )
-            extra = f" -H 'x-amz-security-token: {said['session_token']}'" if "session_token" in said else ""
+            if "token" not in said:  # curl does not encode the path once more, as a signature for Bedrock must
+                return f"  boto3.client('bedrock-runtime', endpoint_url='{base}')"
+            auth = f"-H 'authorization: Bearer {said['token']}'"
         case "vertex":
             project, location = said.get("project", "my-project"), said.get("location", "global")
             place = f"/v1/projects/{project}/locations/{location}/publishers/anthropic/models"
             path = f"{place}/{target.model_id}:streamRawPredict"
             body["anthropic_version"] = "vertex-2023-10-16"
             auth = f"-H 'authorization: Bearer {said['token']}'"
-        case "anthropic" | "foundry":
-            path = "/v1/messages" if target.door == "anthropic" else "/anthropic/v1/messages"
+        case "openai" | "openai-compatible" | "azure-openai":
+            path = "/openai/v1/chat/completions" if target.door == "azure-openai" else "/v1/chat/completions"
             body["model"] = target.model_id
-            key = f"x-api-key: {said['api_key']}" if "api_key" in said else f"authorization: Bearer {said['token']}"
-            auth = f"-H '{key}' -H 'anthropic-version: 2023-06-01'"
+            key = said.get("api_key") or said.get("token")
+            auth = f"-H 'authorization: Bearer {key}'" if key else ""
         case _:
-            path = "/v1/chat/completions"
+            place = "/".join(
+                ("projects", said.get("project", "my-project"), "locations", said.get("location", "global"))
+            )
+            paths = {
+                "anthropic": "",
+                "claude-aws": "",
+                "claude-gcp": f"/v1/{place}/workspaces/{said.get('workspace', 'my-workspace')}/invoke",
+            }
+            path = paths.get(target.door, "/anthropic") + "/v1/messages"
             body["model"] = target.model_id
-            auth = f"-H 'authorization: Bearer {said['api_key']}'" if "api_key" in said else ""
+            auth = "-H 'anthropic-version: 2023-06-01' " + _first_party_auth(target)
     sent = f"-H 'content-type: application/json' -d '{orjson.dumps(body).decode()}'"
-    return f"  curl {flags} '{base}{path}' {auth}{extra} {sent}"
+    return f"  curl {flags} '{base}{path}' {auth} {sent}"
+
+
+def _first_party_auth(target: TargetConfig) -> str:
+    said = target.credentials
+    workspace = f"-H 'anthropic-workspace-id: {said.get('workspace', 'my-workspace')}' "
+    more = workspace if target.door == "claude-aws" else ""
+    if "api_key" in said:
+        return f"{more}-H 'x-api-key: {said['api_key']}'"
+    if "token" in said:
+        return f"{more}-H 'authorization: Bearer {said['token']}'"
+    service = {"claude-aws": "aws-external-anthropic"}.get(target.door, target.door)
+    return f"{more}--aws-sigv4 'aws:amz:{said['region']}:{service}' --user '{said['access_key']}:{said['secret_key']}'"

@@ -7,7 +7,6 @@ seconds.
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +39,16 @@ TARGETS: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was seen. Lateness is write less due, ms, over every content event; `cpu_share` is of one core, None off
-    Linux.
+    """What was seen. Lateness is write less due, ms, over every content event.
+
+    `cpu_share` and `wait_share` (ready to run, but without a core) are of one core's time; None off Linux. With much
+    waiting, the lateness is that of a busy machine.
     """
 
     events: int
     seconds: float
     cpu_share: float | None
+    wait_share: float | None
     late_p50_ms: float
     late_p99_ms: float
 
@@ -55,10 +57,10 @@ class Outcome:
         return self.events / self.seconds
 
     def __str__(self) -> str:
-        share = "not known" if self.cpu_share is None else f"{self.cpu_share:.0%} of one core"
+        cpu, waited = ("not known" if share is None else f"{share:.0%}" for share in (self.cpu_share, self.wait_share))
         return (
             f"events/s   {self.events_per_s:,.0f} ({self.events:,} content events in {self.seconds:.1f} s)\n"
-            f"CPU        {share}\n"
+            f"CPU        {cpu} of one core; ready but waiting for a core {waited} of the time\n"
             f"lateness   p50 {self.late_p50_ms:.3f} ms, p99 {self.late_p99_ms:.3f} ms (write less due)"
         )
 
@@ -106,7 +108,7 @@ def _request(target: dict[str, Any], prompt: str) -> bytes:
     return f"{head}content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n".encode() + data
 
 
-async def _load(ports: dict[str, int], streams: int, load_s: float) -> None:
+async def _load(ports: dict[str, int], streams: int, load_s: float, ramp_s: float) -> None:
     loop = asyncio.get_running_loop()
     until_s = monotonic() + load_s
     clients = []
@@ -118,47 +120,46 @@ async def _load(ports: dict[str, int], streams: int, load_s: float) -> None:
             ports[target["id"]],
         )
         clients.append(client.gone)
-        await asyncio.sleep(RAMP_S / streams)
+        await asyncio.sleep(ramp_s / streams)
     await asyncio.gather(*clients)
 
 
-def _cpu_s(pid: int) -> float | None:
-    """CPU seconds of a process so far; None where /proc is not."""
+def _scheduled_s(pid: int) -> tuple[float, float] | None:
+    """Seconds that a process has run, and waited for a core, so far; None where the kernel does not tell."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        ran_ns, waited_ns, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    except (OSError, ValueError):
         return None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return int(ran_ns) / 1e9, int(waited_ns) / 1e9
 
 
-def measure(streams: int = STREAMS, load_s: float = LOAD_S) -> Outcome:
-    """Drives the load and reads the truth. Events per second and CPU are taken between the ramp and the end of
-    asking.
-    """
+def measure(streams: int = STREAMS, load_s: float = LOAD_S, ramp_s: float = RAMP_S) -> Outcome:
+    """Drives the load and reads the truth. What is reported was seen between the ramp and the end of asking."""
     import pyarrow.parquet as pq
 
+    marks: list[tuple[float, tuple[float, float] | None]] = []
     with tempfile.TemporaryDirectory() as folder:
         truth = Path(folder) / "truth.parquet"
-        marks: list[tuple[float, float | None]] = []
         with launch({"seed": 1, "targets": TARGETS, "truth": truth}) as running:
 
             async def watched() -> None:
-                load = asyncio.create_task(_load(running.ports, streams, load_s))
-                await asyncio.sleep(RAMP_S * 1.5)
-                marks.append((monotonic(), _cpu_s(running.pid)))
-                await asyncio.sleep(max(0.1, load_s - RAMP_S * 1.5))
-                marks.append((monotonic(), _cpu_s(running.pid)))
+                load = asyncio.create_task(_load(running.ports, streams, load_s, ramp_s))
+                await asyncio.sleep(ramp_s * 1.5)
+                marks.append((monotonic(), _scheduled_s(running.pid)))
+                await asyncio.sleep(max(0.1, load_s - ramp_s * 1.5))
+                marks.append((monotonic(), _scheduled_s(running.pid)))
                 await load
 
             uvloop.run(watched())
         table = pq.read_table(truth, columns=["token_ns", "late_ns"])
     stamps = table["token_ns"].combine_chunks().flatten().to_numpy()
     late_ms = table["late_ns"].combine_chunks().flatten().to_numpy() / 1e6
-    (start_s, cpu_start), (end_s, cpu_end) = marks
+    (start_s, before), (end_s, after) = marks
+    seconds = end_s - start_s
+    cpu, waited = ((after[n] - before[n]) / seconds if before and after else None for n in (0, 1))
     inside = (stamps >= start_s * 1e9) & (stamps < end_s * 1e9)
-    share = None if cpu_start is None or cpu_end is None else (cpu_end - cpu_start) / (end_s - start_s)
     p50, p99 = np.percentile(late_ms[inside], [50, 99])
-    return Outcome(int(inside.sum()), end_s - start_s, share, float(p50), float(p99))
+    return Outcome(int(inside.sum()), seconds, cpu, waited, float(p50), float(p99))
 
 
 def selftest() -> str:

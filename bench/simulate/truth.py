@@ -79,10 +79,7 @@ class Truth:
         self._lock = threading.Lock()
         self._start()
         if path:  # writing the empty table tells now what would fail later, and loads pyarrow before the load
-            try:
-                self._write(self._take())
-            except OSError as error:
-                raise CannotRun(f"{path}: the truth cannot be written there: {error.strerror or error}") from error
+            self._write(self._take())
 
     def _start(self) -> None:
         self._rows: list[tuple[Any, ...]] = []
@@ -141,12 +138,15 @@ class Truth:
         with self._lock:
             self._tables.append(table)
             partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-            pq.write_table(pa.concat_tables(self._tables), partial, compression="zstd")
-            os.replace(partial, self.path)
+            try:
+                pq.write_table(pa.concat_tables(self._tables), partial, compression="zstd")
+                os.replace(partial, self.path)
+            except OSError as error:
+                raise CannotRun(f"{self.path}: the truth cannot be written there: {error}") from error
 
     def close(self) -> None:
-        """Writes what has not been written."""
-        if self.path is not None and self._rows:
+        """Writes everything once more, with what has come since. Raises CannotRun."""
+        if self.path is not None:
             self._write(self._take())
 
 

@@ -41,10 +41,7 @@ FAST = {"ttft_ms": {"constant": 4}, "gap_ms": {"constant": 1}, "markers": True, 
 
 
 def target(door, profile=FAST, **more):
-    credentials = default_credentials(door)
-    if door == "bedrock":
-        credentials["token"] = "bedrock-token"
-    return {"id": door, "door": door, "model_id": MODELS[door], "profile": profile, "credentials": credentials, **more}
+    return {"id": door, "door": door, "model_id": MODELS[door], "profile": profile, **more}
 
 
 def write_answers(folder: Path, **kinds) -> str:
@@ -68,7 +65,7 @@ def ask(door, prompt=QUESTION, stream=True, **fields):
     if door == "bedrock":
         verb = "invoke-with-response-stream" if stream else "invoke"
         body.setdefault("anthropic_version", "bedrock-2023-05-31")
-        return f"/model/{model}/{verb}", {"authorization": "Bearer bedrock-token"}, body
+        return f"/model/{model}/{verb}", {"authorization": f"Bearer {said['token']}"}, body
     body["stream"] = stream
     if door == "vertex":
         verb = "streamRawPredict" if stream else "rawPredict"
@@ -403,3 +400,145 @@ def test_boto3_signs_and_reads_both_operations(clouds):
     client.close()
     assert text_of("bedrock", found) == RIGHT
     assert stream["ResponseMetadata"]["RequestId"].count("-") == 4
+
+
+def converse_client(clouds):
+    import boto3
+    from botocore.config import Config
+
+    said = default_credentials("bedrock")
+    return boto3.client(
+        "bedrock-runtime",
+        region_name=said["region"],
+        endpoint_url=f"http://127.0.0.1:{clouds.ports['bedrock']}",
+        aws_access_key_id=said["access_key"],
+        aws_secret_access_key=said["secret_key"],
+        config=Config(signature_version="v4", retries={"mode": "standard", "total_max_attempts": 1}),
+    )
+
+
+def test_boto3_reads_converse_whole_and_streamed(clouds):
+    client = converse_client(clouds)
+    asked = {
+        "modelId": MODELS["bedrock"],
+        "messages": [{"role": "user", "content": [{"text": QUESTION}]}],
+        "inferenceConfig": {"maxTokens": 512, "temperature": 0.0},
+    }
+    whole = client.converse(**asked)
+    assert whole["output"]["message"]["content"] == [{"text": RIGHT}]
+    assert (whole["stopReason"], whole["usage"]["inputTokens"]) == ("end_turn", QUESTION_TOKENS)
+    found = list(client.converse_stream(**asked)["stream"])
+    assert [next(iter(e)) for e in found[:2]] == ["messageStart", "contentBlockDelta"]
+    assert [next(iter(e)) for e in found[-3:]] == ["contentBlockStop", "messageStop", "metadata"]
+    deltas = [e["contentBlockDelta"]["delta"]["text"] for e in found if "contentBlockDelta" in e]
+    assert "".join(deltas) == RIGHT
+    usage = found[-1]["metadata"]["usage"]
+    assert (usage["outputTokens"], usage["totalTokens"]) == (len(deltas), len(deltas) + QUESTION_TOKENS)
+    short = client.converse(**{**asked, "inferenceConfig": {"maxTokens": 2}})
+    assert (short["stopReason"], short["usage"]["outputTokens"]) == ("max_tokens", 2)
+    client.close()
+
+
+def test_converse_has_the_faults_and_the_refusals_of_its_door(clouds):
+    from botocore.exceptions import ClientError, EventStreamError
+
+    client = converse_client(clouds)
+
+    def stream(prompt, **more):
+        messages = [{"role": "user", "content": [{"text": prompt}]}]
+        return list(client.converse_stream(modelId=MODELS["bedrock"], messages=messages, **more)["stream"])
+
+    with pytest.raises(EventStreamError) as failed:
+        stream("Hello [[fault: error after=2 kind=throttled]]")
+    assert failed.value.response["Error"]["Code"] == "throttlingException"
+    assert "messageStop" not in {next(iter(e)) for e in stream("Hello [[fault: cut after=2]]")}
+    assert "usage" not in stream("Hello [[fault: no-usage]]")[-1]["metadata"]
+    with pytest.raises(ClientError, match="is blank") as refused:
+        stream(" ")
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+    with pytest.raises(ClientError) as throttled:
+        stream("Hello [[fault: status code=429]]")
+    assert throttled.value.response["Error"]["Code"] == "ThrottlingException"
+    client.close()
+
+
+OTHER_MODELS = {
+    "azure-openai": "my-gpt",
+    "bedrock-mantle": "anthropic.claude-sonnet-5-5",
+    "claude-aws": "claude-sonnet-5-5",
+    "claude-gcp": "claude-sonnet-5-5",
+}
+
+
+@pytest.fixture(scope="module")
+def other_clouds(tmp_path_factory):
+    targets = [{"id": door, "door": door, "model_id": m, "profile": FAST} for door, m in OTHER_MODELS.items()]
+    answers = write_answers(tmp_path_factory.mktemp("others"))
+    with launch({"seed": 7, "targets": targets, "answers": answers}) as running:
+        yield running
+
+
+def other_client(door, port, *, good=True):
+    base, said = f"http://127.0.0.1:{port}", default_credentials(door)
+    secret = said.get("secret_key", "") if good else "wrong"
+    aws = {"aws_access_key": said.get("access_key"), "aws_secret_key": secret, "aws_region": said.get("region")}
+    if door == "bedrock-mantle":
+        return anthropic.AsyncAnthropicBedrockMantle(**aws, base_url=f"{base}/anthropic", max_retries=0)
+    if door == "claude-aws":
+        return anthropic.AsyncAnthropicAWS(**aws, workspace_id="wrkspc_1", base_url=base, max_retries=0)
+    place = "/v1/projects/p1/locations/global/workspaces/wrkspc_1/invoke"
+    return anthropic.AsyncAnthropicGoogleCloud(
+        project="p1",
+        workspace_id="wrkspc_1",
+        token_provider=lambda: said["token"] if good else "wrong",
+        base_url=base + place,
+        max_retries=0,
+    )
+
+
+@pytest.mark.parametrize("door", ["bedrock-mantle", "claude-aws", "claude-gcp"])
+def test_the_sdk_passes_the_gates_of_the_managed_doors(other_clouds, door):
+    port = other_clouds.ports[door]
+    fields = {
+        "model": OTHER_MODELS[door],
+        "max_tokens": 512,
+        "messages": [{"role": "user", "content": QUESTION}],
+    }
+
+    async def good():
+        client = other_client(door, port)
+        async with client, client.messages.stream(**fields) as stream:
+            return await stream.get_final_message()
+
+    async def bad():
+        async with other_client(door, port, good=False) as client:
+            await client.messages.create(**fields)
+
+    message = asyncio.run(good())
+    assert (message.content[0].text, message.model) == (RIGHT, "claude-sonnet-5-5")
+    with pytest.raises((anthropic.PermissionDeniedError, anthropic.AuthenticationError)):
+        asyncio.run(bad())
+
+
+def test_the_openai_sdk_reads_both_paths_of_azure(other_clouds):
+    base = f"http://127.0.0.1:{other_clouds.ports['azure-openai']}"
+    key = default_credentials("azure-openai")["api_key"]
+
+    async def go(client):
+        async with client:
+            stream = await client.chat.completions.create(
+                model="my-gpt", messages=[{"role": "user", "content": QUESTION}], stream=True
+            )
+            return [chunk async for chunk in stream]
+
+    for client in (
+        openai.AsyncOpenAI(api_key=key, base_url=f"{base}/openai/v1/", max_retries=0),
+        openai.AsyncAzureOpenAI(azure_endpoint=base, api_version="2025-04-01-preview", api_key=key, max_retries=0),
+    ):
+        chunks = asyncio.run(go(client))
+        assert chunks[0].choices == []  # the filter results come first, without a choice
+        assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == RIGHT
+    with pytest.raises(openai.AuthenticationError):
+        asyncio.run(go(openai.AsyncOpenAI(api_key="wrong", base_url=f"{base}/openai/v1/", max_retries=0)))
+    with pytest.raises(openai.NotFoundError):
+        asyncio.run(go(openai.AsyncOpenAI(api_key=key, base_url=f"{base}/v1/", max_retries=0)))

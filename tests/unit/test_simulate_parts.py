@@ -18,7 +18,7 @@ from bench.simulate.answers import Entry, choose, filler, load_answers, pieces, 
 from bench.simulate.base import Ask, TargetConfig
 from bench.simulate.config import CREDENTIALS, DOORS, KEYS, default_profile, parse_config
 from bench.simulate.doors import DOORS as DOOR_CLASSES
-from bench.simulate.doors.bedrock import _string_headers, frame
+from bench.simulate.doors.eventstream import frame, string_headers
 from bench.simulate.doors.reading import base59, tokens_of, uuid_of
 from bench.simulate.faults import FAULTS, FaultError, marked_fault, parse_fault
 from bench.simulate.profile import Profile, Spread, parse_profile
@@ -243,7 +243,7 @@ def test_the_golden_frame_of_the_event_stream():
         "7970650700106170706c69636174696f6e2f6a736f6e0d3a6d6573736167652d747970650700056576656e747b22636f6e74656e74426c"
         "6f636b496e646578223a302c2264656c7461223a7b2274657874223a224869227d2c2270223a226162227d8b38b268"
     )
-    assert frame(_string_headers(headers), payload).hex() == golden
+    assert frame(string_headers(headers), payload).hex() == golden
 
 
 @settings(derandomize=True, max_examples=50)

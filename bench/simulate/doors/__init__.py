@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 
 from bench.simulate.base import Door
 from bench.simulate.doors.anthropic import AnthropicDoor
+from bench.simulate.doors.azure_openai import AzureOpenAIDoor
 from bench.simulate.doors.bedrock import BedrockDoor
 from bench.simulate.doors.chat import CompatibleDoor
 from bench.simulate.doors.foundry import FoundryDoor
+from bench.simulate.doors.managed import ClaudeAwsDoor, ClaudeGcpDoor, MantleDoor
 from bench.simulate.doors.openai import OpenAIDoor
 from bench.simulate.doors.vertex import VertexDoor
 
@@ -19,4 +21,8 @@ DOORS: Mapping[str, Callable[[], Door]] = {
     "foundry": FoundryDoor,
     "openai-compatible": CompatibleDoor,
     "openai": OpenAIDoor,
+    "azure-openai": AzureOpenAIDoor,
+    "bedrock-mantle": MantleDoor,
+    "claude-aws": ClaudeAwsDoor,
+    "claude-gcp": ClaudeGcpDoor,
 }

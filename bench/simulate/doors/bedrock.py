@@ -1,50 +1,36 @@
-"""Claude on Bedrock's runtime: InvokeModel and InvokeModelWithResponseStream, AWS event streams, AWS signatures."""
+"""Claude on Bedrock's runtime: InvokeModel and Converse, streamed as AWS event streams, with AWS signatures."""
 
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from base64 import b64encode
 from collections.abc import Mapping
 
 import orjson
 
 from bench.simulate.base import Ask, Headers, Json, Received, Refused, Render, Script, TargetConfig
+from bench.simulate.doors import converse
+from bench.simulate.doors.eventstream import event_headers, exception_headers, frame, padding
 from bench.simulate.doors.messages import NEW_VERSION, TEXT_DELTA, MessagesDoor, read_messages
 from bench.simulate.doors.reading import Unreadable, bearer, json_object, uuid_of
 from bench.simulate.sigv4 import check_signature
 
 BODY_VERSION = "bedrock-2023-05-31"
 _ARN_VERSIONED = re.compile(r"-v\d+(:\d+)?$")
-_PATH = re.compile(r"/model/(.+)/(invoke|invoke-with-response-stream)")
-_PADDING = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_PATH = re.compile(r"/model/(.+)/(invoke|invoke-with-response-stream|converse|converse-stream)")
 
 
-def _string_headers(pairs: Mapping[str, str]) -> bytes:
-    """Event-stream headers of type 7 (string): name length u8, name, 7, value length u16, value."""
-    parts = []
-    for name, value in pairs.items():
-        parts.append(
-            struct.pack("!B", len(name)) + name.encode() + struct.pack("!BH", 7, len(value.encode())) + value.encode()
-        )
-    return b"".join(parts)
-
-
-def frame(headers: bytes, payload: bytes) -> bytes:
-    """One event-stream message: total and header length, CRC-32 of these, headers, payload, CRC-32 of all before."""
-    lengths = struct.pack("!II", 16 + len(headers) + len(payload), len(headers))
-    message = b"".join((lengths, struct.pack("!I", zlib.crc32(lengths)), headers, payload))
-    return message + struct.pack("!I", zlib.crc32(message))
-
-
-_CHUNK = _string_headers({":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"})
+_CHUNK = event_headers("chunk")
 
 
 def chunk(event: bytes) -> bytes:
-    """A frame that carries one Anthropic event, padded so that its length does not tell the length of the text."""
-    padding = _PADDING[: (zlib.crc32(event) % len(_PADDING)) + 1].encode()
-    return frame(_CHUNK, b'{"bytes":"%s","p":"%s"}' % (b64encode(event), padding))
+    """A frame that carries one Anthropic event, with padding beside it."""
+    return frame(_CHUNK, b'{"bytes":"%s","p":"%s"}' % (b64encode(event), padding(event)))
+
+
+def aws_error(code: str, message: str) -> tuple[Headers, bytes]:
+    kind = f"{code}:http://internal.amazon.com/coral/com.amazon.bedrock/"
+    return [("content-type", "application/json"), ("x-amzn-errortype", kind)], orjson.dumps({"message": message})
 
 
 class BedrockDoor(MessagesDoor):
@@ -84,9 +70,7 @@ class BedrockDoor(MessagesDoor):
         token = bearer(received)
         if token is not None:
             if token != target.credentials.get("token"):
-                raise Refused(
-                    403, "AccessDeniedException", "Authentication failed: Please make sure your API Key is valid."
-                )
+                raise Refused(403, "AccessDeniedException", "Authentication failed: the API key is not valid.")
             return
         check_signature(received, target.credentials, self.service)
 
@@ -99,28 +83,29 @@ class BedrockDoor(MessagesDoor):
         if model != target.model_id:
             raise Refused(400, "ValidationException", "The provided model identifier is invalid.")
         if received.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise Refused(
-                415, "ValidationException", "The provided Content-Type is invalid or not supported for this model"
-            )
+            raise Refused(415, "ValidationException", "The provided Content-Type is invalid for this model")
         try:
             body = json_object(received)
-            for field in ("model", "stream"):
-                if field in body:
-                    raise Unreadable(f"#: extraneous key [{field}] is not permitted")
-            version = body.pop("anthropic_version", None)
-            if version not in (BODY_VERSION, NEW_VERSION) or (version == NEW_VERSION and _ARN_VERSIONED.search(model)):
-                raise Unreadable("anthropic_version: Field required" if version is None else "Invalid API version")
-            betas = body.pop("anthropic_beta", [])
-            if not isinstance(betas, list):
-                raise Unreadable("anthropic_beta: Input should be a valid list")
-            body["stream"] = operation == "invoke-with-response-stream"
-            return read_messages(body, version, model, operation)
+            if operation in converse.OPERATIONS:
+                return converse.read_converse(body, model, operation)
+            return self._read_invoke(body, model, operation)
         except Unreadable as error:
-            raise Refused(
-                400,
-                "ValidationException",
-                f"Malformed input request: {error}, please reformat your input and try again.",
-            ) from None
+            text = f"Malformed input request: {error}, please reformat your input and try again."
+            raise Refused(400, "ValidationException", text) from None
+
+    def _read_invoke(self, body: Json, model: str, operation: str) -> Ask:
+        for field in ("model", "stream"):
+            if field in body:
+                raise Unreadable(f"#: extraneous key [{field}] is not permitted")
+        version = body.pop("anthropic_version", None)
+        if version is None:
+            raise Unreadable("anthropic_version: Field required")
+        if version not in (BODY_VERSION, NEW_VERSION) or (version == NEW_VERSION and _ARN_VERSIONED.search(model)):
+            raise Unreadable("Invalid API version")
+        if not isinstance(body.pop("anthropic_beta", []), list):
+            raise Unreadable("anthropic_beta: Input should be a valid list")
+        body["stream"] = operation == "invoke-with-response-stream"
+        return read_messages(body, version, model, operation)
 
     def headers(self, ask: Ask, script: Script) -> Headers:
         if ask.stream:
@@ -129,7 +114,7 @@ class BedrockDoor(MessagesDoor):
                 ("x-amzn-bedrock-content-type", "application/json"),
             ]
         headers: Headers = [("content-type", "application/json")]
-        if script.usage != "none":
+        if script.usage != "none" and ask.wire == "invoke":
             start = "x-amzn-bedrock"
             headers += [
                 (f"{start}-input-token-count", str(script.input_tokens)),
@@ -141,26 +126,31 @@ class BedrockDoor(MessagesDoor):
         return headers
 
     def refusal(self, status: int, code: str, message: str, request_id: str) -> tuple[Headers, bytes]:
-        headers = [
-            ("content-type", "application/json"),
-            ("x-amzn-errortype", f"{code}:http://internal.amazon.com/coral/com.amazon.bedrock/"),
-        ]
-        return headers, orjson.dumps({"message": message})
+        return aws_error(code, message)
 
     def fault_refusal(self, status: int) -> tuple[int, str, str]:
         status = status or 503
         return (status, *self.faults.get(status, self.faults[503] if status > 500 else self.faults[400]))
 
+    def whole(self, ask: Ask, script: Script) -> bytes:
+        return converse.whole(ask, script) if ask.wire in converse.OPERATIONS else super().whole(ask, script)
+
     def opening(self, ask: Ask, script: Script) -> bytes:
+        if ask.wire in converse.OPERATIONS:
+            return converse.opening()
         events: list[Json] = [{"type": "message_start", "message": self.message(ask, script, start=True)}]
         if script.events:
             events.append({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
         return b"".join(chunk(orjson.dumps(event)) for event in events)
 
     def content(self, ask: Ask, script: Script) -> Render:
+        if ask.wire in converse.OPERATIONS:
+            return converse.content()
         return lambda text: chunk(b"%s%s}}" % (TEXT_DELTA, orjson.dumps(text)))
 
     def closing(self, ask: Ask, script: Script) -> bytes:
+        if ask.wire in converse.OPERATIONS:
+            return converse.closing(ask, script)
         events = self.closing_events(script)
         if script.usage != "none":
             events[-1] = events[-1] | {
@@ -182,7 +172,4 @@ class BedrockDoor(MessagesDoor):
             "server": "internalServerException",
         }
         statuses = {"overloaded": 503, "throttled": 429, "server": 500}
-        head = _string_headers(
-            {":exception-type": names[kind], ":content-type": "application/json", ":message-type": "exception"}
-        )
-        return frame(head, orjson.dumps({"message": self.faults[statuses[kind]][1]}))
+        return frame(exception_headers(names[kind]), orjson.dumps({"message": self.faults[statuses[kind]][1]}))

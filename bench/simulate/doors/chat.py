@@ -144,6 +144,9 @@ class CompatibleDoor:
         if key and bearer(received) != key:
             raise Refused(401, self.code(401), "Unauthorized")
 
+    def path_fits(self, received: Received, target: TargetConfig) -> bool:
+        return received.path == PATH
+
     def check_fields(self, body: Json) -> None:
         """Unknown fields pass: these servers have many of their own."""
 
@@ -152,7 +155,7 @@ class CompatibleDoor:
 
     def admit(self, received: Received, target: TargetConfig) -> Ask:
         self.authorize(received, target)
-        if received.path != PATH:
+        if not self.path_fits(received, target):
             raise Refused(404, self.code(404), "Not Found")
         if received.method != "POST":
             raise Refused(405, self.code(405), "Method Not Allowed")

@@ -43,7 +43,7 @@ ERROR_TEXTS: Mapping[int, str] = {
 TEXT_DELTA = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":'
 """The start of a text event: the text as JSON and two closing braces complete it."""
 STOPS = {"stop": "end_turn", "length": "max_tokens", "stop_sequence": "stop_sequence"}
-_NO_SAMPLING = re.compile(r"(opus|sonnet|haiku|fable|mythos)-5(\D|$)")
+NO_SAMPLING = re.compile(r"(opus|sonnet|haiku|fable|mythos)-5(\D|$)")
 """Models of the 5 line take no sampling settings under any API version."""
 
 
@@ -86,7 +86,7 @@ def read_messages(body: Json, version: str, model: str, wire: str = "") -> Ask:
         if field not in FIELDS:
             raise Unreadable(f"{field}: Extra inputs are not permitted")
     for field in SAMPLING:
-        if field in body and (version == NEW_VERSION or _NO_SAMPLING.search(model)):
+        if field in body and (version == NEW_VERSION or NO_SAMPLING.search(model)):
             raise Unreadable(f"{field}: This parameter is not supported for this model and API version.")
     temperature = body.get("temperature")
     if temperature is not None and (
