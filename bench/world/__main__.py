@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bench.world import GENERATORS, digest, generate, items_bytes
+from bench.world.rag import describe
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -14,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("generator", choices=sorted(GENERATORS))
     parser.add_argument("--seed", type=int, default=20260101, help="another seed gives other names, numbers and orders")
     parser.add_argument("--items", type=int, default=96, help="how many items")
+    parser.add_argument("--text", action="store_true", help="write the items for readers instead of as JSON lines")
     parser.add_argument("-o", "--output", type=Path, help="file to write; standard output when absent")
     given = parser.parse_args(arguments)
     try:
@@ -21,11 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    data = "\n\n".join(map(describe, items)).encode() + b"\n" if given.text else items_bytes(items)
     if given.output:
-        given.output.write_bytes(items_bytes(items))
+        given.output.write_bytes(data)
         print(f"{given.output}: {len(items)} items, sha256 {digest(items)}", file=sys.stderr)
     else:
-        sys.stdout.buffer.write(items_bytes(items))
+        sys.stdout.buffer.write(data)
     return 0
 
 

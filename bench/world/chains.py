@@ -74,6 +74,7 @@ def _draft(
         on=on,
         site=site,
         traps=traps,
+        asks=needs[-1].key,
     )
 
 

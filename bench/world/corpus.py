@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from bench.world import entities
 from bench.world.ledger import Fact, Ledger, split_key
-from bench.world.render import Document, Passage, cut, prose_sources, render_all, stated_ids
 from bench.world.records import Records
+from bench.world.render import Document, Passage, cut, prose_sources, render_all, stated_ids
 from bench.world.retrieve import Retriever
 from bench.world.values import draw
 
@@ -30,6 +30,16 @@ class World:
             if passage.doc_id == fact.doc_id and fact.fact_id in passage.facts:
                 return passage
         raise ValueError(f"{fact.fact_id}: no passage of {fact.doc_id} holds it whole")
+
+    def is_other_edition(self, passage: Passage, golds: Iterable[Passage]) -> bool:
+        """Whether a passage belongs to an earlier or later edition of a document that a gold passage is from."""
+        first = self._first(passage.doc_id)
+        return any(gold.doc_id != passage.doc_id and self._first(gold.doc_id) == first for gold in golds)
+
+    def _first(self, doc_id: str) -> str:
+        """The first edition of a document."""
+        earlier = self.documents[doc_id].source.supersedes
+        return self._first(earlier) if earlier else doc_id
 
     def homes(self, facts: Iterable[Fact]) -> list[Passage]:
         """The passages that state some facts, each once, in the order of the facts."""

@@ -22,8 +22,9 @@ class Draft:
     """A question with its gold, before retrieval.
 
     `needs` are the ledger facts without which it cannot be answered; `gold` and `rejects` are values with units;
-    `shown` are passages that have to be among those given, besides the gold ones. `why` explains the answer; `{record}`
-    and `{rule}` in it become citations of the passages in `cited`. `on` is the day asked about.
+    `shown` are passages that have to be among those given, besides the gold ones. `why` explains the answer, and its
+    `{record}` and `{rule}` become citations of the passages in `cited`. `on` is the day asked about. `asks` is the key
+    of the fact asked for; no document states that of an unanswerable draft.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Draft:
     on: date = TODAY
     site: str | None = None
     traps: tuple[str, ...] = ()
+    asks: str = ""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -77,6 +79,7 @@ def singles(world: World) -> list[Draft]:
                 shown=(world.home(group),) if group else (),
                 site=site,
                 traps=("annex",) if site else (),
+                asks=spec["key"],
             )
         )
     return drafts
@@ -115,6 +118,7 @@ def conflicts(world: World) -> list[Draft]:
                 shown=tuple(shown),
                 on=on,
                 traps=tuple(traps),
+                asks=spec["key"],
             )
         )
     return drafts
@@ -146,6 +150,7 @@ def _unanswerable(name: str, spec: Mapping[str, Any], near: list[Fact], shown: t
         cluster=near[0].subject.partition(":")[0],
         shown=shown,
         traps=("near-miss",),
+        asks=spec["asks"],
     )
 
 

@@ -121,11 +121,11 @@ def _prices(records: Records, rng: random.Random) -> None:
     rows: dict[tuple[str, date], list[list[str]]] = {}
     for family, listed in sorted(families.items()):
         stem = rng.randrange(1100, 8800)
-        for noun in listed["nouns"]:
+        for noun, usual in listed["nouns"].items():
             stem += rng.choice((1, 3, 10))
             part = Part(f"{family}-{stem}", f"{listed['group']} {noun}", rng.random() < 0.2)
             records.parts.append(part)
-            price = Decimal(rng.randrange(12, 460))
+            price = Decimal(usual * rng.randrange(70, 134) // 100)
             for day in PRICE_BOOKS:
                 amounts = {"eur": price, "dkk": price * DKK_PER_EUR, "gbp": price * GBP_PER_EUR}
                 cells = [

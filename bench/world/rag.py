@@ -73,6 +73,9 @@ def _build(here: World, draft: Draft, rng: random.Random, settings: Mapping[str,
     right = replies.right(here, draft, shown, rng)
     rejects = _rejects(here, draft, passages, right)
     ranked = here.retriever.rank(question)
+    traps = list(draft.traps)
+    if "superseded" not in traps and any(here.is_other_edition(passage, golds) for passage in passages):
+        traps.append("other-edition")
     return {
         "id": f"rag-{draft.id}",
         "question": question,
@@ -86,10 +89,11 @@ def _build(here: World, draft: Draft, rng: random.Random, settings: Mapping[str,
         "metadata": {
             "kind": draft.kind,
             "hops": len(golds),
-            "traps": list(draft.traps),
-            "tier": _tier(draft, golds, ranked[0]),
+            "traps": traps,
+            "tier": _tier(golds, traps, ranked[0]),
             "source_doc": draft.source_doc,
             "cluster": draft.cluster,
+            "asks": draft.asks,
             "facts": [fact.fact_id for fact in draft.needs],
             "about_day": draft.on.isoformat(),
         },
@@ -101,7 +105,7 @@ def _build(here: World, draft: Draft, rng: random.Random, settings: Mapping[str,
         },
         "answers": {
             "right": right,
-            "wrong": replies.wrong(draft, shown, rng),
+            "wrong": replies.wrong(here, draft, shown, rng),
             "abstain": replies.abstain(draft, shown, rng),
         },
     }
@@ -136,9 +140,9 @@ def _rejects(here: World, draft: Draft, passages: Sequence[Passage], right: Sequ
     return []
 
 
-def _tier(draft: Draft, golds: Sequence[Passage], best: Passage) -> str:
+def _tier(golds: Sequence[Passage], traps: Sequence[str], best: Passage) -> str:
     """Difficulty by structure, before any model has run: further hops, traps, a wrong passage ranked first."""
-    points = max(0, len(golds) - 1) + len(draft.traps)
+    points = max(0, len(golds) - 1) + len(traps)
     if golds and best not in golds:
         points += 1
     return ("easy", "medium", "hard")[min(points, 2)]
@@ -164,7 +168,7 @@ def _history(
     built: Sequence[Mapping[str, Any]],
     rng: random.Random,
 ) -> list[dict[str, str]]:
-    """Two to six earlier questions with their replies, near in subject first, that give none of the facts away."""
+    """Two to seven earlier questions with their replies, near in subject first, that give none of the facts away."""
     avoid = [*draft.gold, *draft.rejects]
     donors = []
     for other, other_item in zip(drafts, built, strict=True):
@@ -174,7 +178,7 @@ def _history(
             donors.append((other.cluster != draft.cluster, rng.random(), other_item))
     donors.sort(key=lambda donor: donor[:2])
     turns: list[dict[str, str]] = []
-    for _, _, donor in donors[: rng.choice((2, 2, 3, 4, 5, 6))]:
+    for _, _, donor in donors[: rng.choice((2, 2, 2, 2, 3, 7))]:
         turns.append({"role": "user", "content": donor["question"]})
         turns.append({"role": "assistant", "content": donor["answers"]["right"][0]})
     return turns

@@ -22,7 +22,7 @@ from bench.world.render import Passage
 from bench.world.values import CURRENCIES, MONTHS, UNITS, group_digits, load_yaml, long_date, spoken, written
 
 ABSTENTION = "NOT IN DOCUMENTS"
-SHORTEST_WORDS = 94
+SHORTEST_WORDS = 120
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,6 @@ def other_form(value: Value) -> str:
         return f"{MONTHS[day.month - 1]} {day.day}, {day.year}"
     if unit == "eur":
         return f"€{Decimal(raw):,.2f}"
-    if unit == "name":
-        return f"{raw} decides."
     return f"It is {spoken(raw, unit)}"
 
 
@@ -89,7 +87,7 @@ def made_up(value: Value, rng: random.Random) -> Value:
         return f"{int(hour) + rng.choice((-2, 2))}:{minute}", unit
     number = Decimal(raw)
     if number == int(number):
-        return str(max(2, int(number * rng.choice((2, 3)) // 2) + rng.choice((1, 2)))), unit
+        return str(int(number * rng.choice((3, 4, 5)) // 2) + 1), unit
     return str(number + rng.choice((Decimal("0.3"), Decimal("0.7")))), unit
 
 
@@ -116,7 +114,7 @@ def right(world: World, draft: Draft, shown: Shown, rng: random.Random) -> list[
     return [f"Answer: {line.rstrip('.')}.\n\n{body}" for line, body in zip(lines, bodies, strict=True)]
 
 
-def wrong(draft: Draft, shown: Shown, rng: random.Random) -> list[str]:
+def wrong(world: World, draft: Draft, shown: Shown, rng: random.Random) -> list[str]:
     """Two wrong replies: a superseded or neighbouring value where there is one, and a made-up one."""
     base = draft.gold[0] if draft.gold else draft.rejects[0]
     taken = [value for value in draft.rejects if value[1] == base[1] or not draft.gold][:1]
@@ -124,7 +122,8 @@ def wrong(draft: Draft, shown: Shown, rng: random.Random) -> list[str]:
         value = made_up(base, rng)
         if value not in taken and value not in draft.gold:
             taken.append(value)
-    return [_mistaken(draft, shown, value, rng) for value in taken]
+    near = [*draft.shown, *world.homes(draft.needs)]
+    return [_mistaken(near, shown, value, rng) for value in taken]
 
 
 def abstain(draft: Draft, shown: Shown, rng: random.Random) -> list[str]:
@@ -153,18 +152,22 @@ def _reasons(world: World, draft: Draft, shown: Shown, rng: random.Random) -> st
         if quote and not any(states(quote, reject) for reject in draft.rejects):
             parts.append(f"The words are: “{quote}” {shown.cite(home)}.")
         parts.append(draft.why)
-    rivals = [p for p in draft.shown if p not in golds]
+    rivals = [p for p in shown.passages if p not in golds and (p in draft.shown or world.is_other_edition(p, golds))]
     rest = [p for p in shown.passages if p not in golds and p not in rivals]
-    closing = [_rival(world, draft, passage, shown) for passage in rivals]
-    closing.append(_say("rests", rng, rest=shown.cite(*rest), titles=_titles(rest)))
-    if len(" ".join([*parts, *closing]).split()) < SHORTEST_WORDS:
-        closing.append(_say("closings", rng))
+    documents = dict.fromkeys(p.doc_id for p in rivals)
+    closing = [_rival(world, draft, [p for p in rivals if p.doc_id == doc_id], shown) for doc_id in documents]
+    if rest:
+        closing.append(_say("rests", rng, rest=shown.cite(*rest), titles=_titles(rest)))
+    closings: list[str] = load_yaml("bank/replies.yaml")["closings"]
+    for sentence in rng.sample(closings, len(closings)):
+        if len(" ".join([*parts, *closing]).split()) < SHORTEST_WORDS:
+            closing.append(sentence)
     return " ".join(parts) + "\n\n" + " ".join(closing)
 
 
-def _rival(world: World, draft: Draft, passage: Passage, shown: Shown) -> str:
-    """Why a passage with another value does not decide."""
-    source = world.documents[passage.doc_id].source
+def _rival(world: World, draft: Draft, passages: Sequence[Passage], shown: Shown) -> str:
+    """Why a document with another value does not decide."""
+    source = world.documents[passages[0].doc_id].source
     if source.kind in ("thread", "memo"):
         reason = "talk" if source.kind == "thread" else "memo"
     elif source.effective_from > min(draft.on, TODAY):
@@ -172,12 +175,13 @@ def _rival(world: World, draft: Draft, passage: Passage, shown: Shown) -> str:
     else:
         reason = "group" if draft.site and source.scope == GROUP else "older"
     words: dict[str, str] = load_yaml("bank/replies.yaml")["rivals"]
-    return words[reason].format(cite=shown.cite(passage), day=long_date(source.effective_from))
+    return words[reason].format(cite=shown.cite(*passages), day=long_date(source.effective_from))
 
 
-def _mistaken(draft: Draft, shown: Shown, value: Value, rng: random.Random) -> str:
-    """A confident reply with a wrong value, citing two passages at random."""
-    first, second = rng.sample(shown.passages, 2)
+def _mistaken(near: Sequence[Passage], shown: Shown, value: Value, rng: random.Random) -> str:
+    """A confident reply with a wrong value, citing the passage among the near ones that has that value, if one has."""
+    first = next((p for p in near if states(p.text, value)), near[-1])
+    second = rng.choice([p for p in shown.passages if p is not first])
     body = _say("mistakes", rng, title=first.title, first=shown.cite(first), second=shown.cite(second))
     return f"Answer: {spoken(*value)}.\n\n{body} {_say('mistake_ends', rng)}"
 
