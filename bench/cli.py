@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from bench import __version__
+from bench import __version__, commands
 from bench.commands import compare, report, run, simulate, targets, workload
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
 
@@ -44,8 +44,9 @@ def _main(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code (bench/errors.py lists them)."""
+    commands.invocation[:] = sys.argv[1:] if argv is None else argv
     try:
-        code = app(args=list(sys.argv[1:] if argv is None else argv), prog_name="bench", standalone_mode=False)
+        code = app(args=list(commands.invocation), prog_name="bench", standalone_mode=False)
     except BenchError as error:
         print(error.message, file=sys.stderr)
         if error.hint:

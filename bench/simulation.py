@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ def simulated(
         "answers": str(answers),
         "truth": str(folder / "truth.parquet"),
     }
-    with _environment(_credentials()), simulate.launch(config) as running:
+    with _environment(_credentials({r.target.provider for r in job.ready})), simulate.launch(config) as running:
         yield tuple(replace(r, target=_moved(r.target, running.ports[r.target.id])) for r in job.ready)
         running.stop()
     answers.unlink()
@@ -76,9 +76,9 @@ def _variable(provider: str) -> str:
     return "BENCH_SIMULATED_" + provider.upper().replace("-", "_")
 
 
-def _credentials() -> dict[str, str]:
+def _credentials(doors: Set[str]) -> dict[str, str]:
     made_up = {"AWS_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true"}
-    for door in simulate.DOORS:
+    for door in sorted(doors):
         given = simulate.default_credentials(door)
         if door == "bedrock":
             made_up["AWS_ACCESS_KEY_ID"] = given["access_key"]

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.commands import invocation
 from bench.errors import ConfigError, Problem
 
 
@@ -108,7 +109,7 @@ def run(
         calibrate=calibrate,
         replies=replies.value,
         baseline=baseline,
-        command=shlex.join(["bench", *sys.argv[1:]]),
+        command=shlex.join(["bench", *invocation]),
     )
     if estimate:
         return _estimate(options)

@@ -25,6 +25,7 @@ from bench.simulate.config import Config, parse_config
 from bench.simulate.doors import DOORS
 from bench.simulate.lane import Lane
 from bench.simulate.server import Connection, House, listen, tls_context
+from bench.simulate.stamped import Listener
 from bench.simulate.timer import Timer
 from bench.simulate.truth import Truth
 
@@ -48,7 +49,7 @@ async def serve(config: Config, parent: int | None) -> None:
                 f"{target.id}: cannot listen: {error}", "choose another first port, or check the TLS files"
             ) from error
         ports[target.id] = sock.getsockname()[1]
-        servers.append(await loop.create_server(partial(Connection, lane, house, context), sock=sock))
+        servers.append(Listener(loop, sock, partial(Connection, lane, house, context)))
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)

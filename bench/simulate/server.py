@@ -7,7 +7,6 @@ same reason.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import ssl
@@ -72,7 +71,7 @@ class Reply:
         return None
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """One client connection; requests on it are answered one after the other."""
 
     def __init__(self, lane: Lane, house: House, tls: ssl.SSLContext | None) -> None:
@@ -81,6 +80,7 @@ class Connection(asyncio.Protocol):
         self.waiting: deque[tuple[Received | Refused, Row, bool]] = deque()
         self.reply: Reply | None = None
         self.close_after = False
+        self.arrived_ns = 0
         self.transport: Any = None
         self.fd = -1
         self.tls: ssl.SSLObject | None = None
@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
             self.body.append(data)
 
     def on_message_complete(self) -> None:
-        row = Row(self.lane.target.id, monotonic_ns())
+        row = Row(self.lane.target.id, self.arrived_ns)
         self.waiting.append((self._received(), row, bool(self.parser.should_keep_alive())))
         if self.reply is None:
             self._next()

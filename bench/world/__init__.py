@@ -13,17 +13,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 GENERATORS: dict[str, str] = {"calderholt.rag": "bench.world.rag"}
-"""Workload generators: name, without the prefix `calderholt.`, and the module whose `generate` makes its items."""
+"""Workload generators: name and the module whose `generate` makes its items."""
 
 
 def generate(name: str, seed: int, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The items of a generator. Raises ValueError for an unknown name or parameter."""
-    short = name.removeprefix("calderholt.")
-    if short not in GENERATORS:
-        raise ValueError(
-            f"generator: got {name}; want one of {', '.join(f'calderholt.{known}' for known in GENERATORS)}"
-        )
-    items: list[dict[str, Any]] = importlib.import_module(GENERATORS[short]).generate(seed, params)
+    if name not in GENERATORS:
+        raise ValueError(f"generator: got {name}; want one of {', '.join(GENERATORS)}")
+    items: list[dict[str, Any]] = importlib.import_module(GENERATORS[name]).generate(seed, params)
     return items
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.world rag --seed 20260101 --items 96 -o FILE` writes the items of a generator as JSON lines."""
+"""`python -m bench.world calderholt.rag --seed 20260101 --items 96 -o FILE` writes the items of a generator as JSON lines."""
 
 from __future__ import annotations
 

@@ -238,7 +238,7 @@ def test_a_report_in_markdown_is_written_beside_the_rows(place, clouds) -> None:
     done = place.run("--run-id", "mine")
     reported = place.bench("report", "mine", "--format", "md,json")
     assert reported.code == 0
-    assert "| anthropic |" in (done.run / "report.md").read_text()
+    assert "| **anthropic**" in (done.run / "report.md").read_text()
     assert json.loads((done.run / "report.json").read_text())
 
 

@@ -27,7 +27,7 @@ NUMBER = r"\d[\d,]*(?:\.\d+)?"
 
 @pytest.fixture(scope="module")
 def sets() -> dict[int, list[dict]]:
-    return {seed: generate("rag", seed, {"items": 96}) for seed in (PUBLIC, PRIVATE)}
+    return {seed: generate("calderholt.rag", seed, {"items": 96}) for seed in (PUBLIC, PRIVATE)}
 
 
 @pytest.fixture(params=[PUBLIC, PRIVATE], ids=["public", "another seed"])
@@ -124,7 +124,7 @@ def test_the_mix_is_the_promised_one(items):
 
 
 def test_a_smaller_set_is_part_of_the_larger_one(sets):
-    small = {item["id"]: item["question"] for item in generate("rag", PUBLIC, {"items": 24})}
+    small = {item["id"]: item["question"] for item in generate("calderholt.rag", PUBLIC, {"items": 24})}
     large = {item["id"]: item["question"] for item in sets[PUBLIC]}
     assert len(small) == 24
     assert small.items() <= large.items()
