@@ -407,9 +407,9 @@ def test_another_seed_has_other_names_and_numbers(sets):
     ("name", "params", "words"),
     [
         ("calderholt.chess", {}, "want one of calderholt.rag"),
-        ("rag", {"itmes": 3}, "params: got itmes"),
-        ("rag", {"items": 5000}, "want at most"),
-        ("rag", {"top_k": 2}, "passages are needed and top_k is 2"),
+        ("calderholt.rag", {"itmes": 3}, "params: got itmes"),
+        ("calderholt.rag", {"items": 5000}, "want at most"),
+        ("calderholt.rag", {"top_k": 2}, "passages are needed and top_k is 2"),
     ],
 )
 def test_misuse_is_said_in_words(name, params, words):
@@ -419,7 +419,7 @@ def test_misuse_is_said_in_words(name, params, words):
 
 def test_the_command_writes_the_set(tmp_path, capsys, sets):
     target = tmp_path / "rag.jsonl"
-    assert main(["rag", "--seed", str(PUBLIC), "--items", "96", "-o", str(target)]) == 0
+    assert main(["calderholt.rag", "--seed", str(PUBLIC), "--items", "96", "-o", str(target)]) == 0
     assert target.read_bytes() == items_bytes(sets[PUBLIC])
     assert digest(sets[PUBLIC]) in capsys.readouterr().err
     assert json.loads(target.read_text(encoding="utf-8").split("\n", 1)[0])["id"].startswith("rag-")
