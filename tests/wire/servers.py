@@ -81,9 +81,7 @@ class Peer:
 
 
 @contextlib.contextmanager
-def serving(
-    play: Play, *, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
-) -> Iterator[tuple[str, int]]:
+def serving(play: Play, *, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[tuple[str, int]]:
     """A server at (host, port). What a play raises is raised here again at the end, network trouble excepted."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, 0), family=family)

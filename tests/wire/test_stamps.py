@@ -1,4 +1,4 @@
-"""Arrival times are the kernel's: a late event loop does not move them, and a wall clock that is set does not either."""
+"""Arrival times are the kernel's: neither a late event loop nor a wall clock that is set moves them."""
 
 import asyncio
 import struct
@@ -93,7 +93,10 @@ def test_stamps_that_cannot_be_true_give_way_to_our_own_time():
     incoming = Incoming(head_only=False)
     shift = 1_000_000_000_000  # wall = monotonic + 1,000 s
     reads = [
-        (5_000, stamped(1000, 4_000)),  # 1,000 s + 4 µs − 1,000 s = 4 µs: between the request (1 µs) and the read (5 µs)
+        (
+            5_000,
+            stamped(1000, 4_000),
+        ),  # 4 µs less the shift: between the request (1 µs) and the read (5 µs)
         (7_000, NO_STAMP),  # none came
         (9_000, stamped(1000, 60_000)),  # after it was read
         (11_000, stamped(1000, 8_000)),  # before the one before it
