@@ -28,6 +28,8 @@ def sse_events(pieces: Pieces) -> list[SseEvent]:
     """
     body = b"".join([data for _, data in pieces])
     line_end = b"\r\n" if b"\r" in body else b"\n"
+    if body.endswith(b"\r"):  # may complete an event whose LF is missing
+        return _events_of_any_shape(body, pieces)
     if body.startswith(b"data: "):
         return _events_of_data(body, line_end, pieces) or _events_of_any_shape(body, pieces)
     if body.startswith(b"event: "):

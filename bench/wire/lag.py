@@ -21,10 +21,11 @@ class LagMonitor:
     """Samples the loop's lag on a steady beat: the time between when the beat was due and when the loop came to it.
 
     A beat that the loop missed altogether counts from when it was first due, so a block of 50 ms reads as about 50 ms.
-    Cost: one timer event per beat, about 5 µs, that is 0.1 % of a core at the default 5 ms.
+    Cost: one timer event per beat, about 5 µs of work; where the loop would else have slept, also one wake-up of the
+    process, which some machines take 60 µs for (0.6 % of a core at the default 10 ms).
     """
 
-    def __init__(self, interval_ms: float = 5.0, cpu_every: int = 20) -> None:
+    def __init__(self, interval_ms: float = 10.0, cpu_every: int = 10) -> None:
         self._interval_ns = round(interval_ms * 1e6)
         self._cpu_every = cpu_every
         self._due_ns = array("q")  # of each sample: when the loop should have come
