@@ -44,7 +44,7 @@ def test_what_a_row_leaves_out_comes_from_the_registry(tmp_path):
     told = [(t.model_id, t.dialect, t.api_version, t.region) for t in load(tmp_path, rows)]
     assert told == [
         ("claude-sonnet-4-5-20250929", "messages", "2023-06-01", None),
-        ("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", "converse", None, "eu-west-1"),
+        ("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", "messages", "bedrock-2023-05-31", "eu-west-1"),
         ("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", "messages", "bedrock-2023-05-31", "eu-west-1"),
         ("claude-sonnet-4-5@20250929", "messages", "vertex-2023-10-16", "global"),
         ("claude-haiku-5-5", "messages", "2026-10-21", "global"),

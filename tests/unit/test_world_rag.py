@@ -423,6 +423,6 @@ def test_the_command_writes_the_set(tmp_path, capsys, sets):
     assert target.read_bytes() == items_bytes(sets[PUBLIC])
     assert digest(sets[PUBLIC]) in capsys.readouterr().err
     assert json.loads(target.read_text(encoding="utf-8").split("\n", 1)[0])["id"].startswith("rag-")
-    assert main(["rag", "--items", "5000"]) == 2
-    assert main(["rag", "--items", "8", "--text", "-o", str(target)]) == 0
+    assert main(["calderholt.rag", "--items", "5000"]) == 2
+    assert main(["calderholt.rag", "--items", "8", "--text", "-o", str(target)]) == 0
     assert target.read_text(encoding="utf-8").count("Question (") == 8
