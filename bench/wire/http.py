@@ -20,7 +20,6 @@ from bench.wire.message import MAX_BODY_BYTES, Origin, Outgoing, decoded_body, d
 from bench.wire.proxy import Proxy, proxy_for
 from bench.wire.tls import client_context
 from bench.wire.transport import Transport
-from bench.wire.watch import Watch
 
 __all__ = [
     "MAX_BODY_BYTES", "Live", "Origin", "Outgoing", "Transport", "Wire", "decoded_body", "decoded_pieces", "outgoing",
@@ -62,13 +61,9 @@ class Wire:
         self._ssl_context = ssl_context
         self._max_connections = max_connections
         self._keepalive_ns = round(keepalive_s * SECOND_NS)
-        shift = WallShift() if kernel_stamps and kernel_stamps_available() else None
-        self._watch: Watch | None = None
-        self._turns = shift is not None
         self._dialler = Dialler(
             context=self._context,
-            watch=self._watched,
-            shift=shift,
+            shift=WallShift() if kernel_stamps and kernel_stamps_available() else None,
             connect_timeout_s=connect_timeout_s,
         )
         self._proxies: dict[Origin, Proxy | None] = {}
@@ -163,8 +158,6 @@ class Wire:
             for link in tuple(links):
                 link.close()
         await asyncio.sleep(0)  # let the exchanges that ended return
-        if self._watch is not None:
-            self._watch.close()
 
     # the pool
 
@@ -249,11 +242,6 @@ class Wire:
         if link in idle:
             idle.remove(link)
         self._wake_one()
-
-    def _watched(self) -> Watch:
-        if self._watch is None:
-            self._watch = Watch(asyncio.get_running_loop(), turns=self._turns)
-        return self._watch
 
     def _context(self) -> ssl.SSLContext:
         if self._ssl_context is None:
