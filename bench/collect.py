@@ -89,6 +89,8 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "last_token_ns": at(reply.last_token_ns),
         "end_ns": at(exchange.end_ns),
         **derived,
+        "content_events": len(reply.content_ns),
+        "same_read_events": len(reply.content_ns) - len(set(reply.content_ns)),
         "outcome": outcome(final),
         "http_status": exchange.status,
         "fault_code": final.fault.code if final.fault else None,

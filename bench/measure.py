@@ -132,7 +132,6 @@ async def measure(
 
     calibration = None
     with _signals(interrupt), _quiet_gc():
-        lag.start()
         try:
             if calibration_folder is not None:
                 progress({"say": "Measuring ourselves on loopback at the planned load."})
@@ -140,6 +139,7 @@ async def measure(
             await _make_ready(plan, load, lanes, wire)
             gc.collect()
             gc.freeze()
+            lag.start()
             cpu_before, wall_before = cpu_ns(), now_ns()
             ticker = asyncio.ensure_future(_tick(progress, lamps, alarm, length_ns(load)))
             warm = [seq for seq in range(len(plan)) if plan.warmup[seq]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import sub
 from typing import Literal
 
 Statistic = Literal["p50", "p99", "mean", "ratio", "share"]
@@ -89,6 +89,19 @@ METRICS: tuple[Metric, ...] = (
            f"99th percentile of the time to the end of the response: {_OWN_SEND}."),
     Metric("first_ok_share", "ok at first try", "share", "higher", "share", ("first_attempt_outcome",), "detail",
            "Share of requests whose first attempt ended ok, before any retry."),
+    Metric("same_read_share", "content in one read", "share", "lower", "ratio", ("same_read_events", "content_events"),
+           "detail", "Share of content events that came in one read with the event before: the gaps between them are "
+           "unknown, by the target's batching, the network's or our own delay."),
+    Metric("steady_mser_cut", "warm-up by MSER-5", "requests", "lower", "mean", _TTFT, "detail",
+           "Requests at the start that MSER-5 on log latency sets apart; half of all when it finds no end."),
+    Metric("steady_little", "in flight / (rate x latency)", "ratio", "lower", "ratio", ("sent_ns", "end_ns"), "detail",
+           "Mean number in flight, divided by rate times mean latency: 1 in a steady state (Little's law)."),
+    Metric("steady_in_flight_growth", "growth of in flight", "share", "lower", "mean", ("sent_ns", "end_ns"), "detail",
+           "Growth of the number in flight over the judged window by a straight line, as a share of its mean."),
+    Metric("steady_latency_growth", "growth of latency", "share", "lower", "mean", _TTFT, "detail",
+           "Growth of latency (TTFT; E2E without streaming) over the judged window by a straight line through log latency."),
+    Metric("steady_finished", "finished / started", "ratio", "higher", "ratio", ("sent_ns", "end_ns"), "detail",
+           "Requests finished in the last third of the judged window, divided by those started in it."),
     Metric("quality_answered", "quality if answered", "share", "higher", "share", ("value", "outcome"), "detail",
            "Share answered right among the requests that ended ok."),
 )  # fmt: skip
@@ -115,14 +128,15 @@ def derive_row(
 ) -> dict[str, float | None]:
     """The durations of one request, in ms, as `record.REQUESTS` defines them. All stamps share one clock and one zero.
 
-    `content_ns` are the arrivals of the final attempt's content in order. TPOT and gaps are unknown when a single read
-    carried all of it: pieces of one read share their stamp. Without streaming there is no first token to speak of.
-    `headers_ns` travels with the other stamps of the row; no stored duration is made of it.
+    `content_ns` are the arrivals of the final attempt's content in order. Pieces of one read share their stamp: the gaps
+    inside are unknown and never the longest one, and TPOT and gaps are unknown when a single read carried all. Without
+    streaming there is no first token to speak of. `headers_ns` travels with the other stamps of the row; no stored
+    duration is made of it.
     """
     first_ns, last_ns = (content_ns[0], content_ns[-1]) if streamed and content_ns else (None, None)
     tpot_ms = icl_max_ms = None
     if first_ns is not None and last_ns is not None and last_ns != first_ns:
-        icl_max_ms = max(b - a for a, b in pairwise(content_ns)) / 1e6
+        icl_max_ms = max(map(sub, content_ns[1:], content_ns)) / 1e6
         if output_tokens is not None and output_tokens >= 2:
             tpot_ms = (last_ns - first_ns) / 1e6 / (output_tokens - 1)
     return {
@@ -155,6 +169,7 @@ DISPLAY: Mapping[str, Display] = {
     "USD": Display(1, "$", 0),
     "share": Display(100, "%", 0, 100),
     "ratio": Display(1, "×", 0),
+    "requests": Display(1, "", 0),
     "points": Display(100, "points", -100, 100),
 }
 

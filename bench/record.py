@@ -268,7 +268,9 @@ ttft_text_ms      | float64 | ms | first_text_ns − sent of the final attempt; 
 ttfb_ms           | float64 | ms | first_byte_ns − sent of the final attempt
 e2e_ms            | float64 | ms | end_ns − sent of the final attempt
 tpot_ms           | float64 | ms | (last_token_ns − first_token_ns) ÷ (output_tokens − 1); null below 2 tokens or when one read carried all
-icl_max_ms        | float64 | ms | longest gap between arrivals of content
+icl_max_ms        | float64 | ms | longest gap between arrivals of content; gaps inside one read are unknown and left out
+content_events    | int32  |   | content events of the final attempt
+same_read_events  | int32  |   | those of them that came in one read with the one before: the gap between the two is unknown
 lateness_ms       | float64 | ms | first sent − due: our own delay, not theirs
 e2e_due_ms        | float64 | ms | end_ns − due_ns; includes our lateness, retries and waits
 ttft_due_ms       | float64 | ms | first_token_ns − due_ns; includes our lateness, retries and waits

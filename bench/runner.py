@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-import resource
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +18,7 @@ from typing import Any
 
 import uvloop
 
-from bench import dialects, plan, preflight, providers, score
+from bench import dialects, instrument, plan, preflight, providers, score
 from bench.collect import Context
 from bench.engine.pacing import stream
 from bench.engine.send import Lane
@@ -32,7 +31,7 @@ from bench.simulation import simulated
 from bench.stats.table import Table, build, summary_rows
 from bench.store import parquet, runs
 from bench.store.journal import Journal
-from bench.wire.clock import Anchor, clock_facts
+from bench.wire.clock import Anchor, asleep_ns, clock_facts
 from bench.wire.http import Wire
 from bench.workload import Workload, salted
 
@@ -43,10 +42,6 @@ RECORDED_VARIABLES = (
     "GOOGLE_CLOUD_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "DEFER_PYDANTIC_BUILD",
 )  # fmt: skip
 """Variables that silently change what is sent. Their names are recorded when set; their values may hold secrets."""
-
-LATENESS_LIMIT_MS = 10.0
-LATENESS_SHARE = 0.01
-"""A run whose own lateness at p99 is above 10 ms and above 1 % of the median TTFT is no measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +105,8 @@ def _run(
     most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
     limit = options.max_usd if options.max_usd is not None else _limit(job.load.budget_usd)
 
+    stamps: dict[str, str | int] = {}
+
     async def measured_part() -> Measured:
         wire = Wire(environ={} if options.simulate else dict(os.environ))
         try:
@@ -118,14 +115,18 @@ def _run(
                 folder if options.calibrate else None, Budget(limit, most), progress,
             )  # fmt: skip
         finally:
+            stamps.update(wire.stamp_facts)
             await wire.aclose()
             for lane in lanes.values():
                 await lane.provider.close()
 
     with Journal(folder / runs.JOURNAL, manifest) as journal:
+        asleep_before_ns = asleep_ns()
         measured = uvloop.run(measured_part())
+        asleep_after_ns = asleep_ns()
     progress({"say": "Writing the rows, scoring the replies."})
-    return _finish(job, folder, manifest, measured, {"schedule.parquet": schedule})
+    slept_ns = None if asleep_before_ns is None or asleep_after_ns is None else asleep_after_ns - asleep_before_ns
+    return _finish(job, folder, manifest, measured, {"schedule.parquet": schedule}, stamps, slept_ns)
 
 
 def _pricing(
@@ -170,7 +171,13 @@ def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
 
 
 def _finish(
-    job: Job, folder: Path, facts: dict[str, Any], measured: Measured, files: dict[str, parquet.FileInfo]
+    job: Job,
+    folder: Path,
+    facts: dict[str, Any],
+    measured: Measured,
+    files: dict[str, parquet.FileInfo],
+    stamps: dict[str, str | int],
+    slept_ns: int | None,
 ) -> Result:
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
     written, _ = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
@@ -178,18 +185,14 @@ def _finish(
     complete = measured.control.reason in (None, DURATION_REACHED)
     facts |= {
         "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
-        "instrument": {
-            **measured.lag,
-            "cpu_s": measured.cpu_ns / 1e9,
-            "wall_s": measured.wall_ns / 1e9,
-            "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        },
+        "instrument": instrument.facts(measured, stamps, slept_ns),
         "stopped": measured.control.reason,
         "spent_usd": sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0)),
         "complete": complete,
     }
     run = runs.Run(folder, facts)
-    facts["invalid"] = [*measured.control.invalid, *_own_faults(run.requests, folder)]
+    facts["instrument"]["lateness_ms"] = instrument.lateness_ms(run.requests)
+    facts["invalid"] = [*measured.control.invalid, *instrument.faults(run.requests, facts["instrument"], folder)]
     facts["exit_status"] = _exit_status(measured, facts["invalid"])
     table = build(run.requests, run.attempts, run.scores, facts, job.options.baseline)
     files["summary.parquet"] = parquet.write_table(
@@ -206,24 +209,6 @@ def _exit_status(measured: Measured, invalid: list[str]) -> int:
     if measured.over_budget:
         return EXIT_BUDGET
     return EXIT_CANNOT_RUN if invalid else EXIT_OK
-
-
-def _own_faults(requests: Any, folder: Path) -> list[str]:
-    """Why the run is no measurement, judged by our own columns."""
-    if not (requests["outcome"] == "ok").any():
-        return [
-            f"no request was answered; the reasons are in {folder / 'attempts.parquet'} (fault_code, fault_message)"
-        ]
-    measured = requests[requests["phase"] == "measure"]
-    lateness = measured["lateness_ms"].dropna()
-    if lateness.empty:
-        return []
-    p99 = float(lateness.quantile(0.99, interpolation="higher"))
-    ttft = measured["ttft_ms"].dropna()
-    limit = max(LATENESS_LIMIT_MS, LATENESS_SHARE * float(ttft.median()) if not ttft.empty else 0.0)
-    if p99 <= limit:
-        return []
-    return [f"we sent late: lateness p99 {p99:.1f} ms is above {limit:.1f} ms; the machine could not keep the plan"]
 
 
 def _scoring(workload: Workload) -> Callable[[dict[str, Any]], None]:

@@ -40,8 +40,8 @@ def resamples(blocks: int, seed: int) -> ratios.Resamples:
     return ratios.resample_blocks(blocks, seed, max(1000, min(ratios.RESAMPLES, 5_000_000 // max(1, blocks))))
 
 
-def cells(measured: Measured, from_due: bool, seed: int) -> dict[str, Cell]:
-    """Every metric of METRICS, by name."""
+def cells(measured: Measured, from_due: bool, seed: int, steadiness: Mapping[str, Cell]) -> dict[str, Cell]:
+    """Every metric of METRICS, by name. `steadiness` holds those that are told from the run's course over time."""
     if measured.n == 0:
         return {m.name: Cell(None, None, None, 0, None, "", m.unit, ("nothing was measured",)) for m in METRICS}
     made = {name: _quantile(measured, name, column, ok_only) for name, (column, ok_only) in _LATENCY.items()}
@@ -52,11 +52,23 @@ def cells(measured: Measured, from_due: bool, seed: int) -> dict[str, Cell]:
     made["quality_answered"] = _quality(measured, answered=True)
     made["usd_per_1k"] = _usd_per_1k(measured)
     made["usd_per_correct"] = _usd_per_correct(measured, seed)
-    return {metric.name: made[metric.name] for metric in METRICS}
+    made["same_read_share"] = _same_read_share(measured)
+    made |= steadiness
+    return {m.name: made.get(m.name) or _unknown(m.name, "too short to judge, or changed by plan") for m in METRICS}
 
 
 def _unknown(name: str, why: str) -> Cell:
     return Cell(None, None, None, 0, None, "", BY_NAME[name].unit, (why,))
+
+
+def _same_read_share(measured: Measured) -> Cell:
+    name = "same_read_share"
+    events, shared = floats(measured.frame, "content_events"), floats(measured.frame, "same_read_events")
+    known = ~np.isnan(events) & ~np.isnan(shared)
+    if not events[known].sum() > 0:
+        return _unknown(name, "no content was streamed")
+    share = float(shared[known].sum() / events[known].sum())
+    return Cell(share, None, None, int(known.sum()), None, "ratio of sums", BY_NAME[name].unit)
 
 
 def _few(blocks: int) -> list[str]:

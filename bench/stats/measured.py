@@ -187,8 +187,9 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _
     frame["right"] = _right(rows, ok, rules.scores, rules.required)
     amounts = decimals(rows["cost_usd"].tolist())
     frame["cost"] = [np.nan if amount is None else float(amount) for amount in amounts]
-    for column in ("due_ns", "sent_ns", "end_ns", "lateness_ms", "loop_lag_ms"):
-        frame[column] = floats(rows, column)
+    for column in ("due_ns", "sent_ns", "end_ns", "lateness_ms", "loop_lag_ms", "content_events", "same_read_events"):
+        # a run that an earlier version wrote may lack a column
+        frame[column] = floats(rows, column) if column in rows else np.nan
 
     if ok.any():
         _gap(gaps, "ttft", ok & frame["ttft"].isna().to_numpy(), ok, "not streamed: no first token to time")

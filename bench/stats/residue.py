@@ -10,11 +10,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.metrics import plural
 from bench.stats.measured import Measured, floats
 from bench.stats.quantiles import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bench.stats.types import Row
 
 ROW_FIELDS = ("region", "dialect", "served_model", "served_lane", "client_stack", "usage_source")
 TARGET_FIELDS = ("api_version", "service_tier", "sku", "params")
@@ -155,20 +158,65 @@ def scorer_gaps(scores: pd.DataFrame, required: frozenset[str]) -> list[str]:
     return notes
 
 
+SAME_READ_LIMIT = 0.05
+
+
+def shared_reads(rows: Sequence[Row]) -> list[str]:
+    """Targets whose content often came several events to a read."""
+    often = [
+        f"{row.target} {cell.value:.0%}"
+        for row in rows
+        if (cell := row.cells["same_read_share"]).value is not None and cell.value > SAME_READ_LIMIT
+    ]
+    if not often:
+        return []
+    return [f"content events that came in one read with the one before: {', '.join(often)}; gaps inside one read are "
+            "unknown, and TPOT rests on the first and the last arrival alone"]  # fmt: skip
+
+
+BUSY_SHARE = 0.70
+LAG_LIMIT_MS = 5.0
+"""Above 70 % of a core, or a lag of the event loop of 5 ms at p99, our own delay begins to show in the figures."""
+
+
 def instrument(targets: Sequence[Measured], manifest: Mapping[str, Any]) -> str:
-    """The instrument's own error: as calibrated before the run, and as seen during it."""
-    calibration = manifest.get("calibration") or {}
+    """The instrument's own error: as calibrated before the run, and as seen during it; and what to do when it is at its limit."""
+    calibration, own = manifest.get("calibration") or {}, manifest.get("instrument") or {}
     parts = []
     if calibration.get("ttft_error_p50_ms") is not None and calibration.get("ttft_error_p99_ms") is not None:
         at = f" at {calibration['rate_per_s']:g} requests/s" if calibration.get("rate_per_s") is not None else ""
+        at = f" at {plural(calibration['streams'], 'stream')}" if calibration.get("streams") else at
         parts.append(f"calibrated on loopback{at}: reads TTFT {calibration['ttft_error_p50_ms']:.2g} ms late at p50, "
                      f"{calibration['ttft_error_p99_ms']:.2g} ms at p99")  # fmt: skip
     else:
         parts.append("not calibrated: our own error is not known")
     late = [v for m in targets for v in _known(m.frame, "lateness_ms")]
-    lag = [v for m in targets for v in _known(m.frame, "loop_lag_ms")]
     if late:
         parts.append(f"in this run we sent {_nearest(late, 0.99):.2g} ms late at p99")
-    if lag:
-        parts.append(f"event loop lag {_nearest(lag, 0.99):.2g} ms at p99")
-    return "; ".join(parts)
+    return "; ".join(parts + _lag_and_load(targets, own))
+
+
+def _lag_and_load(targets: Sequence[Measured], own: Mapping[str, Any]) -> list[str]:
+    parts = []
+    lag_ns = (own.get("lag_ns") or {}).get("p99")
+    lag_ms = None if lag_ns is None else lag_ns / 1e6
+    if lag_ms is None and (seen := [v for m in targets for v in _known(m.frame, "loop_lag_ms")]):
+        lag_ms = _nearest(seen, 0.99)
+    if lag_ms is not None:
+        parts.append(f"event loop lag {lag_ms:.2g} ms at p99")
+    share = own["cpu_s"] / own["wall_s"] if own.get("wall_s") else None
+    if share is not None:
+        parts.append(f"{share:.0%} of a core")
+    pauses = own.get("gc") or {}
+    if pauses.get("n"):
+        parts.append(f"{plural(pauses['n'], 'GC pause')} of up to {pauses['max_ns'] / 1e6:.2g} ms")
+    stamps = own.get("stamps") or {}
+    if stamps.get("source") == "loop":
+        parts.append("arrivals stamped by our event loop, not by the kernel")
+    if stamps.get("wall_clock_steps"):
+        parts.append(
+            f"the wall clock was set {stamps['wall_clock_steps']} times: stamps of those moments are our event loop's"
+        )
+    if (share is not None and share > BUSY_SHARE) or (lag_ms is not None and lag_ms > LAG_LIMIT_MS):
+        parts.append("we were near our limit, and part of these figures may be ours: spread the load with --workers")
+    return parts

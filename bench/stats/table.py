@@ -3,7 +3,7 @@
 `build` reads these keys of the manifest, all of them optional: run_id, run_folder, command, simulated, complete,
 exit_status, seed, targets (id, model, provider, region, api_version, service_tier, sku, params), workload (name,
 title), scorers (name, required), clusters (case id to source), calibration (rate_per_s, ttft_error_p50_ms,
-ttft_error_p99_ms), margins (p50, p99, cost, quality).
+ttft_error_p99_ms), load (pattern, stages), instrument, host, margins (p50, p99, cost, quality).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import ConfigError, Problem
 from bench.metrics import HEADLINE, plural, roughly
 from bench.stats import answers as first_screen
-from bench.stats import residue
+from bench.stats import residue, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish
 from bench.stats.measured import Measured, Selection, required_scorers, select
@@ -47,10 +47,13 @@ def build(
         raise ConfigError([Problem("", "baseline", baseline, f"a target of this run, one of {have}")])
     seed = int(manifest.get("seed") or 0)
     margins = {**MARGINS, **(manifest.get("margins") or {})}
+    steadiness, unjudged = steady.judge(targets, manifest.get("load") or {})
+    of_course = steady.figures(steadiness)
     rows = tuple(
-        Row(m.target, m.model, m.provider, m.region, m.n, m.blocks, m.spent_usd, cells(m, selection.from_due, seed))
+        Row(m.target, m.model, m.provider, m.region, m.n, m.blocks, m.spent_usd,
+            cells(m, selection.from_due, seed, of_course.get(m.target, {})))
         for m in targets
-    )
+    )  # fmt: skip
     compared = tuple(finish(_drafts(targets, baseline, seed, margins)))
     simulated = bool(manifest.get("simulated")) or bool(requests["simulated"].fillna(False).astype(bool).any())
     cells_of = {row.target: row.cells for row in rows}
@@ -61,8 +64,8 @@ def build(
         rows=rows,
         comparisons=compared,
         answers=first_screen.answers(targets, rows, compared, seed, margins),
-        alarms=tuple(_alarms(selection, requests, simulated)),
-        notes=tuple(_notes(selection, attempts, scores, manifest, compared)),
+        alarms=(*_alarms(selection, requests, simulated), *steady.alarms(steadiness)),
+        notes=(*_notes(selection, attempts, scores, manifest, compared), *residue.shared_reads(rows), *unjudged),
         hint=first_screen.p99_hint(targets, cells_of),
         instrument=residue.instrument(targets, manifest),
         command=str(manifest.get("command") or ""),

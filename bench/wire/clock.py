@@ -50,6 +50,14 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
+def asleep_ns() -> int | None:
+    """How long this machine has been suspended since it was started: CLOCK_BOOTTIME − CLOCK_MONOTONIC, which stands still
+    meanwhile. Two readings differ when the machine slept in between. None where that cannot be told."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return None
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - now_ns()
+
+
 class WallShift:
     """The shift from kernel stamps to ours, read again whenever asked, and steady against the noise of reading it.
 

@@ -41,6 +41,13 @@ def test_durations_worked_by_hand():
     }
 
 
+def test_the_longest_gap_is_between_reads_never_inside_one():
+    # reads at 600 (two events), 640 (one) and 720 (three): 80 ms is the longest known gap; those inside are unknown
+    times = [600 * MS, 600 * MS, 640 * MS, 720 * MS, 720 * MS, 720 * MS]
+    assert row(content_ns=times)["icl_max_ms"] == 80.0
+    assert row(content_ns=tuple(times))["icl_max_ms"] == 80.0
+
+
 def test_durations_are_the_stored_columns():
     assert set(row()) <= {column.name for column in REQUESTS}
 

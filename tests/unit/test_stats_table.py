@@ -54,7 +54,9 @@ def test_every_metric_of_a_plain_run_worked_by_hand():
         "ok_share": 1, "quality": 7 / 8, "usd_per_1k": 1.0, "usd_per_correct": 0.008 / 7,
         "ttft_p50_ok_ms": 100, "ttft_p99_ok_ms": 100, "e2e_p50_ok_ms": 300, "e2e_p99_ok_ms": 300, "tpot_p50_ok_ms": 20,
         "ttft_p50_sent_ms": 100, "ttft_p99_sent_ms": 100, "e2e_p50_sent_ms": 300, "e2e_p99_sent_ms": 300,
-        "first_ok_share": 1, "quality_answered": 7 / 8,
+        "first_ok_share": 1, "quality_answered": 7 / 8, "same_read_share": None,
+        "steady_mser_cut": None, "steady_little": None, "steady_in_flight_growth": None, "steady_latency_growth": None,
+        "steady_finished": None,
     })  # fmt: skip
     assert (built.row("a").n, built.row("a").blocks) == (8, 2)
     assert built.row("a").spent_usd == Decimal("0.008")
@@ -503,3 +505,33 @@ def test_building_a_table_leaves_the_rows_alone():
     build(sent, attempts, judged, manifest)
     for rows, copy in zip((sent, attempts, judged), before, strict=True):
         pd.testing.assert_frame_equal(rows, copy)
+
+
+def test_the_footer_says_how_busy_we_were_and_what_to_do_when_it_was_too_much():
+    own = {"lag_ns": {"p99": 400_000}, "cpu_s": 2.0, "wall_s": 10.0, "gc": {"n": 0}, "stamps": {"source": "kernel"}}
+    calm = table(run("a", 4), manifest={**COMPLETE, "calibration": CALIBRATION, "instrument": own}).instrument
+    assert calm == (
+        "calibrated on loopback at 50 streams: reads TTFT 0.02 ms late at p50, 0.1 ms at p99; "
+        "event loop lag 0.4 ms at p99; 20% of a core"
+    )
+    for busy in ({"cpu_s": 7.1}, {"lag_ns": {"p99": 5_100_000}}):
+        said = table(run("a", 4), manifest={**COMPLETE, "instrument": own | busy}).instrument
+        assert said.endswith("part of these figures may be ours: spread the load with --workers")
+    odd = own | {"gc": {"n": 2, "max_ns": 3_000_000}, "stamps": {"source": "kernel", "wall_clock_steps": 1}}
+    said = table(run("a", 4), manifest={**COMPLETE, "instrument": odd}).instrument
+    assert "2 GC pauses of up to 3 ms" in said
+    assert "the wall clock was set 1 time" in said
+    assert "stamped by our event loop" in table(
+        run("a", 4), manifest={**COMPLETE, "instrument": own | {"stamps": {"source": "loop"}}}).instrument  # fmt: skip
+
+
+CALIBRATION = {"streams": 50, "ttft_error_p50_ms": 0.02, "ttft_error_p99_ms": 0.1}
+
+
+def test_content_that_came_several_events_to_a_read_is_noted_above_one_in_twenty():
+    # 10 of 100 events, and 5 of 100
+    built = table(run("ab", 12, lambda t, _: {"content_events": 100, "same_read_events": 10 if t == "a" else 5}))
+    assert built.row("a").cells["same_read_share"].value == 0.1
+    (note,) = [note for note in built.notes if "one read" in note]
+    assert "a 10%" in note
+    assert "b" not in note.split(":")[1].split(";")[0]

@@ -1,0 +1,63 @@
+"""What our own instrument did during a run: for the manifest, and whether the run is a measurement at all."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.measure import Measured
+
+LATENESS_LIMIT_MS = 10.0
+LATENESS_SHARE = 0.01
+"""A run whose own lateness at p99 is above 10 ms and above 1 % of the median TTFT is no measurement."""
+SLEPT_LIMIT_NS = 1_000_000_000
+"""A machine that was suspended for longer while it measured has lost that time: its clock stood still."""
+
+
+def facts(measured: Measured, stamps: Mapping[str, str | int], slept_ns: int | None) -> dict[str, Any]:
+    """Event loop lag, GC pauses, CPU, memory, where the stamps came from, and whether the machine slept (None: unknown)."""
+    return {
+        **measured.lag,
+        "cpu_s": measured.cpu_ns / 1e9,
+        "wall_s": measured.wall_ns / 1e9,
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "stamps": dict(stamps),
+        "suspended_s": None if slept_ns is None else slept_ns / 1e9,
+    }
+
+
+def lateness_ms(requests: pd.DataFrame) -> dict[str, float | int | None]:
+    """How late we sent what was due, over the measured rows; None in a closed loop, where nothing is due."""
+    late = np.sort(requests.loc[requests["phase"] == "measure", "lateness_ms"].dropna().to_numpy(dtype=np.float64))
+    at = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    if not len(late):
+        return {**dict.fromkeys(at), "n": 0}
+    found = {name: float(np.quantile(late, p, method="inverted_cdf")) for name, p in at.items()}
+    return {**found, "n": len(late)}
+
+
+def faults(requests: pd.DataFrame, own: Mapping[str, Any], folder: Path) -> list[str]:
+    """Why the run is no measurement, judged by what `facts` and `lateness_ms` say of ourselves; empty when it is one."""
+    if not bool((requests["outcome"] == "ok").any()):
+        return [
+            f"no request was answered; the reasons are in {folder / 'attempts.parquet'} (fault_code, fault_message)"
+        ]
+    found = []
+    slept_s = own.get("suspended_s")
+    if slept_s is not None and slept_s * 1e9 > SLEPT_LIMIT_NS:
+        found.append(f"this machine was suspended for {slept_s:.1f} s while it measured: its clock stood still")
+    p99 = own["lateness_ms"]["p99"]
+    ttft = requests.loc[requests["phase"] == "measure", "ttft_ms"].dropna()
+    limit = max(LATENESS_LIMIT_MS, LATENESS_SHARE * float(ttft.median()) if not ttft.empty else 0.0)
+    if p99 is not None and p99 > limit:
+        found.append(
+            f"we sent late: lateness p99 {p99:.1f} ms is above {limit:.1f} ms; the machine could not keep the plan"
+        )
+    return found
