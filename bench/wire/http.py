@@ -20,6 +20,7 @@ from bench.wire.message import MAX_BODY_BYTES, Origin, Outgoing, decoded_body, d
 from bench.wire.proxy import Proxy, proxy_for
 from bench.wire.tls import client_context
 from bench.wire.transport import Transport
+from bench.wire.trouble import TroubleWatch
 
 __all__ = [
     "MAX_BODY_BYTES", "Live", "Origin", "Outgoing", "Transport", "Wire", "decoded_body", "decoded_pieces", "outgoing",
@@ -72,6 +73,7 @@ class Wire:
         self._open = 0  # links, and those being dialled
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
+        self._trouble: TroubleWatch | None = None
 
     @property
     def live(self) -> Live:
@@ -157,6 +159,9 @@ class Wire:
         for links in tuple(self._idle.values()):
             for link in tuple(links):
                 link.close()
+        if self._trouble is not None:
+            self._trouble.close()
+            self._trouble = None
         await asyncio.sleep(0)  # let the exchanges that ended return
 
     # the pool
@@ -227,6 +232,9 @@ class Wire:
         if self._closed:
             link.close()
             raise DialError("cancelled", "the wire was closed")
+        if self._trouble is None:
+            self._trouble = TroubleWatch(asyncio.get_running_loop())
+        self._trouble.add(link.fd, link.look)
         return link
 
     def _give_back(self, origin: Origin, link: Link) -> None:
@@ -238,6 +246,8 @@ class Wire:
 
     def _on_closed(self, origin: Origin, link: Link) -> None:
         self._open -= 1
+        if self._trouble is not None:
+            self._trouble.forget(link.fd)
         idle = self._idle.get(origin, [])
         if link in idle:
             idle.remove(link)

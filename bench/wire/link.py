@@ -45,7 +45,7 @@ class Link:
     __slots__ = (
         "_begun_ns", "_ended", "_ended_ns", "_incoming", "_loop", "_on_closed", "_recvmsg", "_reused", "_send_trouble",
         "_sent_ns", "_shift", "_sock", "_steps", "_timer", "_tls", "_unsent", "_waiter", "closed", "facts",
-        "idle_since_ns",
+        "fd", "idle_since_ns",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +59,7 @@ class Link:
         on_closed: Callable[[Link], None],
     ) -> None:
         self._loop, self._sock, self._tls, self.facts = loop, sock, tls, facts
+        self.fd = sock.fileno()
         self._shift, self._steps, self._on_closed = shift, 0, on_closed
         self._recvmsg: Callable[[int, int], Any] = sock.recvmsg if shift is not None else self._recv_unstamped
         self._incoming: Incoming | None = None  # while the reply is under way
@@ -143,6 +144,11 @@ class Link:
             self._reused = True
             facts = self.facts
             self.facts = Connection(True, facts.address, tls_version=facts.tls_version, proxy=facts.proxy)
+
+    def look(self) -> None:
+        """Read what there is to read: the socket is in error, which the loop may not tell us a second time."""
+        if not self.closed:
+            self._readable()
 
     def abort(self, failure: WireFailure, detail: str) -> None:
         """End the exchange that is under way; what arrived is kept. Does nothing when none is."""

@@ -3,11 +3,13 @@
 import asyncio
 import errno
 import socket
+import threading
 import time
 
 import pytest
 import uvloop
 
+from bench.record import Exchange
 from bench.wire.http import Outgoing, Wire
 from tests.wire.servers import (
     CHUNKED_HEAD,
@@ -102,6 +104,36 @@ def test_a_reset_mid_stream_keeps_what_arrived():
     assert exchange.status == 200
     assert exchange.body == b"onetwo"
     assert exchange.end_ns > exchange.pieces[-1][0]
+
+
+def test_a_reset_right_behind_data_is_heard_at_once_and_not_at_the_deadline():
+    asked, gone = threading.Event(), threading.Event()
+
+    def play(peer: Peer) -> None:
+        peer.request()
+        asked.set()
+        peer.send(CHUNKED_HEAD + chunked(b"one"))
+        peer.reset()
+        gone.set()
+
+    async def main(port: int) -> Exchange:
+        wire = Wire(environ={})
+        task = asyncio.create_task(wire.exchange(get(port), in_ns(30)))
+        await until(asked.is_set)
+        gone.wait(5)  # our loop stands still, so that it finds data and reset together
+        exchange = await task
+        assert wire.live.open == 0
+        await wire.aclose()
+        return exchange
+
+    with serving(play) as (_, port):
+        for runner in (uvloop.run, asyncio.run):
+            asked.clear()
+            gone.clear()
+            exchange = runner(main(port))
+            assert exchange.failure == "reset"
+            assert exchange.body == b"one"
+            assert exchange.end_ns - exchange.sent_ns < 10e9  # the deadline is at 30 s
 
 
 # reply before the server closes, words
