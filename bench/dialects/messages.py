@@ -153,11 +153,13 @@ def _unwrap_frames(pieces: read.Pieces) -> tuple[list[tuple[int, bytes, bool]], 
     cut = broken is None or "the stream ended" in broken
     error = None if cut else read.error_body("event_stream_broken", broken or "")
     events: list[tuple[int, bytes, bool]] = []
+    known: dict[str, str] | None = None  # headers of a chunk: the frames of a stream share theirs
     for arrived_ns, headers, payload in messages:
-        kind = headers.get(":message-type", "event")
+        kind = "event" if headers is known else headers.get(":message-type", "event")
         if kind == "event":
-            if headers.get(":event-type", "chunk") != "chunk":
+            if headers is not known and headers.get(":event-type", "chunk") != "chunk":
                 continue
+            known = headers
             try:
                 events.append((arrived_ns, binascii.a2b_base64(read.loads(payload)["bytes"]), False))
             except (TypeError, KeyError, ValueError):

@@ -142,10 +142,14 @@ async def closed_loop(
     source = iter(requests)
     ramp_ns = min(LONGEST_RAMP_NS, RAMP_NS_PER_SLOT * slots) if slots > 1 else 0
     start_ns = now_ns()
+    building = asyncio.Lock()
 
     async def built() -> tuple[Request, Outgoing] | None:
-        for request in source:
-            return request, await prepare(request)
+        # One build per turn of the loop, which reads what has arrived in between: replies that end together would else
+        # have all their successors built in one go, and every arrival meanwhile would share its read with the next.
+        async with building:
+            for request in source:
+                return request, await prepare(request)
         return None
 
     async def slot(number: int) -> None:
