@@ -114,7 +114,7 @@ def prepare(options: Options, today: date) -> Job:
                 e.target_id,
                 "price",
                 "unknown",
-                f"{e.why_unknown}; a limit in dollars needs it: give price: {{input: ..., output: ...}} in USD per million tokens",
+                f"{e.why_unknown}; a limit in dollars needs it: price: {{input: ..., output: ...}} in USD per million tokens",
             )
             for e in estimate
             if e.usd_most is None
