@@ -223,9 +223,10 @@ def test_a_simulated_run_cannot_be_mistaken_for_a_real_one(place, monkeypatch: p
 
 def test_an_estimate_sends_nothing(place, clouds) -> None:
     clouds(anthropic={}, foundry={})
-    done = place.run("--estimate")
+    done = place.run("--estimate", "--json")
     assert done.code == 0
-    assert {row["target"] for row in json.loads(done.out)["targets"]} == {"anthropic", "foundry"}
+    assert {row["target_id"] for row in json.loads(done.out)["targets"]} == {"anthropic", "foundry"}
+    assert "at most" in place.run("--estimate").out
     assert not (place.folder / "results").exists()
 
 
