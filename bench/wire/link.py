@@ -44,7 +44,7 @@ class Link:
 
     __slots__ = (
         "_begun_ns", "_ended", "_ended_ns", "_incoming", "_loop", "_on_closed", "_recvmsg", "_reused", "_send_trouble",
-        "_sent_ns", "_shift", "_sock", "_steps", "_timer", "_tls", "_unsent", "_waiter", "closed", "facts",
+        "_sending_ns", "_sent_ns", "_shift", "_sock", "_steps", "_timer", "_tls", "_unsent", "_waiter", "closed", "facts",
         "idle_since_ns",
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ class Link:
         self._timer: asyncio.TimerHandle | None = None
         self._unsent: memoryview | None = None
         self._send_trouble = ""
-        self._begun_ns = self._sent_ns = self._ended_ns = 0
+        self._begun_ns = self._sent_ns = self._ended_ns = self._sending_ns = 0
         self._reused = self.closed = False
         self.idle_since_ns = now_ns()
         loop.add_reader(sock.fileno(), self._readable)
@@ -97,6 +97,7 @@ class Link:
         except OSError:
             self.close()
             return None
+        self._sending_ns = now_ns() - self._sent_ns
         self._incoming = Incoming(head_only=data.startswith(b"HEAD "))
         self._send_trouble = ""
         waiter = self._waiter = self._loop.create_future()
@@ -121,6 +122,7 @@ class Link:
         failure, detail = incoming.failure or (None, "")
         exchange = Exchange(
             sent_ns=self._sent_ns,
+            sending_ns=self._sending_ns,
             headers_ns=None if incoming.head_read is None else stamps[incoming.head_read],
             end_ns=self._ended_ns if incoming.end_read is None else stamps[incoming.end_read],
             status=incoming.status,
@@ -273,7 +275,7 @@ class Link:
             self._send_trouble = f"{len(unsent)} bytes of the request could not be sent: {words_of(trouble)}"
             self._loop.remove_writer(self._sock.fileno())
             return
-        self._sent_ns = now
+        self._sent_ns, self._sending_ns = now, now_ns() - now
         if sent == len(unsent):
             self._stop_sending()
         else:
