@@ -18,8 +18,9 @@ SPOILED_NS = 10_000_000
 SPOILED_SHARE = 0.02
 """A row is spoiled when our own delay is above 10 ms and above this share of what was measured (its TTFT, else its E2E).
 
-Our own delay is our lateness in sending, a send call that took long (the process was put to sleep in the middle of it), or the
-lag of our loop at the moments that figures are made of: the first token and the end. A lag in between moves no figure, since the kernel stamps what arrives while we are busy.
+Our own delay is our lateness in sending, a send call that took long (the process was put to sleep in the middle of it),
+or the lag of our loop at the moments that figures are made of: the first token and the end. A lag in between moves no
+figure, since the kernel stamps what arrives while we are busy.
 """
 
 

@@ -18,6 +18,7 @@ from bench.record import Connection, Exchange, WireFailure
 from bench.wire.clock import SECOND_NS, WallShift, now_ns
 from bench.wire.incoming import NO_STAMP, Incoming
 from bench.wire.tls import Layer
+from bench.wire.watch import Watch
 
 # Buffers from 128 KiB on are mapped and unmapped by malloc at every read, which costs 10 µs.
 _READ_BYTES = 65536
@@ -44,7 +45,7 @@ class Link:
 
     __slots__ = (
         "_begun_ns", "_ended", "_ended_ns", "_incoming", "_loop", "_on_closed", "_recvmsg", "_reused", "_send_trouble",
-        "_sending_ns", "_sent_ns", "_shift", "_sock", "_steps", "_timer", "_tls", "_unsent", "_waiter", "closed", "facts",
+        "_sending_ns", "_sent_ns", "_shift", "_sock", "_steps", "_timer", "_tls", "_unsent", "_waiter", "_watch", "closed", "facts",
         "idle_since_ns",
     )  # fmt: skip
 
@@ -57,6 +58,7 @@ class Link:
         facts: Connection,
         shift: WallShift | None,
         on_closed: Callable[[Link], None],
+        watch: Watch,
     ) -> None:
         self._loop, self._sock, self._tls, self.facts = loop, sock, tls, facts
         self._shift, self._steps, self._on_closed = shift, 0, on_closed
@@ -70,7 +72,8 @@ class Link:
         self._begun_ns = self._sent_ns = self._ended_ns = self._sending_ns = 0
         self._reused = self.closed = False
         self.idle_since_ns = now_ns()
-        loop.add_reader(sock.fileno(), self._readable)
+        self._watch = watch
+        watch.add(sock.fileno(), self._readable)
 
     # one exchange
 
@@ -158,7 +161,7 @@ class Link:
             return
         self.closed = True
         self.abort("cancelled", "the connection was closed on our side")
-        self._loop.remove_reader(self._sock.fileno())
+        self._watch.remove(self._sock.fileno())
         self._stop_sending()
         self._sock.close()
         self._on_closed(self)
