@@ -45,8 +45,8 @@ class Link:
 
     __slots__ = (
         "_begun_ns", "_ended", "_ended_ns", "_incoming", "_loop", "_on_closed", "_recvmsg", "_reused", "_send_trouble",
-        "_sending_ns", "_sent_ns", "_shift", "_sock", "_steps", "_timer", "_tls", "_unsent", "_waiter", "_watch", "closed", "facts",
-        "idle_since_ns",
+        "_sending_ns", "_sent_ns", "_shift", "_sock", "_steps", "_timer", "_tls", "_unsent", "_waiter", "_watch", "closed",
+        "facts", "idle_since_ns",
     )  # fmt: skip
 
     def __init__(
