@@ -17,19 +17,22 @@ if TYPE_CHECKING:
 LATENESS_LIMIT_MS = 10.0
 LATENESS_SHARE = 0.01
 """A run whose own lateness at p99 is above 10 ms and above 1 % of the median TTFT is no measurement."""
-SLEPT_LIMIT_NS = 1_000_000_000
+SLEPT_LIMIT_S = 1.0
 """A machine that was suspended for longer while it measured has lost that time: its clock stood still."""
 
 
-def facts(measured: Measured, stamps: Mapping[str, str | int], slept_ns: int | None) -> dict[str, Any]:
-    """Event loop lag, GC pauses, CPU, memory, where the stamps came from, and whether the machine slept (None: unknown)."""
+def slept_s(before_ns: int | None, after_ns: int | None) -> float | None:
+    """How long the machine was suspended between two readings of `clock.asleep_ns`; None where that cannot be told."""
+    return None if before_ns is None or after_ns is None else (after_ns - before_ns) / 1e9
+
+
+def facts(measured: Measured) -> dict[str, Any]:
+    """Event loop lag, GC pauses, CPU and memory of the measured part."""
     return {
         **measured.lag,
         "cpu_s": measured.cpu_ns / 1e9,
         "wall_s": measured.wall_ns / 1e9,
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "stamps": dict(stamps),
-        "suspended_s": None if slept_ns is None else slept_ns / 1e9,
     }
 
 
@@ -50,9 +53,9 @@ def faults(requests: pd.DataFrame, own: Mapping[str, Any], folder: Path) -> list
             f"no request was answered; the reasons are in {folder / 'attempts.parquet'} (fault_code, fault_message)"
         ]
     found = []
-    slept_s = own.get("suspended_s")
-    if slept_s is not None and slept_s * 1e9 > SLEPT_LIMIT_NS:
-        found.append(f"this machine was suspended for {slept_s:.1f} s while it measured: its clock stood still")
+    slept = own.get("suspended_s")
+    if slept is not None and slept > SLEPT_LIMIT_S:
+        found.append(f"this machine was suspended for {slept:.1f} s while it measured: its clock stood still")
     p99 = own["lateness_ms"]["p99"]
     ttft = requests.loc[requests["phase"] == "measure", "ttft_ms"].dropna()
     limit = max(LATENESS_LIMIT_MS, LATENESS_SHARE * float(ttft.median()) if not ttft.empty else 0.0)

@@ -59,10 +59,20 @@ def run(options: Options, progress: Callable[[dict[str, Any]], None]) -> Result:
     job = preflight.prepare(options, today)
     for problem in job.skipped:
         progress({"say": f"Left out: {problem}"})
-    run_id = options.run_id or runs.run_id(anchor.wall_ns, f"{job.workload.name}-{secrets.token_hex(2)}")
+    run_id = _run_id(job, anchor)
     folder = runs.create_run_dir(options.out, run_id, anchor.wall_ns)
     with _targets(job, folder) as ready:
-        return _run(job, ready, run_id, folder, anchor, today, progress)
+        facts, measured, files = _measured(job, ready, run_id, folder, anchor, today, progress)
+    if options.simulate:
+        files["truth.parquet"] = parquet.info(folder / "truth.parquet")
+    progress({"say": "Writing the rows, scoring the replies."})
+    return _finish(job, folder, facts, measured, files)
+
+
+def _run_id(job: Job, anchor: Anchor) -> str:
+    """The run's id, which names its folder: a simulated one cannot be mistaken for a real one, whatever it is called."""
+    given = job.options.run_id or runs.run_id(anchor.wall_ns, f"{job.workload.name}-{secrets.token_hex(2)}")
+    return f"simulated-{given}" if job.options.simulate and not given.startswith("simulated-") else given
 
 
 @contextmanager
@@ -74,7 +84,7 @@ def _targets(job: Job, folder: Path) -> Iterator[tuple[Ready, ...]]:
         yield ready
 
 
-def _run(
+def _measured(
     job: Job,
     ready: tuple[Ready, ...],
     run_id: str,
@@ -82,7 +92,8 @@ def _run(
     anchor: Anchor,
     today: date,
     progress: Callable[[dict[str, Any]], None],
-) -> Result:
+) -> tuple[dict[str, Any], Measured, dict[str, parquet.FileInfo]]:
+    """Writes the plan, then carries it out into the journal."""
     options, workload = job.options, job.workload
     planned = plan.build(
         [case.id for case in workload.cases],
@@ -103,7 +114,6 @@ def _run(
         return Context(run_id, anchor, lag_ns, price, stacks, start_ns)
 
     most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
-    limit = options.max_usd if options.max_usd is not None else _limit(job.load.budget_usd)
 
     stamps: dict[str, str | int] = {}
 
@@ -112,7 +122,7 @@ def _run(
         try:
             return await measure(
                 planned, job.load, lanes, {r.target.id: r.params.stream for r in ready}, make_context, journal, wire,
-                folder if options.calibrate else None, Budget(limit, most), progress,
+                folder if options.calibrate else None, Budget(job.limit_usd, most), progress,
             )  # fmt: skip
         finally:
             stamps.update(wire.stamp_facts)
@@ -123,10 +133,8 @@ def _run(
     with Journal(folder / runs.JOURNAL, manifest) as journal:
         asleep_before_ns = asleep_ns()
         measured = uvloop.run(measured_part())
-        asleep_after_ns = asleep_ns()
-    progress({"say": "Writing the rows, scoring the replies."})
-    slept_ns = None if asleep_before_ns is None or asleep_after_ns is None else asleep_after_ns - asleep_before_ns
-    return _finish(job, folder, manifest, measured, {"schedule.parquet": schedule}, stamps, slept_ns)
+    manifest["instrument"] = {"stamps": stamps, "suspended_s": instrument.slept_s(asleep_before_ns, asleep_ns())}
+    return manifest, measured, {"schedule.parquet": schedule}
 
 
 def _pricing(
@@ -176,8 +184,6 @@ def _finish(
     facts: dict[str, Any],
     measured: Measured,
     files: dict[str, parquet.FileInfo],
-    stamps: dict[str, str | int],
-    slept_ns: int | None,
 ) -> Result:
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
     written, _ = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
@@ -185,7 +191,7 @@ def _finish(
     complete = measured.control.reason in (None, DURATION_REACHED)
     facts |= {
         "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
-        "instrument": instrument.facts(measured, stamps, slept_ns),
+        "instrument": {**facts["instrument"], **instrument.facts(measured)},
         "stopped": measured.control.reason,
         "spent_usd": sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0)),
         "complete": complete,
@@ -320,10 +326,6 @@ def _host_facts() -> dict[str, Any]:
         "packages": versions,
         **clock_facts(),
     }
-
-
-def _limit(budget_usd: float | None) -> Decimal | None:
-    return None if budget_usd is None else Decimal(str(budget_usd))
 
 
 def _version() -> str:

@@ -19,11 +19,10 @@ from bench.wire.link import Link, kernel_stamps_available
 from bench.wire.message import MAX_BODY_BYTES, Origin, Outgoing, decoded_body, decoded_pieces, outgoing
 from bench.wire.proxy import Proxy, proxy_for
 from bench.wire.tls import client_context
-from bench.wire.transport import Transport
-from bench.wire.trouble import TroubleWatch
+from bench.wire.watch import Watch
 
 __all__ = [
-    "MAX_BODY_BYTES", "Live", "Origin", "Outgoing", "Transport", "Wire", "decoded_body", "decoded_pieces", "outgoing",
+    "MAX_BODY_BYTES", "Live", "Origin", "Outgoing", "Wire", "decoded_body", "decoded_pieces", "outgoing",
 ]  # fmt: skip
 
 _WARM_AT_ONCE = 32
@@ -62,8 +61,10 @@ class Wire:
         self._ssl_context = ssl_context
         self._max_connections = max_connections
         self._keepalive_ns = round(keepalive_s * SECOND_NS)
+        self._watch: Watch | None = None
         self._dialler = Dialler(
             context=self._context,
+            watch=self._watched,
             shift=WallShift() if kernel_stamps and kernel_stamps_available() else None,
             connect_timeout_s=connect_timeout_s,
         )
@@ -73,7 +74,6 @@ class Wire:
         self._open = 0  # links, and those being dialled
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
-        self._trouble: TroubleWatch | None = None
 
     @property
     def live(self) -> Live:
@@ -159,10 +159,9 @@ class Wire:
         for links in tuple(self._idle.values()):
             for link in tuple(links):
                 link.close()
-        if self._trouble is not None:
-            self._trouble.close()
-            self._trouble = None
         await asyncio.sleep(0)  # let the exchanges that ended return
+        if self._watch is not None:
+            self._watch.close()
 
     # the pool
 
@@ -232,9 +231,6 @@ class Wire:
         if self._closed:
             link.close()
             raise DialError("cancelled", "the wire was closed")
-        if self._trouble is None:
-            self._trouble = TroubleWatch(asyncio.get_running_loop())
-        self._trouble.add(link.fd, link.look)
         return link
 
     def _give_back(self, origin: Origin, link: Link) -> None:
@@ -246,12 +242,15 @@ class Wire:
 
     def _on_closed(self, origin: Origin, link: Link) -> None:
         self._open -= 1
-        if self._trouble is not None:
-            self._trouble.forget(link.fd)
         idle = self._idle.get(origin, [])
         if link in idle:
             idle.remove(link)
         self._wake_one()
+
+    def _watched(self) -> Watch:
+        if self._watch is None:
+            self._watch = Watch(asyncio.get_running_loop())
+        return self._watch
 
     def _context(self) -> ssl.SSLContext:
         if self._ssl_context is None:
