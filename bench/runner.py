@@ -28,7 +28,7 @@ from bench.preflight import Job, Options, Ready
 from bench.price import book, cost
 from bench.record import Case, Reply, Request, Usage
 from bench.simulation import simulated
-from bench.stats.table import Table, build, summary_rows
+from bench.stats.table import ATTEMPT_COLUMNS, Table, build, summary_rows
 from bench.store import parquet, runs
 from bench.store.journal import Journal
 from bench.wire.clock import Anchor, asleep_ns, clock_facts
@@ -200,7 +200,8 @@ def _finish(
     facts["instrument"]["lateness_ms"] = instrument.lateness_ms(run.requests)
     facts["invalid"] = [*measured.control.invalid, *instrument.faults(run.requests, facts["instrument"], folder)]
     facts["exit_status"] = _exit_status(measured, facts["invalid"])
-    table = build(run.requests, run.attempts, run.scores, facts, job.options.baseline)
+    attempts = run.frame("attempts", ATTEMPT_COLUMNS)
+    table = build(run.requests, attempts, run.scores, facts, job.options.baseline)
     files["summary.parquet"] = parquet.write_table(
         folder / "summary.parquet", "summary", summary_rows(table, facts["run_id"])
     )

@@ -103,14 +103,20 @@ async def _retry(
         assert state.next_action is not None
         attempts[-1] = replace(attempts[-1], wait_ns=round(state.next_action.sleep * 1e9))
 
-    await AsyncRetrying(
+    retrying = AsyncRetrying(
         sleep=sleep,
         stop=stop_after_attempt(policy.retries + 1),
         wait=wait,
         retry=retry_if_result(_again),
         before_sleep=note_wait,
         retry_error_callback=lambda state: None,
-    )(once)
+    )
+    try:
+        await retrying(once)
+    finally:
+        # What it was about to do next refers to itself, and through `attempts` to every byte of this request; the
+        # garbage collector, which would find that out, rests while we measure.
+        retrying.iter_state.reset()
     return Done(request, tuple(attempts))
 
 

@@ -24,7 +24,10 @@ from bench.stats.verdicts import MARGINS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "Comparison", "Row", "Table", "build", "summary_rows"]
+__all__ = ["ATTEMPT_COLUMNS", "Cell", "Comparison", "Row", "Table", "build", "summary_rows"]
+
+ATTEMPT_COLUMNS = ("run_id", "target", "seq", *residue.ATTEMPT_FIELDS)
+"""All that `build` reads of the attempts."""
 
 _STOPPED = {130: "interrupted", 5: "the spending limit was reached"}
 

@@ -273,6 +273,11 @@ def read_table(run_dir: Path, name: str, columns: Sequence[str] | None = None) -
     return pa.Table.from_arrays(filled, schema=wanted)
 
 
+def release_memory() -> None:
+    """Give back what Arrow keeps of tables that are gone; it would else hold as much again as the rows of a long run."""
+    pa.default_memory_pool().release_unused()
+
+
 def dataset(results: Path, name: str) -> Any:
     """One table of every run below `results/`, as a pyarrow Dataset with the partition columns `date` and `run`."""
     files = sorted(str(path) for path in Path(results).glob(f"date=*/run=*/{name}.parquet"))

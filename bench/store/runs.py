@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from bench.errors import EXIT_CANNOT_RUN, BenchError, CannotRun
 from bench.record import SCHEMA_VERSION
 from bench.store.disk import atomic, digest, next_step
 from bench.store.journal import is_locked, journals, read
-from bench.store.parquet import FileInfo, Replies, read_table, write_tables
+from bench.store.parquet import FileInfo, Replies, read_table, release_memory, write_tables
 
 MANIFEST = "manifest.json"
 JOURNAL = "journal.bin"
@@ -128,16 +128,19 @@ class Run:
         """One row per request and scorer."""
         return self.frame("scores")
 
-    def frame(self, table: str) -> Any:
-        """Any table as a DataFrame. Integers with nulls become float64 with NaN, exact up to 2**53.
+    def frame(self, table: str, columns: Sequence[str] | None = None) -> Any:
+        """Any table, or some columns of it, as a DataFrame. Integers with nulls become float64 with NaN, exact up to 2**53.
 
         Money stays Decimal.
         """
-        data = read_table(self.path, table)
+        data = read_table(self.path, table, columns)
         try:
-            return data.to_pandas()
+            made = data.to_pandas()
         except ImportError as error:
             raise CannotRun("reading a run as a DataFrame needs pandas", "pip install 'bench[analysis]'") from error
+        del data
+        release_memory()
+        return made
 
 
 def open_run(path: Path | str) -> Run:
