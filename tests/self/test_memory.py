@@ -88,8 +88,8 @@ def watched_run(monkeypatch: pytest.MonkeyPatch, folder: Path, door: str, profil
 
 
 def test_a_long_run_keeps_nothing_of_a_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A record is some 150 blocks and, with 20 tokens, 10 kB. One that stayed of 100 requests would show as 1.5 blocks and
-    100 bytes per request. What does grow is the lag monitor, 32 bytes per 10 ms."""
+    """What a request leaves to be recorded is some 75 blocks and, with 20 tokens, 10 kB: kept for one request in 50, it would
+    show as 1.5 blocks per request. What does grow is the lag monitor, 32 bytes per 10 ms."""
     watcher = watched_run(monkeypatch, tmp_path, "openai-compatible", FAST, 5000)
     assert watcher.cycles == 0
     assert watcher.growth(watcher.blocks) < 1.5

@@ -151,7 +151,7 @@ def test_a_missing_pandas_names_the_extra(tmp_path, monkeypatch):
         def to_pandas(self):
             import pandas  # noqa: F401
 
-    monkeypatch.setattr(runs_module, "read_table", lambda path, table: Table())
+    monkeypatch.setattr(runs_module, "read_table", lambda *_: Table())
     with pytest.raises(CannotRun, match="needs pandas") as error:
         _ = run.requests
     assert "bench[analysis]" in error.value.hint
