@@ -55,7 +55,7 @@ class Outcome:
 
     @property
     def run(self) -> Path:
-        found = sorted((self.folder / "results").glob("date=*/run=*"))
+        found = sorted((self.folder / "results").glob("date=*/run=*"), key=lambda path: path.stat().st_mtime_ns)
         assert found, self.err
         return found[-1]
 
