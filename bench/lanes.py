@@ -94,6 +94,8 @@ def _pricing(
         priced = cost.cost(usage, entry, caching=bool(one.params.cache_breakpoints))
         return priced.total, priced.entry_id
 
+    for target_id in by_id:  # the first question reads files: now, not when the first reply is there
+        price(target_id, Usage(input_tokens=1, output_tokens=1), None)
     return price
 
 

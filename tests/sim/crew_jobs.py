@@ -57,7 +57,7 @@ async def wait_for_the_end(work: str, seat: WorkerSeat) -> str | None:
     with seat.listening(lambda _: None):
         await seat.loaded()
         await seat.control.stopping.wait()
-    with open(f"{work}-{seat.share.worker}", "w") as file:  # noqa: ASYNC230  (nothing else runs here)
+    with open(f"{work}-{seat.share.worker}", "w") as file:
         file.write(str(seat.control.reason))
     return seat.control.reason
 
