@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
-from collections.abc import Callable, Iterator, Mapping
+import resource
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from bench.calibrate import Calibration, calibrate
 from bench.collect import Context, record_of
 from bench.engine.live import Lamp
 from bench.engine.loops import Control, closed_loop, open_loop
-from bench.engine.pacing import length_ns, stage_prompts
+from bench.engine.pacing import stage_prompts
+from bench.engine.seat import Seat, Share, snapshots
 from bench.engine.send import Lane, Policy, prepare, send
 from bench.plan import Plan
 from bench.record import Request
@@ -26,8 +29,6 @@ from bench.wire.lag import LagMonitor
 from bench.workload import Load
 
 DURATION_REACHED = "duration reached"
-PROGRESS_NS = 500_000_000
-START_DELAY_NS = 100_000_000
 WARM_SLOTS_PER_TARGET = 2
 MOST_WARM = 64
 REPLY_GUESS_NS = 4_000_000_000
@@ -36,14 +37,18 @@ REPLY_GUESS_NS = 4_000_000_000
 
 @dataclass(slots=True)
 class Measured:
-    """What the measured part leaves behind, beside the journal."""
+    """What the measured part leaves behind, beside the journal. Plain data: a worker hands it to its conductor."""
 
     calibration: Calibration | None
     lamps: Mapping[str, Lamp]
-    control: Control
+    reason: str | None
+    """Why the load ended early; None when it did not."""
+    invalid: tuple[str, ...]
+    """Why it is no measurement."""
     lag: Mapping[str, Any]
     cpu_ns: int
     wall_ns: int
+    rss_mb: float
     interrupted: bool
     over_budget: bool
 
@@ -67,92 +72,75 @@ async def measure(
     calibration_folder: Any,
     budget: Budget,
     progress: Callable[[dict[str, Any]], None],
+    seat: Seat,
 ) -> Measured:
-    """Runs the plan and puts every finished request into the journal.
+    """Runs this process's share of the plan and puts every finished request into the journal.
 
     The first interrupt stops sending and lets replies finish; the second one abandons what is in flight.
     """
-    alarm, lag, control = Alarm(), LagMonitor(), Control()
+    alarm, lag, control, purse = Alarm(), LagMonitor(), seat.control, seat.purse(budget.limit_usd)
     started_ns: int | None = None
     context = make_context(lag.max_between, lambda: started_ns)
-    planned = _planned(plan)
-    lamps = {target_id: Lamp(planned.get(target_id, 0)) for target_id in lanes}
+    lamps = {target_id: Lamp(n) for target_id, n in _planned(plan, seat.share).items()}
     policy = Policy(load.timeout_ns, load.retries)
-    held = Decimal(0)
-    spent = Decimal(0)
     over_budget = False
-    interrupts = 0
 
     async def sleep(seconds: float) -> None:
         await alarm.until(now_ns() + round(seconds * 1e9))
-
-    def interrupt() -> None:
-        nonlocal interrupts
-        interrupts += 1
-        if interrupts == 1:
-            control.stop("interrupted")
-            progress({"say": f"Stopping: {len(control.flights)} in flight will finish. Ctrl-C again to leave them."})
-        else:
-            control.stop("interrupted")
-            wire.abort("interrupted by the user")
 
     async def build(request: Request) -> Outgoing:
         return await prepare(lanes[request.target_id], request)
 
     async def fire(request: Request, prepared: Outgoing) -> None:
-        nonlocal held, spent, over_budget
+        nonlocal over_budget
         most = budget.most_usd.get(request.target_id, Decimal(0))
-        if budget.limit_usd is not None and spent + held + most > budget.limit_usd:
+        if not purse.hold(most):
             over_budget = True
             control.stop(f"the limit of ${budget.limit_usd} would be passed")
             return
         lane, lamp = lanes[request.target_id], lamps[request.target_id]
-        held += most
         lamp.sent += 1
+        seat.sending(request.seq)
+        cost = None
         try:
             done = await send(lane, request, prepared, wire, policy, sleep)
             record = record_of(done, lane, context, streamed[request.target_id])
             journal.append(record)
+            cost = record["request"]["cost_usd"]
         except Exception as error:
             control.failed(error)
+            lamp.done += 1
             return
         finally:
-            held -= most
-            lamp.done += 1
-        row = record["request"]
-        if row["cost_usd"] is not None:
-            spent += row["cost_usd"]
-            lamp.spent_usd += row["cost_usd"]
-        lamp.retries += row["attempts"] - 1
-        if row["outcome"] == "ok":
-            if row["ttft_ms"] is not None:
-                lamp.ttft_ms.add(row["ttft_ms"])
-        else:
-            lamp.failed += 1
+            purse.settle(most, cost)
+        lamp.note(record["request"])
 
     calibration = None
-    with _signals(interrupt), _quiet_gc():
-        lag.start()
+    with seat.listening(wire.abort), quiet_gc():
         try:
             if calibration_folder is not None:
                 progress({"say": "Measuring ourselves on loopback at the planned load."})
-                calibration = await calibrate(_streams(load, len(lanes)), wire, alarm, calibration_folder, cpu_ns)
-            await _make_ready(plan, load, lanes, wire)
+                calibration = await calibrate(streams(load, len(lanes)), wire, alarm, calibration_folder, cpu_ns)
+            first = await _first_requests(plan, lanes)
+            await seat.loaded()
+            await _connect(first, load, seat.share, wire)
             gc.collect()
             gc.freeze()
+            lag.start()
             cpu_before, wall_before = cpu_ns(), now_ns()
-            ticker = asyncio.ensure_future(_tick(progress, lamps, alarm, length_ns(load)))
-            warm = [seq for seq in range(len(plan)) if plan.warmup[seq]]
-            if warm and not control.stopping.is_set():
-                slots = min(len(warm), WARM_SLOTS_PER_TARGET * len(lanes))
-                await closed_loop(map(plan.request, warm), slots, build, fire, alarm=alarm, control=control)
+            ticker = asyncio.ensure_future(seat.report(lamps, alarm))
+            warm = int(np.count_nonzero(plan.warmup))
+            mine = seat.share.of(range(warm), len(lanes))
+            if mine and not control.stopping.is_set():
+                slots = min(len(mine), WARM_SLOTS_PER_TARGET * len(lanes))
+                await closed_loop(map(plan.request, mine), slots, build, fire, alarm=alarm, control=control)
                 await control.drain()
-            started_ns = now_ns() + START_DELAY_NS
+            started_ns = await seat.start()
             if not control.stopping.is_set():
-                await _run_load(plan, load, len(warm), lanes, build, fire, started_ns, alarm, control)
+                await _run_load(plan, load, warm, lanes, build, fire, started_ns, alarm, control, seat.share)
             await control.drain()
             ticker.cancel()
-            progress({"targets": {t: lamp.snapshot() for t, lamp in lamps.items()}})
+            progress({"targets": snapshots(lamps)})
         finally:
             lag.stop()
             alarm.close()
@@ -161,24 +149,29 @@ async def measure(
     return Measured(
         calibration=calibration,
         lamps=lamps,
-        control=control,
+        reason=control.reason,
+        invalid=tuple(control.invalid),
         lag=lag.facts(),
         cpu_ns=cpu_ns() - cpu_before,
         wall_ns=now_ns() - wall_before,
-        interrupted=interrupts > 0,
+        rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        interrupted=seat.interrupted,
         over_budget=over_budget,
     )
 
 
-async def _make_ready(plan: Plan, load: Load, lanes: Mapping[str, Lane], wire: Wire) -> None:
-    """Builds one request of every target and opens connections: SDKs are loaded, credentials found and TLS done before a
-    request is due. Nothing is sent."""
-    each = max(1, _streams(load, len(lanes)) // (1 if load.arrangement == "lanes" and load.closed else len(lanes)))
-    for index, target_id in enumerate(plan.target_ids):
-        first = next((seq for seq in range(len(plan)) if plan.target[seq] == index), None)
-        if first is not None:
-            prepared = await prepare(lanes[target_id], plan.request(first))
-            await wire.warm(prepared.origin, min(each, MOST_WARM))
+async def _first_requests(plan: Plan, lanes: Mapping[str, Lane]) -> list[Outgoing]:
+    """One request of every target, built and not sent: SDKs are loaded and credentials found before a request is due."""
+    seqs = (np.flatnonzero(plan.target == index) for index in range(len(plan.target_ids)))
+    first = [plan.request(int(found[0])) for found in seqs if len(found)]
+    return [await prepare(lanes[request.target_id], request) for request in first]
+
+
+async def _connect(first: Sequence[Outgoing], load: Load, share: Share, wire: Wire) -> None:
+    """Opens the connections that this share of the load will need, TLS done. Nothing is sent."""
+    each = share.slots(streams(load, len(first))) // (1 if load.arrangement == "lanes" and load.closed else len(first))
+    for prepared in first:
+        await wire.warm(prepared.origin, min(max(1, each), MOST_WARM))
 
 
 async def _run_load(
@@ -191,10 +184,11 @@ async def _run_load(
     started_ns: int,
     alarm: Alarm,
     control: Control,
+    share: Share,
 ) -> None:
     if not load.closed:
         await open_loop(
-            map(plan.request, range(first, len(plan))),
+            map(plan.request, share.of(range(first, len(plan)), len(lanes))),
             build,
             fire,
             start_ns=started_ns,
@@ -207,7 +201,7 @@ async def _run_load(
     for stage in load.stages:
         assert stage.concurrency is not None
         end = begin + stage_prompts(stage) * len(lanes)
-        seqs = range(begin, end)
+        seqs, slots = share.of(range(begin, end), len(lanes)), share.slots(stage.concurrency)
         clock = None
         if stage.duration_ns is not None:
             clock = alarm.call_at(now_ns() + stage.duration_ns, lambda: control.stop(DURATION_REACHED))
@@ -216,7 +210,7 @@ async def _run_load(
                 *(
                     closed_loop(
                         (r for r in map(plan.request, seqs) if r.target_id == target_id),
-                        stage.concurrency,
+                        slots,
                         build,
                         fire,
                         alarm=alarm,
@@ -226,37 +220,20 @@ async def _run_load(
                 )
             )
         else:
-            await closed_loop(map(plan.request, seqs), stage.concurrency, build, fire, alarm=alarm, control=control)
+            await closed_loop(map(plan.request, seqs), slots, build, fire, alarm=alarm, control=control)
         if clock is not None:
             clock.cancel()
         begin = end
 
 
-async def _tick(
-    progress: Callable[[dict[str, Any]], None], lamps: Mapping[str, Lamp], alarm: Alarm, length_ns: int | None
-) -> None:
-    """A snapshot now and then. What is left is the schedule's length where there is one, else guessed from the pace."""
-    begin_ns = now_ns()
-    while True:
-        await alarm.until(now_ns() + PROGRESS_NS)
-        elapsed_s = (now_ns() - begin_ns) / 1e9
-        done = sum(lamp.done for lamp in lamps.values())
-        planned = sum(lamp.planned for lamp in lamps.values())
-        left_s = elapsed_s * (planned - done) / done if done else None
-        if length_ns is not None:
-            left_s = length_ns / 1e9 - elapsed_s
-        snapshots = {target_id: lamp.snapshot() for target_id, lamp in lamps.items()}
-        progress({"targets": snapshots, "elapsed_s": elapsed_s, "left_s": left_s})
-
-
-def _planned(plan: Plan) -> dict[str, int]:
-    import numpy as np
-
-    counts = np.bincount(plan.target, minlength=len(plan.target_ids))
+def _planned(plan: Plan, share: Share) -> dict[str, int]:
+    """Requests of a share by target, in the plan's order of targets."""
+    seqs = share.of(range(len(plan)), len(plan.target_ids))
+    counts = np.bincount(plan.target[np.asarray(seqs)], minlength=len(plan.target_ids))
     return {target_id: int(n) for target_id, n in zip(plan.target_ids, counts, strict=True)}
 
 
-def _streams(load: Load, n_targets: int) -> int:
+def streams(load: Load, n_targets: int) -> int:
     """The concurrency that the plan will probably reach."""
     if load.closed:
         most = max(stage.concurrency or 1 for stage in load.stages)
@@ -266,23 +243,7 @@ def _streams(load: Load, n_targets: int) -> int:
 
 
 @contextmanager
-def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt)
-    except (RuntimeError, ValueError):  # not the main thread, as when called from a notebook's worker
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-@contextmanager
-def _quiet_gc() -> Iterator[None]:
+def quiet_gc() -> Iterator[None]:
     """The collector's pauses fall into the measured tail, so it rests while we measure, and what exists is set aside."""
     gc.collect()
     gc.freeze()

@@ -46,6 +46,8 @@ class Options:
     calibrate: bool = True
     replies: Literal["full", "hashed", "none"] = "full"
     baseline: str | None = None
+    workers: int | None = 1
+    """Processes that send; None: as many as the load needs."""
     command: str = ""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-import resource
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,22 +18,21 @@ from typing import Any
 
 import uvloop
 
-from bench import dialects, plan, preflight, providers, score
-from bench.collect import Context
-from bench.engine.pacing import stream
-from bench.engine.send import Lane
+from bench import crew, plan, preflight, providers, score
+from bench.engine.pacing import length_ns, stream
+from bench.engine.seat import Alone
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK
-from bench.measure import DURATION_REACHED, Budget, Measured, measure
+from bench.lanes import Work, perform
+from bench.measure import DURATION_REACHED, Budget, Measured
 from bench.preflight import Job, Options, Ready
-from bench.price import book, cost
-from bench.record import Case, Reply, Request, Usage
+from bench.price import book
+from bench.record import Reply
 from bench.simulation import simulated
 from bench.stats.table import Table, build, summary_rows
 from bench.store import parquet, runs
 from bench.store.journal import Journal
-from bench.wire.clock import Anchor, clock_facts
-from bench.wire.http import Wire
-from bench.workload import Workload, salted
+from bench.wire.clock import Anchor, allowed_cores, clock_facts
+from bench.workload import Workload
 
 RECORDED_VARIABLES = (
     "ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_LOG", "ANTHROPIC_BEDROCK_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL",
@@ -110,72 +108,20 @@ def _measured(
     )
     schedule = parquet.write_table(folder / "schedule.parquet", "schedule", planned.rows(run_id))
     manifest = _manifest(job, ready, run_id, folder, anchor, planned)
-    lanes = {r.target.id: _lane(r, workload, run_id) for r in ready}
-    stacks = {r.target.id: f"{lanes[r.target.id].provider.client_stack(r.target)}; bench {_version()}" for r in ready}
-
-    price = _pricing(ready, today)
-
-    def make_context(lag_ns: Callable[[int, int], int], start_ns: Callable[[], int | None]) -> Context:
-        return Context(run_id, anchor, lag_ns, price, stacks, start_ns)
-
     most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
-
-    async def measured_part() -> Measured:
-        wire = Wire(environ={} if options.simulate else dict(os.environ))
-        try:
-            return await measure(
-                planned, job.load, lanes, {r.target.id: r.params.stream for r in ready}, make_context, journal, wire,
-                folder if options.calibrate else None, Budget(job.limit_usd, most), progress,
-            )  # fmt: skip
-        finally:
-            await wire.aclose()
-            for lane in lanes.values():
-                await lane.provider.close()
-
+    workers, said = crew.size(options.workers, planned, job.load, allowed_cores() or os.cpu_count() or 1)
+    if said:
+        progress({"say": said})
+    work = Work(
+        run_id, folder, manifest, anchor, today, planned, job.load, workload, ready, Budget(job.limit_usd, most),
+        simulate=options.simulate, calibrate=options.calibrate,
+    )  # fmt: skip
     with Journal(folder / runs.JOURNAL, manifest) as journal:
-        measured = uvloop.run(measured_part())
+        if workers == 1:
+            measured = uvloop.run(perform(work, journal, Alone(progress, length_ns(job.load)), progress))
+        else:
+            measured = uvloop.run(crew.conduct(work, workers, journal, progress))
     return manifest, measured, {"schedule.parquet": schedule}
-
-
-def _pricing(
-    ready: tuple[Ready, ...], today: date
-) -> Callable[[str, Usage, str | None], tuple[Decimal | None, str | None]]:
-    """What a reply cost, by the entry for the tier that it says served it."""
-    by_id = {r.target.id: r for r in ready}
-    entries: dict[tuple[str, str | None], book.PriceEntry | book.Unknown] = {}
-
-    def price(target_id: str, usage: Usage, lane: str | None) -> tuple[Decimal | None, str | None]:
-        one = by_id[target_id]
-        entry = entries.get((target_id, lane))
-        if entry is None:
-            entry = entries[target_id, lane] = book.find(one.target, today, lane)
-        priced = cost.cost(usage, entry, caching=bool(one.params.cache_breakpoints))
-        return priced.total, priced.entry_id
-
-    return price
-
-
-def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
-    """The lane of a target, with every body made before the run."""
-    dialect = dialects.get(ready.target.dialect)
-    per_request = workload.salt == "request"
-    cases = {case.id: case for case in workload.cases}
-
-    def encoded(case: Case, mark: str) -> dict[str, Any]:
-        messages = case.messages if workload.salt == "none" else salted(case.messages, mark)
-        return dialect.encode(dataclasses.replace(case, messages=messages), ready.params, ready.target)
-
-    bodies = {} if per_request else {case.id: encoded(case, salt) for case in workload.cases}
-    warmups = f"{salt}.warmup"
-
-    def body(request: Request) -> dict[str, Any]:
-        if request.phase == "warmup":
-            return encoded(cases[request.case_id], warmups)
-        if per_request:
-            return encoded(cases[request.case_id], f"{salt}.{request.seq}")
-        return bodies[request.case_id]
-
-    return Lane(ready.target, providers.get(ready.target.provider), dialect.decode, body, ready.params.extra_headers)
 
 
 def _finish(
@@ -184,21 +130,21 @@ def _finish(
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
     written, _ = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
     files |= written
-    complete = measured.control.reason in (None, DURATION_REACHED)
+    complete = measured.reason in (None, DURATION_REACHED)
     facts |= {
         "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
         "instrument": {
             **measured.lag,
             "cpu_s": measured.cpu_ns / 1e9,
             "wall_s": measured.wall_ns / 1e9,
-            "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "rss_mb": measured.rss_mb,
         },
-        "stopped": measured.control.reason,
+        "stopped": measured.reason,
         "spent_usd": sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0)),
         "complete": complete,
     }
     run = runs.Run(folder, facts)
-    facts["invalid"] = [*measured.control.invalid, *_own_faults(run.requests, folder)]
+    facts["invalid"] = [*measured.invalid, *_own_faults(run.requests, folder)]
     facts["exit_status"] = _exit_status(measured, facts["invalid"])
     table = build(run.requests, run.attempts, run.scores, facts, job.options.baseline)
     files["summary.parquet"] = parquet.write_table(

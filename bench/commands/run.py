@@ -16,6 +16,8 @@ import typer
 from bench.commands import invocation
 from bench.errors import ConfigError, Problem
 
+MOST_WORKERS = 256
+
 
 class Replies(StrEnum):
     full = "full"
@@ -47,6 +49,9 @@ def run(
     quick: Annotated[
         bool, typer.Option("--quick", help="A stratified sixth of the cases: a look, not a claim.")
     ] = False,
+    workers: Annotated[
+        str, typer.Option(help="Processes that send, each with a share of the prompts: a number, or auto.")
+    ] = "1",
     seed: Annotated[int, typer.Option(help="Seed of order, due times and look-alikes.")] = 1,
     max_usd: Annotated[str | None, typer.Option(help="Stop before spending more, replies in flight included.")] = None,
     estimate: Annotated[
@@ -81,6 +86,8 @@ def run(
             limit = Decimal(-1)
         if limit <= 0 or not limit.is_finite():
             problems.append(Problem("command line", "--max-usd", max_usd, "an amount above 0, e.g. 5.00"))
+    if workers != "auto" and not (workers.isascii() and workers.isdigit() and 1 <= int(workers) <= MOST_WORKERS):
+        problems.append(Problem("command line", "--workers", workers, f"1 to {MOST_WORKERS}, or auto"))
     labels = []
     for text in label or []:
         key, sign, value = text.partition("=")
@@ -110,6 +117,7 @@ def run(
         calibrate=calibrate,
         replies=replies.value,
         baseline=baseline,
+        workers=None if workers == "auto" else int(workers),
         command=shlex.join(["bench", *invocation]),
     )
     if estimate:

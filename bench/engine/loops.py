@@ -51,6 +51,9 @@ class Control:
         task.add_done_callback(self.flights.discard)
         return task
 
+    def in_flight(self) -> int:
+        return len(self.flights)
+
     async def drain(self) -> None:
         """Waits for everything in flight. Each flight ends by its own deadline."""
         while self.flights:
@@ -103,7 +106,7 @@ async def open_loop(
             await _until(start_ns + request.due_ns, alarm, stopped)
             if control.stopping.is_set():
                 break
-            if len(control.flights) >= max_in_flight:
+            if control.in_flight() >= max_in_flight:
                 control.invalid.append(
                     f"max_in_flight ({max_in_flight}) was reached: the offered load could not be kept up"
                 )
