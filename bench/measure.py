@@ -5,33 +5,33 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from bench.calibrate import Calibration, calibrate
 from bench.collect import Context, record_of
+from bench.engine import stages
 from bench.engine.live import Lamp
-from bench.engine.loops import Control, closed_loop, open_loop
-from bench.engine.pacing import length_ns, stage_prompts
-from bench.engine.send import Lane, Policy, prepare, send
+from bench.engine.loops import Control, closed_loop
+from bench.engine.pacing import length_ns, peak_streams
+from bench.engine.send import Done, Lane, Policy, prepare, send
+from bench.engine.sessions import Sessions
+from bench.load import Load
 from bench.plan import Plan
 from bench.record import Request
 from bench.store.journal import Journal
 from bench.wire.clock import Alarm, cpu_ns, now_ns
 from bench.wire.http import Outgoing, Wire
 from bench.wire.lag import LagMonitor
-from bench.workload import Load
 
-DURATION_REACHED = "duration reached"
 PROGRESS_NS = 500_000_000
 START_DELAY_NS = 100_000_000
 WARM_SLOTS_PER_TARGET = 2
 MOST_WARM = 64
-REPLY_GUESS_NS = 4_000_000_000
-"""How long a reply is taken to last when the concurrency of an open load is guessed, before anything was measured."""
 
 
 @dataclass(slots=True)
@@ -44,8 +44,23 @@ class Measured:
     lag: Mapping[str, Any]
     cpu_ns: int
     wall_ns: int
+    plan: Plan
+    """The plan as it was in the end: a sweep that looks for its own end adds levels."""
+    sessions_cut: Mapping[str, int]
     interrupted: bool
     over_budget: bool
+
+
+class Search(Protocol):
+    """Looks for a level of load while the run goes on."""
+
+    def note(self, row: Mapping[str, Any]) -> None:
+        """A request of the present level has ended."""
+        ...
+
+    def level(self) -> tuple[Plan, Load] | None:
+        """The plan and the load with one more level, written and hashed; None when nothing is left to look for."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +82,9 @@ async def measure(
     calibration_folder: Any,
     budget: Budget,
     progress: Callable[[dict[str, Any]], None],
+    search: Search | None = None,
 ) -> Measured:
-    """Runs the plan and puts every finished request into the journal.
+    """Runs the plan and puts every finished request into the journal; then the levels that `search` adds, one by one.
 
     The first interrupt stops sending and lets replies finish; the second one abandons what is in flight.
     """
@@ -82,6 +98,7 @@ async def measure(
     spent = Decimal(0)
     over_budget = False
     interrupts = 0
+    cut: Counter[str] = Counter()
 
     async def sleep(seconds: float) -> None:
         await alarm.until(now_ns() + round(seconds * 1e9))
@@ -99,13 +116,13 @@ async def measure(
     async def build(request: Request) -> Outgoing:
         return await prepare(lanes[request.target_id], request)
 
-    async def fire(request: Request, prepared: Outgoing) -> None:
+    async def fire(request: Request, prepared: Outgoing) -> Done | None:
         nonlocal held, spent, over_budget
         most = budget.most_usd.get(request.target_id, Decimal(0))
         if budget.limit_usd is not None and spent + held + most > budget.limit_usd:
             over_budget = True
             control.stop(f"the limit of ${budget.limit_usd} would be passed")
-            return
+            return None
         lane, lamp = lanes[request.target_id], lamps[request.target_id]
         held += most
         lamp.sent += 1
@@ -115,7 +132,7 @@ async def measure(
             journal.append(record)
         except Exception as error:
             control.failed(error)
-            return
+            return None
         finally:
             held -= most
             lamp.done += 1
@@ -129,6 +146,23 @@ async def measure(
                 lamp.ttft_ms.add(row["ttft_ms"])
         else:
             lamp.failed += 1
+        if search is not None and request.phase == "measure":
+            search.note(row)
+        return done
+
+    async def run_leg(leg: range) -> None:
+        """One stretch of load, from its start to its last reply."""
+        nonlocal started_ns, cut
+        started_ns = now_ns() + START_DELAY_NS
+        first, sessions = fire, None
+        if load.session is not None:
+            sessions = Sessions(plan, load, build, fire, started_ns, alarm, control)
+            first = sessions.fire
+        await stages.run(plan, load, leg, build, first, start_ns=started_ns, alarm=alarm, control=control)
+        await control.drain()
+        if sessions is not None:
+            await sessions.drain()
+            cut += sessions.cut
 
     calibration = None
     with _signals(interrupt), _quiet_gc():
@@ -136,7 +170,7 @@ async def measure(
         try:
             if calibration_folder is not None:
                 progress({"say": "Measuring ourselves on loopback at the planned load."})
-                calibration = await calibrate(_streams(load, len(lanes)), wire, alarm, calibration_folder, cpu_ns)
+                calibration = await calibrate(peak_streams(load, len(lanes)), wire, alarm, calibration_folder, cpu_ns)
             await _make_ready(plan, load, lanes, wire)
             gc.collect()
             gc.freeze()
@@ -147,10 +181,14 @@ async def measure(
                 slots = min(len(warm), WARM_SLOTS_PER_TARGET * len(lanes))
                 await closed_loop(map(plan.request, warm), slots, build, fire, alarm=alarm, control=control)
                 await control.drain()
-            started_ns = now_ns() + START_DELAY_NS
-            if not control.stopping.is_set():
-                await _run_load(plan, load, len(warm), lanes, build, fire, started_ns, alarm, control)
-            await control.drain()
+            for leg in stages.legs(load):
+                if not control.stopping.is_set():
+                    await run_leg(leg)
+            while search is not None and not control.stopping.is_set() and (added := search.level()) is not None:
+                plan, load = added
+                for target_id, n in _planned(plan).items():
+                    lamps[target_id].planned = n
+                await run_leg(stages.legs(load)[-1])
             ticker.cancel()
             progress({"targets": {t: lamp.snapshot() for t, lamp in lamps.items()}})
         finally:
@@ -165,6 +203,8 @@ async def measure(
         lag=lag.facts(),
         cpu_ns=cpu_ns() - cpu_before,
         wall_ns=now_ns() - wall_before,
+        plan=plan,
+        sessions_cut=dict(cut),
         interrupted=interrupts > 0,
         over_budget=over_budget,
     )
@@ -173,63 +213,12 @@ async def measure(
 async def _make_ready(plan: Plan, load: Load, lanes: Mapping[str, Lane], wire: Wire) -> None:
     """Builds one request of every target and opens connections: SDKs are loaded, credentials found and TLS done before a
     request is due. Nothing is sent."""
-    each = max(1, _streams(load, len(lanes)) // (1 if load.arrangement == "lanes" and load.closed else len(lanes)))
+    each = max(1, peak_streams(load, len(lanes)) // (1 if load.arrangement == "lanes" and load.closed else len(lanes)))
     for index, target_id in enumerate(plan.target_ids):
         first = next((seq for seq in range(len(plan)) if plan.target[seq] == index), None)
         if first is not None:
             prepared = await prepare(lanes[target_id], plan.request(first))
             await wire.warm(prepared.origin, min(each, MOST_WARM))
-
-
-async def _run_load(
-    plan: Plan,
-    load: Load,
-    first: int,
-    lanes: Mapping[str, Lane],
-    build: Callable[[Request], Any],
-    fire: Callable[[Request, Outgoing], Any],
-    started_ns: int,
-    alarm: Alarm,
-    control: Control,
-) -> None:
-    if not load.closed:
-        await open_loop(
-            map(plan.request, range(first, len(plan))),
-            build,
-            fire,
-            start_ns=started_ns,
-            alarm=alarm,
-            control=control,
-            max_in_flight=load.max_in_flight,
-        )
-        return
-    begin = first
-    for stage in load.stages:
-        assert stage.concurrency is not None
-        end = begin + stage_prompts(stage) * len(lanes)
-        seqs = range(begin, end)
-        clock = None
-        if stage.duration_ns is not None:
-            clock = alarm.call_at(now_ns() + stage.duration_ns, lambda: control.stop(DURATION_REACHED))
-        if load.arrangement == "lanes":
-            await asyncio.gather(
-                *(
-                    closed_loop(
-                        (r for r in map(plan.request, seqs) if r.target_id == target_id),
-                        stage.concurrency,
-                        build,
-                        fire,
-                        alarm=alarm,
-                        control=control,
-                    )
-                    for target_id in lanes
-                )
-            )
-        else:
-            await closed_loop(map(plan.request, seqs), stage.concurrency, build, fire, alarm=alarm, control=control)
-        if clock is not None:
-            clock.cancel()
-        begin = end
 
 
 async def _tick(
@@ -254,15 +243,6 @@ def _planned(plan: Plan) -> dict[str, int]:
 
     counts = np.bincount(plan.target, minlength=len(plan.target_ids))
     return {target_id: int(n) for target_id, n in zip(plan.target_ids, counts, strict=True)}
-
-
-def _streams(load: Load, n_targets: int) -> int:
-    """The concurrency that the plan will probably reach."""
-    if load.closed:
-        most = max(stage.concurrency or 1 for stage in load.stages)
-        return most * (n_targets if load.arrangement == "lanes" else 1)
-    rate = max(stage.rate_per_s or 0.0 for stage in load.stages) * n_targets
-    return max(1, min(load.max_in_flight, round(rate * REPLY_GUESS_NS / 1e9)))
 
 
 @contextmanager

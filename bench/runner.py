@@ -19,12 +19,12 @@ from typing import Any
 
 import uvloop
 
-from bench import dialects, plan, preflight, providers, score
+from bench import dialects, preflight, providers, score
 from bench.collect import Context
-from bench.engine.pacing import stream
 from bench.engine.send import Lane
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK
-from bench.measure import DURATION_REACHED, Budget, Measured, measure
+from bench.measure import Budget, Measured, measure
+from bench.plan import Plan
 from bench.preflight import Job, Options, Ready
 from bench.price import book, cost
 from bench.record import Case, Reply, Request, Usage
@@ -34,7 +34,7 @@ from bench.store import parquet, runs
 from bench.store.journal import Journal
 from bench.wire.clock import Anchor, clock_facts
 from bench.wire.http import Wire
-from bench.workload import Workload, salted
+from bench.workload import Workload, live, salted
 
 RECORDED_VARIABLES = (
     "ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_LOG", "ANTHROPIC_BEDROCK_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL",
@@ -89,14 +89,7 @@ def _run(
     progress: Callable[[dict[str, Any]], None],
 ) -> Result:
     options, workload = job.options, job.workload
-    planned = plan.build(
-        [case.id for case in workload.cases],
-        [r.target.id for r in ready],
-        stream(job.load, len(ready), options.seed),
-        arrangement=job.load.arrangement,
-        warmup=job.load.warmup_requests,
-        seed=options.seed,
-    )
+    planned = preflight.planned(job, [r.target for r in ready])
     schedule = parquet.write_table(folder / "schedule.parquet", "schedule", planned.rows(run_id))
     manifest = _manifest(job, ready, run_id, folder, anchor, planned)
     lanes = {r.target.id: _lane(r, workload, run_id) for r in ready}
@@ -147,24 +140,31 @@ def _pricing(
 
 
 def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
-    """The lane of a target, with every body made before the run."""
+    """The lane of a target, with every body made before the run that can be: what a session says live cannot."""
     dialect = dialects.get(ready.target.dialect)
-    per_request = workload.salt == "request"
     cases = {case.id: case for case in workload.cases}
 
     def encoded(case: Case, mark: str) -> dict[str, Any]:
         messages = case.messages if workload.salt == "none" else salted(case.messages, mark)
         return dialect.encode(dataclasses.replace(case, messages=messages), ready.params, ready.target)
 
-    bodies = {} if per_request else {case.id: encoded(case, salt) for case in workload.cases}
-    warmups = f"{salt}.warmup"
+    def mark_of(request: Request) -> str:
+        if request.phase == "warmup":
+            return f"{salt}.warmup"
+        if workload.salt == "request":
+            return f"{salt}.{request.seq}"
+        if workload.salt == "session" and request.session_id is not None:
+            return f"{salt}.s{request.session_id}"
+        return salt
+
+    shared = workload.salt != "request" and not (workload.salt == "session" and workload.sessions)
+    bodies = {case.id: encoded(case, salt) for case in workload.cases} if shared else {}
 
     def body(request: Request) -> dict[str, Any]:
-        if request.phase == "warmup":
-            return encoded(cases[request.case_id], warmups)
-        if per_request:
-            return encoded(cases[request.case_id], f"{salt}.{request.seq}")
-        return bodies[request.case_id]
+        mark = mark_of(request)
+        if bodies and mark == salt and not request.history:
+            return bodies[request.case_id]
+        return encoded(live(cases[request.case_id], request.history), mark)
 
     return Lane(ready.target, providers.get(ready.target.provider), dialect.decode, body, ready.params.extra_headers)
 
@@ -175,7 +175,7 @@ def _finish(
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
     written, _ = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
     files |= written
-    complete = measured.control.reason in (None, DURATION_REACHED)
+    complete = measured.control.reason is None
     facts |= {
         "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
         "instrument": {
@@ -227,14 +227,16 @@ def _own_faults(requests: Any, folder: Path) -> list[str]:
 
 
 def _scoring(workload: Workload) -> Callable[[dict[str, Any]], None]:
-    """Adds its scores to a journalled record: what was timed is what is scored. Failed replies have none."""
+    """Adds its scores to a journalled record: what was timed is what is scored. Failed replies have none, and neither have
+    turns of a session that expect nothing."""
     cases = {case.id: case for case in workload.cases}
     scorers = [score.get(spec.type, spec.name, spec.options) for spec in workload.scorers]
     types = {spec.name: spec.type for spec in workload.scorers}
 
     def amend(record: dict[str, Any]) -> None:
         request, stored = record["request"], record["reply"]
-        if request["outcome"] != "ok":
+        case = cases[request["case_id"]]
+        if request["outcome"] != "ok" or (case.turn and not case.expected):
             return
         reply = Reply(text=stored["text"] or "", stop_reason=stored["stop_reason"], complete=True)
         record["scores"] = [
@@ -245,7 +247,7 @@ def _scoring(workload: Workload) -> Callable[[dict[str, Any]], None]:
                 "value": verdict.value,
                 "reason": verdict.reason,
             }
-            for verdict in score.score_all(cases[request["case_id"]], reply, scorers)
+            for verdict in score.score_all(case, reply, scorers)
         ]
 
     return amend
@@ -257,7 +259,7 @@ def _manifest(
     run_id: str,
     folder: Path,
     anchor: Anchor,
-    planned: plan.Plan,
+    planned: Plan,
 ) -> dict[str, Any]:
     options, workload = job.options, job.workload
     return {
