@@ -185,6 +185,7 @@ def _finish(
             "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         },
         "stopped": measured.control.reason,
+        "sessions_cut": dict(measured.sessions_cut),
         "spent_usd": sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0)),
         "complete": complete,
     }

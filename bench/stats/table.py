@@ -1,7 +1,7 @@
 """The honest table: build it from the rows of a run, and flatten it for summary.parquet.
 
 `build` reads these keys of the manifest, all of them optional: run_id, run_folder, command, simulated, complete,
-exit_status, seed, targets (id, model, provider, region, api_version, service_tier, sku, params), workload (name,
+exit_status, seed, sessions_cut, targets (id, model, provider, region, api_version, service_tier, sku, params), workload (name,
 title), scorers (name, required), clusters (case id to source), calibration (rate_per_s, ttft_error_p50_ms,
 ttft_error_p99_ms), margins (p50, p99, cost, quality).
 """
@@ -61,7 +61,7 @@ def build(
         rows=rows,
         comparisons=compared,
         answers=first_screen.answers(targets, rows, compared, seed, margins),
-        alarms=tuple(_alarms(selection, requests, simulated)),
+        alarms=tuple(_alarms(selection, requests, manifest, simulated)),
         notes=tuple(_notes(selection, attempts, scores, manifest, compared)),
         hint=first_screen.p99_hint(targets, cells_of),
         instrument=residue.instrument(targets, manifest),
@@ -105,9 +105,15 @@ def _comparison_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     return tuple(name for name in (*QUANTILES, "quality", "usd_per_correct", "usd_per_1k") if name in present)
 
 
-def _alarms(selection: Selection, requests: pd.DataFrame, simulated: bool) -> list[str]:
+def _alarms(
+    selection: Selection, requests: pd.DataFrame, manifest: Mapping[str, Any], simulated: bool
+) -> list[str]:
     targets = selection.targets
     said = [*selection.alarms, *residue.alarms(targets, selection.rows)]
+    said += [
+        f"{plural(n, 'session')} of {target} ended early, since a reply did not come: later turns are missing"
+        for target, n in (manifest.get("sessions_cut") or {}).items()
+    ]
     nothing = [m.target for m in targets if m.n == 0]
     if nothing:
         said.append(f"nothing was measured for {', '.join(nothing)}")
