@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -10,20 +11,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from bench import dialects, providers
+from bench import dialects, providers, quota
 from bench.engine.pacing import in_order, length_ns, most_prompts, stream, think_ns, think_rng
 from bench.errors import CannotRun, ConfigError, Problem
 from bench.load import Load, Stage, burst_stage
 from bench.plan import Plan, Sessions, build
 from bench.price import book, cost
+from bench.quota import CHARS_PER_TOKEN
 from bench.record import Params
 from bench.registry.settings import effective_params, end_of_life, same_settings
 from bench.targets import Target, load_targets
 from bench.workload import Workload, load_workload, quick
 
 DEFAULT_TARGETS = Path("targets.yaml")
-CHARS_PER_TOKEN = 4.0
-"""English prose in the tokenizers of 2025: used for estimates before a run, never for a stored count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class Options:
     labels: tuple[tuple[str, str], ...] = ()
     calibrate: bool = True
     replies: Literal["full", "hashed", "none"] = "full"
+    limits: Literal["pace", "probe", "off"] = "pace"
     baseline: str | None = None
     command: str = ""
 
@@ -72,6 +73,8 @@ class Job:
     estimate: tuple[Estimate, ...]
     today: date
     limit_usd: Decimal | None
+    notes: tuple[str, ...] = ()
+    """What should be known before it starts, though nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,37 @@ def prepare(options: Options, today: date) -> Job:
         ]
         if unknown:
             raise ConfigError(unknown)
-    return Job(options, workload, tuple(ready), tuple(problems), load, estimate, today, limit_usd)
+    job = Job(options, workload, tuple(ready), tuple(problems), load, estimate, today, limit_usd)
+    return replace(job, notes=_within_limits(job))
+
+
+def _within_limits(job: Job) -> tuple[str, ...]:
+    """Notes on declared rate limits. Raises ConfigError for a plan that they would throttle, with the rate that would do."""
+    options = job.options
+    if options.limits != "pace":
+        return ()
+
+    def at_rate(rate: float) -> Load:
+        return _overridden(job.workload, replace(options, request_rate=rate, concurrency=None))
+
+    verdict = quota.check(
+        job.workload,
+        job.load,
+        [(r.target, r.params) for r in job.ready],
+        lambda load: planned(replace(job, load=load), [r.target for r in job.ready]),
+        at_rate,
+    )
+    if verdict.problems:
+        given = options.command or shlex.join(["bench", "run", str(options.workload)])
+        if verdict.best_rate is None:
+            hint = "No rate fits: a single request asks for more than a minute's worth."
+        else:
+            hint = (
+                f"The highest steady rate that fits is {verdict.best_rate:g} a second for each target:\n"
+                f"  {quota.command(given, verdict.best_rate)}"
+            )
+        raise ConfigError(verdict.problems, f"{hint}\nTo be throttled on purpose, add --limits probe.")
+    return verdict.notes
 
 
 def _decimal(number: float | None) -> Decimal | None:
@@ -186,6 +219,8 @@ def _too_few(options: Options, ready: Sequence[Ready], problems: Sequence[Proble
 def _overridden(workload: Workload, options: Options) -> Load:
     """The workload's load with what the command line says instead."""
     load = workload.load
+    if options.limits == "probe":
+        load = replace(load, retries=0)  # a 429 is what is asked for, not what is to be mended
     if options.lanes:
         load = replace(load, arrangement="lanes")
     if options.concurrency is not None and options.request_rate is not None:

@@ -64,6 +64,8 @@ def run(options: Options, progress: Callable[[dict[str, Any]], None]) -> Result:
     job = preflight.prepare(options, today)
     for problem in job.skipped:
         progress({"say": f"Left out: {problem}"})
+    for note in job.notes:
+        progress({"say": note})
     run_id = _run_id(job, anchor)
     folder = runs.create_run_dir(options.out, run_id, anchor.wall_ns)
     with _targets(job, folder) as ready:
@@ -284,6 +286,7 @@ def _manifest(
         "complete": False,
         "seed": options.seed,
         "replies": options.replies,
+        "limits": {"mode": options.limits, "notes": list(job.notes)},
         "labels": dict(options.labels),
         "workload": {
             "name": workload.name,

@@ -12,7 +12,7 @@ FLOORS = {
     1: {"dialects", "wire"},
     2: {"providers"},
     3: {"engine", "score", "price", "stats", "store", "world"},
-    4: {"preflight", "collect", "calibrate", "measure", "sweep", "simulation", "runner"},
+    4: {"preflight", "collect", "calibrate", "measure", "sweep", "quota", "simulation", "runner"},
     5: {"report"},
     6: {"cli", "commands", "__main__", "__init__"},
 }

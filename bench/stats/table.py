@@ -105,9 +105,7 @@ def _comparison_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     return tuple(name for name in (*QUANTILES, "quality", "usd_per_correct", "usd_per_1k") if name in present)
 
 
-def _alarms(
-    selection: Selection, requests: pd.DataFrame, manifest: Mapping[str, Any], simulated: bool
-) -> list[str]:
+def _alarms(selection: Selection, requests: pd.DataFrame, manifest: Mapping[str, Any], simulated: bool) -> list[str]:
     targets = selection.targets
     said = [*selection.alarms, *residue.alarms(targets, selection.rows)]
     said += [

@@ -1,8 +1,9 @@
 """Whole runs under every shape of load: what was planned is what was sent, and the rows say which part they belong to."""
 
+import itertools
 import json
+import shlex
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,11 @@ def run(place, load: str, *arguments: str, text: str = QUESTIONS, salt: str = "r
     return place.bench("run", "shapes.yaml", "--no-calibrate", "--out", "results", *arguments)
 
 
+def fine(done) -> bool:
+    """It ran to its end. A busy machine may have sent late: that spoils figures, not what is looked at here."""
+    return done.code == 0 or (done.code == 3 and all("we sent late" in why for why in done.manifest["invalid"]))
+
+
 def due(rows, target: str) -> list[int]:
     return sorted(r["due_ns"] for r in rows if r["target"] == target)
 
@@ -56,7 +62,7 @@ def test_a_ramp_sends_at_the_times_of_the_integrated_rate(place, clouds) -> None
     clouds(**TWO)
     load = "{pattern: constant, arrangement: lanes, stages: [{rate: 20, duration: 1s, ramp: true}, {rate: 20, duration: 200ms}]}"
     done = run(place, load)
-    assert done.code == 0, done.err
+    assert fine(done), done.err
     planned = done.rows("schedule")
     # from 0 to 20 a second in one second: 10 prompts, the k-th when t²·10 = k, so at √(k/10) s; then 4 at 20 a second
     expected = [round((k / 10) ** 0.5 * 1e9) for k in range(10)] + [1_000_000_000 + 50_000_000 * k for k in range(4)]
@@ -74,7 +80,7 @@ def test_a_ramp_sends_at_the_times_of_the_integrated_rate(place, clouds) -> None
 def test_a_burst_sends_all_of_its_prompts_at_once(place, clouds) -> None:
     clouds(**TWO)
     done = run(place, "{pattern: burst, burst: {size: 3, every: 150ms}, stages: [{requests: 7}]}")
-    assert done.code == 0, done.err
+    assert fine(done), done.err
     # 3 + 3 + 1 prompts, each to two targets
     assert Counter(r["due_ns"] for r in done.rows("schedule")) == {0: 6, 150_000_000: 6, 300_000_000: 2}
     assert len(done.rows()) == 14
@@ -83,7 +89,7 @@ def test_a_burst_sends_all_of_its_prompts_at_once(place, clouds) -> None:
 def test_a_sweep_sends_its_levels_in_random_order_around_a_repeated_anchor(place, clouds) -> None:
     clouds(**TWO)
     done = run(place, "{pattern: sweep, sweep: {over: rate, values: [40, 10, 20, 30], duration: 200ms}}", "--seed", "5")
-    assert done.code == 0, done.err
+    assert fine(done), done.err
     planned = done.rows("schedule")
     order = [level for _, level in sorted({(r["stage"], r["level"]) for r in planned})]
     assert [order[0], order[3], order[5]] == [10, 10, 10]
@@ -120,7 +126,7 @@ def most_in_flight(rows) -> int:
 def test_a_sweep_over_concurrency_keeps_as_many_in_flight_as_it_says(place, clouds) -> None:
     clouds(**TWO)
     done = run(place, "{pattern: sweep, sweep: {over: concurrency, values: [1, 4], duration: 300ms}}")
-    assert done.code == 0, done.err
+    assert fine(done), done.err
     rows = done.rows()
     for stage, level in sorted({(r["stage"], r["level"]) for r in rows}):
         assert most_in_flight([r for r in rows if r["stage"] == stage]) == level
@@ -130,7 +136,7 @@ def test_concurrency_changes_from_stage_to_stage_and_none_is_left_out(place, clo
     clouds(**TWO)
     load = "{pattern: concurrent, stages: [{concurrency: 1, duration: 200ms}, {concurrency: 6, duration: 300ms, ramp: true}, {concurrency: 2, requests: 6}]}"
     done = run(place, load)
-    assert done.code == 0, done.err
+    assert fine(done), done.err
     rows = done.rows()
     stage = {k: [r for r in rows if r["stage"] == k] for k in range(3)}
     assert most_in_flight(stage[0]) == 1
@@ -168,7 +174,7 @@ OPEN_TALKS = "{pattern: constant, unit: session, stages: [{rate: 20, sessions: 6
 def test_in_a_session_the_next_turn_goes_when_the_reply_has_ended_and_the_user_has_thought(place, clouds) -> None:
     clouds(**TWO)
     done = run(place, OPEN_TALKS % "live", text=TALKS)
-    assert done.code == 0, done.err
+    assert fine(done), done.err
     planned = {r["seq"]: r for r in done.rows("schedule")}
     sessions = talk(done.rows())
     assert len(sessions) == 12  # 6 sessions with each of two targets
@@ -176,7 +182,7 @@ def test_in_a_session_the_next_turn_goes_when_the_reply_has_ended_and_the_user_h
     for turns in sessions.values():
         assert [t["turn"] for t in turns] == list(range(1, len(turns) + 1))
         assert len({t["target"] for t in turns}) == 1
-        for before, after in zip(turns, turns[1:], strict=False):
+        for before, after in itertools.pairwise(turns):
             think_ns = planned[after["seq"]]["think_ns"]
             assert 20_000_000 <= think_ns <= 60_000_000
             assert after["due_ns"] == before["end_ns"] + think_ns
@@ -195,7 +201,7 @@ def test_history_is_what_the_model_said_or_what_the_item_remembers(place, clouds
     inputs = {}
     for history in ("live", "recorded"):
         done = run(place, OPEN_TALKS % history, text=text, salt="none")
-        assert done.code == 0, done.err
+        assert fine(done), done.err
         inputs[history] = {(r["target"], r["case_id"]): set() for r in done.rows()}
         for r in done.rows():
             inputs[history][r["target"], r["case_id"]].add(r["input_tokens"])
@@ -221,7 +227,7 @@ def test_in_a_closed_loop_a_slot_is_one_user_until_the_talk_is_over(place, cloud
     clouds(**TWO)
     load = "{pattern: concurrent, unit: session, stages: [{concurrency: 2, sessions: 4}], session: {think_time: {distribution: constant, value: 10ms}}}"
     done = run(place, load, text=TALKS)
-    assert done.code == 0, done.err
+    assert fine(done), done.err
     sessions = talk(done.rows())
     assert len(sessions) == 8
     spans = [{"sent_ns": turns[0]["sent_ns"], "end_ns": turns[-1]["end_ns"]} for turns in sessions.values()]
@@ -234,7 +240,7 @@ def test_warm_up_of_sessions_asks_first_turns_only(place, clouds) -> None:
     clouds(**TWO)
     load = "{pattern: poisson, unit: session, stages: [{rate: 20, sessions: 2}], warmup: {sessions: 2}}"
     done = run(place, load, text=TALKS, salt="session")
-    assert done.code == 0, done.err
+    assert fine(done), done.err
     warm = [r for r in done.rows() if r["phase"] == "warmup"]
     assert len(warm) == 4
     assert {r["case_id"].split("/")[1] for r in warm} == {"1"}
@@ -280,9 +286,8 @@ def test_a_load_that_cannot_be_is_refused_with_what_would_do(place, load: str, w
     ],
 )
 def test_think_time_that_cannot_be_drawn_is_refused(place, think: str, words: list[str]) -> None:
-    done = run(
-        place, "{pattern: poisson, unit: session, session: {think_time: %s}, stages: [{rate: 2}]}" % think, text=TALKS
-    )
+    load = "{pattern: poisson, unit: session, session: {think_time: THINK}, stages: [{rate: 2}]}"
+    done = run(place, load.replace("THINK", think), text=TALKS)
     assert done.code == 2
     for word in words:
         assert word in done.err
@@ -320,12 +325,12 @@ def test_flags_make_one_flat_level_of_any_shape(place, clouds) -> None:
     )
     for load in shapes:
         done = run(place, load, "--request-rate", "50", "--requests", "5")
-        assert done.code == 0, done.err
+        assert fine(done), done.err
         assert len(done.rows()) == 10
         assert {(r["stage"], r["level"]) for r in done.rows()} == {(0, None)}
         assert all(0 <= r["due_ns"] <= 100_000_000 for r in done.rows("schedule"))  # 5 prompts at 50 a second
         done = run(place, load, "--concurrency", "2", "--requests", "3")
-        assert done.code == 0, done.err
+        assert fine(done), done.err
         assert len(done.rows()) == 6
         assert most_in_flight(done.rows()) == 2
 
@@ -337,3 +342,71 @@ def test_a_sweep_takes_no_length_from_the_command_line(place, clouds) -> None:
     assert "--duration" in done.err
     assert "--requests" in done.err
     assert "sweep.duration" in done.err
+
+
+def limited(place, **limits: int) -> None:
+    path = place.folder / "targets.yaml"
+    targets = json.loads(path.read_text())
+    targets["targets"][0]["limits"] = limits
+    path.write_text(json.dumps(targets))
+
+
+FAST = "{pattern: poisson, stages: [{rate: 40, requests: 24}], retries: 2}"
+
+
+def test_a_plan_that_would_be_throttled_is_refused_with_the_command_that_would_not(place, clouds) -> None:
+    running = clouds(**TWO)
+    limited(place, rpm=600, burst_s=1)  # ten a second, ten at once
+    done = run(place, FAST, "--label", "why=a b")
+    assert done.code == 2
+    assert "anthropic: limits.rpm" in done.err
+    assert "at most 600 requests a minute" in done.err
+    assert not (place.folder / "results").exists()
+    line = next(line for line in done.err.splitlines() if line.strip().startswith("bench run"))
+    words = shlex.split(line)[1:]
+    rate = float(words[words.index("--request-rate") + 1])
+    assert 10 <= rate < 40
+    again = place.bench(*words)
+    assert fine(again), again.err
+    assert len(again.rows()) == 48
+    words[words.index("--request-rate") + 1] = str(rate * 1.5)  # and it was about the highest one
+    assert place.bench(*words).code == 2
+    running.stop()
+
+
+def test_probing_sends_on_and_takes_the_first_refusal_as_the_answer(place, clouds) -> None:
+    clouds(anthropic={"limits": {"rpm": 5}}, foundry={})
+    limited(place, rpm=5)
+    done = run(place, FAST, "--limits", "probe")
+    assert fine(done), done.err
+    outcomes = Counter(r["outcome"] for r in done.rows() if r["target"] == "anthropic")
+    assert outcomes == {"ok": 5, "throttled": 19}
+    assert {r["attempts"] for r in done.rows()} == {1}
+    assert done.manifest["limits"]["mode"] == "probe"
+
+
+def test_limits_can_be_left_unchecked(place, clouds) -> None:
+    clouds(**TWO)
+    limited(place, rpm=5)
+    done = run(place, FAST, "--limits", "off")
+    assert fine(done), done.err
+    assert len(done.rows()) == 48
+
+
+def test_a_closed_loop_is_warned_of_its_limits_and_runs(place, clouds) -> None:
+    clouds(**TWO)
+    limited(place, rpm=10)
+    done = run(place, "{pattern: concurrent, stages: [{concurrency: 4, requests: 4}]}")
+    assert fine(done), done.err
+    # 2 of 4 slots at 4 s a reply: 30 a minute
+    assert "with replies of 4 s it asks about 30 requests a minute, and 10 are allowed" in done.err
+    assert len(done.manifest["limits"]["notes"]) == 1
+
+
+def test_a_single_request_above_the_limit_has_no_rate_that_fits(place, clouds) -> None:
+    clouds(**TWO)
+    limited(place, otpm=50)  # each reply may hold 64, and nothing says that it will hold less
+    done = run(place, FAST)
+    assert done.code == 2
+    assert "limits.otpm" in done.err
+    assert "No rate fits" in done.err
