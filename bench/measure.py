@@ -44,8 +44,6 @@ class Measured:
     lag: Mapping[str, Any]
     cpu_ns: int
     wall_ns: int
-    plan: Plan
-    """The plan as it was in the end: a sweep that looks for its own end adds levels."""
     sessions_cut: Mapping[str, int]
     interrupted: bool
     over_budget: bool
@@ -58,8 +56,10 @@ class Search(Protocol):
         """A request of the present level has ended."""
         ...
 
-    def level(self) -> tuple[Plan, Load] | None:
-        """The plan and the load with one more level, written and hashed; None when nothing is left to look for."""
+    def level(self, overflowed: bool) -> tuple[Plan, Load] | None:
+        """The plan and the load with one more level, written and hashed; None when nothing is left to look for.
+
+        `overflowed`: the present level met the cap of requests in flight."""
         ...
 
 
@@ -99,6 +99,7 @@ async def measure(
     over_budget = False
     interrupts = 0
     cut: Counter[str] = Counter()
+    control.trying = search is not None
 
     async def sleep(seconds: float) -> None:
         await alarm.until(now_ns() + round(seconds * 1e9))
@@ -184,8 +185,13 @@ async def measure(
             for leg in stages.legs(load):
                 if not control.stopping.is_set():
                     await run_leg(leg)
-            while search is not None and not control.stopping.is_set() and (added := search.level()) is not None:
+            while (
+                search is not None
+                and not control.stopping.is_set()
+                and (added := search.level(control.overflowed)) is not None
+            ):
                 plan, load = added
+                control.overflowed = False
                 for target_id, n in _planned(plan).items():
                     lamps[target_id].planned = n
                 await run_leg(stages.legs(load)[-1])
@@ -203,7 +209,6 @@ async def measure(
         lag=lag.facts(),
         cpu_ns=cpu_ns() - cpu_before,
         wall_ns=now_ns() - wall_before,
-        plan=plan,
         sessions_cut=dict(cut),
         interrupted=interrupts > 0,
         over_budget=over_budget,

@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from bench import dialects, preflight, providers, score
+from bench import dialects, preflight, providers, score, sweep
 from bench.collect import Context
 from bench.engine.send import Lane
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK
@@ -103,7 +103,13 @@ def _measured(
     """Writes the plan, then carries it out into the journal."""
     options, workload = job.options, job.workload
     planned = preflight.planned(job, [r.target for r in ready])
-    schedule = parquet.write_table(folder / "schedule.parquet", "schedule", planned.rows(run_id))
+    files: dict[str, parquet.FileInfo] = {}
+
+    def write_plan(plan: Plan) -> None:
+        files["schedule.parquet"] = parquet.write_table(folder / "schedule.parquet", "schedule", plan.rows(run_id))
+
+    write_plan(planned)
+    search = sweep.search(job, planned, write_plan)
     manifest = _manifest(job, ready, run_id, folder, anchor, planned)
     lanes = {r.target.id: _lane(r, workload, run_id) for r in ready}
     stacks = {r.target.id: f"{lanes[r.target.id].provider.client_stack(r.target)}; bench {_version()}" for r in ready}
@@ -120,7 +126,7 @@ def _measured(
         try:
             return await measure(
                 planned, job.load, lanes, {r.target.id: r.params.stream for r in ready}, make_context, journal, wire,
-                folder if options.calibrate else None, Budget(job.limit_usd, most), progress,
+                folder if options.calibrate else None, Budget(job.limit_usd, most), progress, search,
             )  # fmt: skip
         finally:
             await wire.aclose()
@@ -129,7 +135,13 @@ def _measured(
 
     with Journal(folder / runs.JOURNAL, manifest) as journal:
         measured = uvloop.run(measured_part())
-    return manifest, measured, {"schedule.parquet": schedule}
+    if search is not None:
+        manifest |= {
+            "load": dataclasses.asdict(search.load),
+            "plan": _plan_facts(search.plan),
+            "sweep": search.facts(),
+        }
+    return manifest, measured, files
 
 
 def _pricing(
@@ -300,17 +312,21 @@ def _manifest(
         "clusters": {case.id: case.cluster for case in workload.cases},
         "price_book_sha256": book.load_book().sha256,
         "load": dataclasses.asdict(job.load),
-        "plan": {
-            "digest": planned.digest,
-            "seed": options.seed,
-            "requests": len(planned),
-            "measured": planned.measured(),
-            "arrangement": planned.arrangement,
-        },
+        "plan": _plan_facts(planned),
         "targets": [_target_facts(r) for r in ready],
         "left_out": [str(problem) for problem in job.skipped],
         "host": _host_facts(),
         "environment": [name for name in RECORDED_VARIABLES if name in os.environ],
+    }
+
+
+def _plan_facts(planned: Plan) -> dict[str, Any]:
+    return {
+        "digest": planned.digest,
+        "seed": planned.seed,
+        "requests": len(planned),
+        "measured": planned.measured(),
+        "arrangement": planned.arrangement,
     }
 
 

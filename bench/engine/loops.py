@@ -33,6 +33,8 @@ class Control:
         self.reason: str | None = None
         self.invalid: list[str] = []
         self.error: Exception | None = None
+        self.trying = False
+        self.overflowed = False
         self.flights: set[asyncio.Task[object]] = set()
 
     def stop(self, reason: str) -> None:
@@ -46,8 +48,13 @@ class Control:
         self.stop("an error of our own")
 
     def overflow(self, max_in_flight: int) -> None:
-        """An open load met its cap: to go on would be a slower plan, so there is no going on."""
-        if not self.stopping.is_set():
+        """An open load met its cap: to go on would be a slower plan, so there is no going on.
+
+        Where levels are tried, the cap is what a level that is too high comes to: it ends that level alone.
+        """
+        if self.trying:
+            self.overflowed = True
+        elif not self.stopping.is_set():
             self.invalid.append(f"max_in_flight ({max_in_flight}) was reached: the offered load could not be kept up")
             self.stop("max_in_flight reached")
 

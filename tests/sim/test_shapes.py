@@ -410,3 +410,82 @@ def test_a_single_request_above_the_limit_has_no_rate_that_fits(place, clouds) -
     assert done.code == 2
     assert "limits.otpm" in done.err
     assert "No rate fits" in done.err
+
+
+def test_a_sweep_prints_its_levels_apart_and_says_that_the_rest_is_pooled(place, clouds) -> None:
+    clouds(**TWO)
+    slo = "{ttft: {p95: 10s}, error_rate: {max: 0.5}}"
+    load = "{pattern: sweep, sweep: {over: rate, values: [20, 40], duration: 500ms}}"
+    done = run(place, load, "--run-id", "swept", slo=slo)
+    assert fine(done), done.err
+    assert "of offered" in done.out
+    assert "2 levels of load together" in " ".join(done.out.split())
+    table = json.loads(place.bench("compare", "swept", "--json").out)
+    levels = {(one["target"], one["stage"]): one for one in table["levels"]}
+    assert [levels["anthropic", stage]["level"] for stage in range(3)] == [20, 40, 20]
+    assert [levels["anthropic", stage]["n"] for stage in range(3)] == [10, 20, 10]
+    assert all(one["meets_slo"] for one in table["levels"])
+    reported = place.bench("report", "swept", "--format", "md")
+    assert reported.code == 0
+    assert "of offered" in (done.run / "report.md").read_text()
+
+
+def test_a_search_doubles_until_the_slo_is_missed_and_then_closes_in(place, clouds) -> None:
+    """The cloud refuses what is above 40 requests a minute: what holds depends on how much is asked, by its own count."""
+    clouds(anthropic={"limits": {"rpm": 30}}, foundry={})
+    load = "{pattern: sweep, retries: 0, sweep: {over: rate, until: slo, start: 20, points: 4, duration: 300ms}}"
+    done = run(place, load, slo="{error_rate: {max: 0.0}}")
+    assert fine(done), done.err
+    sweep = done.manifest["sweep"]
+    rows = done.rows()
+    levels = [one["level"] for one in sweep["levels"]]
+    # 6, then 12, then 24 prompts: 30 are allowed in all, so the third level is the first that fails there, and foundry never does
+    assert levels == [20, 40, 80, 160]
+    assert sweep["found"]["anthropic"] == {"held_at": 40, "failed_at": 80}
+    assert sweep["found"]["foundry"] == {"held_at": 160, "failed_at": None}
+    planned = done.rows("schedule")
+    assert {r["seq"]: (r["level"], r["stage"]) for r in rows} == {r["seq"]: (r["level"], r["stage"]) for r in planned}
+    assert len({one["plan_digest"] for one in sweep["levels"]}) == 4
+    assert done.manifest["plan"]["digest"] == sweep["levels"][-1]["plan_digest"]
+    assert done.manifest["plan"]["requests"] == len(planned) == 2 * (6 + 12 + 24 + 48)
+    for stage in range(1, 4):
+        assert min(r["sent_ns"] for r in rows if r["stage"] == stage) > max(
+            r["end_ns"] for r in rows if r["stage"] == stage - 1
+        )
+    assert "anthropic met the slo up to 40/s; failed at 80/s" in " ".join(done.out.split())
+    assert not [line for line in place.bench("compare", "latest").err.splitlines() if "changed" in line]
+
+
+def test_a_level_that_meets_the_cap_ends_that_level_and_no_higher_one_is_tried(place, clouds) -> None:
+    clouds(anthropic={"ttft_ms": {"constant": 300}}, foundry={"ttft_ms": {"constant": 300}})
+    load = "{pattern: sweep, max_in_flight: 12, sweep: {over: rate, until: saturation, start: 10, points: 3, duration: 500ms}}"
+    done = run(place, load)
+    assert fine(done), done.err
+    # 10/s to two targets, 0.31 s each: about 6 in flight; at 20/s about 12, at 40/s twice that
+    sweep = done.manifest["sweep"]
+    assert sweep["ceiling"] in (20, 40)
+    assert max(one["level"] for one in sweep["levels"]) == sweep["ceiling"]
+    assert done.manifest["invalid"] == [] or done.code == 3
+    assert len(done.rows()) < len(done.rows("schedule"))
+
+
+def test_a_search_over_concurrency_finds_where_throughput_stops_growing(place, clouds) -> None:
+    clouds(**TWO)
+    load = "{pattern: sweep, sweep: {over: concurrency, until: saturation, start: 1, points: 3, duration: 250ms}}"
+    done = run(place, load)
+    assert fine(done), done.err
+    levels = done.manifest["sweep"]["levels"]
+    assert [one["level"] for one in levels][:2] == [1, 2]
+    assert len(levels) <= 3
+    for stage, one in enumerate(levels):
+        assert most_in_flight([r for r in done.rows() if r["stage"] == stage]) == one["level"]
+
+
+def test_a_search_stays_below_declared_limits(place, clouds) -> None:
+    clouds(**TWO)
+    limited(place, rpm=1200, burst_s=1)  # 20 a second, 20 at once
+    load = "{pattern: sweep, sweep: {over: rate, until: saturation, start: 10, points: 4, duration: 1s}}"
+    done = run(place, load)
+    assert fine(done), done.err
+    sweep = done.manifest["sweep"]
+    assert max(one["level"] for one in sweep["levels"]) < sweep["ceiling"] <= 80
