@@ -19,11 +19,10 @@ from bench.wire.link import Link, kernel_stamps_available
 from bench.wire.message import MAX_BODY_BYTES, Origin, Outgoing, decoded_body, decoded_pieces, outgoing
 from bench.wire.proxy import Proxy, proxy_for
 from bench.wire.tls import client_context
-from bench.wire.transport import Transport
 from bench.wire.watch import Watch
 
 __all__ = [
-    "MAX_BODY_BYTES", "Live", "Origin", "Outgoing", "Transport", "Wire", "decoded_body", "decoded_pieces", "outgoing",
+    "MAX_BODY_BYTES", "Live", "Origin", "Outgoing", "Wire", "decoded_body", "decoded_pieces", "outgoing",
 ]  # fmt: skip
 
 _WARM_AT_ONCE = 32
