@@ -19,14 +19,14 @@ from typing import Any
 from bench.calibrate import Calibration, calibrate
 from bench.collect import record_of
 from bench.engine.live import Histogram, Lamp, merged
-from bench.engine.pacing import length_ns
+from bench.engine.pacing import length_ns, peak_streams
 from bench.engine.seat import START_DELAY_NS, Board, Share, signals, snapshots, stopping, tick
 from bench.engine.send import Done, Lane
 from bench.engine.worker import WorkerSeat
 from bench.engine.workers import Crew, Worker
 from bench.errors import CannotRun
 from bench.lanes import Work, perform
-from bench.measure import DURATION_REACHED, Measured, quiet_gc, streams
+from bench.measure import Measured, quiet_gc
 from bench.plan import Plan
 from bench.record import Attempt, Connection, Exchange, Fault, Reply
 from bench.store.journal import Journal, read
@@ -47,9 +47,12 @@ def size(asked: int | None, plan: Plan, load: Load, cores: int) -> tuple[int, st
     than there are prompts, or slots in the smallest stage of a closed loop: a worker without work is none.
     """
     n_targets = len(plan.target_ids)
+    if load.sweep is not None or load.session is not None:
+        what = "levels of a sweep" if load.sweep is not None else "sessions"
+        return 1, f"1 instead of {asked} workers: {what} are run by one process." if asked not in (None, 1) else ""
     wanted = asked
     if wanted is None:
-        wanted = min(cores - 1, math.ceil(streams(load, n_targets) / STREAMS_PER_WORKER))
+        wanted = min(cores - 1, math.ceil(peak_streams(load, n_targets) / STREAMS_PER_WORKER))
     room = {f"{plan.measured() // n_targets} prompts": plan.measured() // n_targets}
     if load.closed:
         slots = min(stage.concurrency or 1 for stage in load.stages)
@@ -88,10 +91,8 @@ async def conduct(work: Work, n: int, journal: Journal, show: Callable[[dict[str
 
     def stop(why: str) -> None:
         nonlocal reason
-        if reason in (None, DURATION_REACHED):
-            reason = why
-        if why != DURATION_REACHED:  # every worker has the same clock
-            crew.tell("stop", why)
+        reason = reason or why
+        crew.tell("stop", why)
 
     def interrupt() -> None:
         nonlocal interrupts
@@ -117,7 +118,7 @@ async def conduct(work: Work, n: int, journal: Journal, show: Callable[[dict[str
             if work.calibrate:
                 show({"say": f"Measuring one process on loopback, at its share of the planned load (1 of {n})."})
                 with quiet_gc():
-                    each = math.ceil(streams(work.load, len(work.ready)) / n)
+                    each = math.ceil(peak_streams(work.load, len(work.ready)) / n)
                     calibration = await calibrate(each, wire, alarm, work.folder, cpu_ns)
             crew.tell("warm")
             ticker = asyncio.ensure_future(
@@ -154,6 +155,7 @@ async def conduct(work: Work, n: int, journal: Journal, show: Callable[[dict[str
         cpu_ns=sum(part.cpu_ns for part in parts.values()),
         wall_ns=max((part.wall_ns for part in parts.values()), default=0),
         rss_mb=max((part.rss_mb for part in parts.values()), default=0.0),
+        sessions_cut={},
         interrupted=interrupts > 0,
         over_budget=any(part.over_budget for part in parts.values()),
     )

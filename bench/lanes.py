@@ -18,7 +18,8 @@ from bench import __version__, dialects, providers
 from bench.collect import Context
 from bench.engine.seat import Seat
 from bench.engine.send import Lane
-from bench.measure import Budget, Measured, measure
+from bench.load import Load
+from bench.measure import Budget, Measured, Search, measure
 from bench.plan import Plan
 from bench.preflight import Ready
 from bench.price import book, cost
@@ -26,7 +27,7 @@ from bench.record import Case, Request, Usage
 from bench.store.journal import Journal
 from bench.wire.clock import Anchor
 from bench.wire.http import Wire
-from bench.workload import Load, Workload, salted
+from bench.workload import Workload, live, salted
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,20 @@ class Work:
         return Context(self.run_id, self.anchor, lag_ns, _pricing(self.ready, self.today), stacks, start_ns, worker)
 
 
-async def perform(work: Work, journal: Journal, seat: Seat, progress: Callable[[dict[str, Any]], None]) -> Measured:
+async def perform(
+    work: Work,
+    journal: Journal,
+    seat: Seat,
+    progress: Callable[[dict[str, Any]], None],
+    search: Search | None = None,
+) -> Measured:
     """Does a seat's share of the work in this process."""
     wire, lanes = work.wire(), work.lanes()
     try:
         return await measure(
             work.plan, work.load, lanes, {one.target.id: one.params.stream for one in work.ready},
             lambda lag_ns, start_ns: work.context(lanes, lag_ns, start_ns, seat.share.worker),
-            journal, wire, work.folder if work.calibrate else None, work.budget, progress, seat,
+            journal, wire, work.folder if work.calibrate else None, work.budget, progress, seat, search,
         )  # fmt: skip
     finally:
         await wire.aclose()
@@ -100,23 +107,30 @@ def _pricing(
 
 
 def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
-    """The lane of a target, with every body made before the run."""
+    """The lane of a target, with every body made before the run that can be: what a session says live cannot."""
     dialect = dialects.get(ready.target.dialect)
-    per_request = workload.salt == "request"
     cases = {case.id: case for case in workload.cases}
 
     def encoded(case: Case, mark: str) -> dict[str, Any]:
         messages = case.messages if workload.salt == "none" else salted(case.messages, mark)
         return dialect.encode(dataclasses.replace(case, messages=messages), ready.params, ready.target)
 
-    bodies = {} if per_request else {case.id: encoded(case, salt) for case in workload.cases}
-    warmups = f"{salt}.warmup"
+    def mark_of(request: Request) -> str:
+        if request.phase == "warmup":
+            return f"{salt}.warmup"
+        if workload.salt == "request":
+            return f"{salt}.{request.seq}"
+        if workload.salt == "session" and request.session_id is not None:
+            return f"{salt}.s{request.session_id}"
+        return salt
+
+    shared = workload.salt != "request" and not (workload.salt == "session" and workload.sessions)
+    bodies = {case.id: encoded(case, salt) for case in workload.cases} if shared else {}
 
     def body(request: Request) -> dict[str, Any]:
-        if request.phase == "warmup":
-            return encoded(cases[request.case_id], warmups)
-        if per_request:
-            return encoded(cases[request.case_id], f"{salt}.{request.seq}")
-        return bodies[request.case_id]
+        mark = mark_of(request)
+        if bodies and mark == salt and not request.history:
+            return bodies[request.case_id]
+        return encoded(live(cases[request.case_id], request.history), mark)
 
     return Lane(ready.target, providers.get(ready.target.provider), dialect.decode, body, ready.params.extra_headers)

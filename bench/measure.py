@@ -5,34 +5,34 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from bench.calibrate import Calibration, calibrate
 from bench.collect import Context, record_of
+from bench.engine import stages
 from bench.engine.live import Lamp
-from bench.engine.loops import Control, closed_loop, open_loop
-from bench.engine.pacing import stage_prompts
-from bench.engine.seat import Seat, Share, snapshots
-from bench.engine.send import Lane, Policy, prepare, send
+from bench.engine.loops import closed_loop
+from bench.engine.pacing import peak_streams
+from bench.engine.seat import START_DELAY_NS, Seat, Share, snapshots
+from bench.engine.send import Done, Lane, Policy, prepare, send
+from bench.engine.sessions import Sessions
+from bench.load import Load
 from bench.plan import Plan
 from bench.record import Request
 from bench.store.journal import Journal
 from bench.wire.clock import Alarm, cpu_ns, now_ns
 from bench.wire.http import Outgoing, Wire
 from bench.wire.lag import LagMonitor
-from bench.workload import Load
 
-DURATION_REACHED = "duration reached"
 WARM_SLOTS_PER_TARGET = 2
 MOST_WARM = 64
-REPLY_GUESS_NS = 4_000_000_000
-"""How long a reply is taken to last when the concurrency of an open load is guessed, before anything was measured."""
 
 
 @dataclass(slots=True)
@@ -49,8 +49,23 @@ class Measured:
     cpu_ns: int
     wall_ns: int
     rss_mb: float
+    sessions_cut: Mapping[str, int]
     interrupted: bool
     over_budget: bool
+
+
+class Search(Protocol):
+    """Looks for a level of load while the run goes on."""
+
+    def note(self, row: Mapping[str, Any]) -> None:
+        """A request of the present level has ended."""
+        ...
+
+    def level(self, overflowed: bool) -> tuple[Plan, Load] | None:
+        """The plan and the load with one more level, written and hashed; None when nothing is left to look for.
+
+        `overflowed`: the present level met the cap of requests in flight."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +88,10 @@ async def measure(
     budget: Budget,
     progress: Callable[[dict[str, Any]], None],
     seat: Seat,
+    search: Search | None = None,
 ) -> Measured:
-    """Runs this process's share of the plan and puts every finished request into the journal.
+    """Runs this process's share of the plan and puts every finished request into the journal; then the levels that `search`
+    adds, one by one.
 
     The first interrupt stops sending and lets replies finish; the second one abandons what is in flight.
     """
@@ -84,6 +101,8 @@ async def measure(
     lamps = {target_id: Lamp(n) for target_id, n in _planned(plan, seat.share).items()}
     policy = Policy(load.timeout_ns, load.retries)
     over_budget = False
+    cut: Counter[str] = Counter()
+    control.trying = search is not None
 
     async def sleep(seconds: float) -> None:
         await alarm.until(now_ns() + round(seconds * 1e9))
@@ -91,13 +110,13 @@ async def measure(
     async def build(request: Request) -> Outgoing:
         return await prepare(lanes[request.target_id], request)
 
-    async def fire(request: Request, prepared: Outgoing) -> None:
+    async def fire(request: Request, prepared: Outgoing) -> Done | None:
         nonlocal over_budget
         most = budget.most_usd.get(request.target_id, Decimal(0))
         if not purse.hold(most):
             over_budget = True
             control.stop(f"the limit of ${budget.limit_usd} would be passed")
-            return
+            return None
         lane, lamp = lanes[request.target_id], lamps[request.target_id]
         lamp.sent += 1
         seat.sending(request.seq)
@@ -110,17 +129,36 @@ async def measure(
         except Exception as error:
             control.failed(error)
             lamp.done += 1
-            return
+            return None
         finally:
             purse.settle(most, cost)
         lamp.note(record["request"])
+        if search is not None and request.phase == "measure":
+            search.note(record["request"])
+        return done
+
+    async def run_leg(leg: range, begin_ns: int) -> None:
+        """One stretch of load, from its start to its last reply."""
+        nonlocal started_ns, cut
+        started_ns = begin_ns
+        first, sessions = fire, None
+        if load.session is not None:
+            sessions = Sessions(plan, load, build, fire, begin_ns, alarm, control)
+            first = sessions.fire
+        await stages.run(
+            plan, load, leg, build, first, start_ns=begin_ns, alarm=alarm, control=control, share=seat.share
+        )
+        await control.drain()
+        if sessions is not None:
+            await sessions.drain()
+            cut += sessions.cut
 
     calibration = None
     with seat.listening(wire.abort), quiet_gc():
         try:
             if calibration_folder is not None:
                 progress({"say": "Measuring ourselves on loopback at the planned load."})
-                calibration = await calibrate(streams(load, len(lanes)), wire, alarm, calibration_folder, cpu_ns)
+                calibration = await calibrate(peak_streams(load, len(lanes)), wire, alarm, calibration_folder, cpu_ns)
             first = await _first_requests(plan, lanes)
             await seat.loaded()
             await _connect(first, load, seat.share, wire)
@@ -135,9 +173,20 @@ async def measure(
                 slots = min(len(mine), WARM_SLOTS_PER_TARGET * len(lanes))
                 await closed_loop(map(plan.request, mine), slots, build, fire, alarm=alarm, control=control)
                 await control.drain()
-            started_ns = await seat.start()
-            if not control.stopping.is_set():
-                await _run_load(plan, load, warm, lanes, build, fire, started_ns, alarm, control, seat.share)
+            begin_ns = await seat.start()
+            for leg in stages.legs(load):
+                if not control.stopping.is_set():
+                    await run_leg(leg, max(begin_ns, now_ns() + START_DELAY_NS // 10))
+            while (
+                search is not None
+                and not control.stopping.is_set()
+                and (added := search.level(control.overflowed)) is not None
+            ):
+                plan, load = added
+                control.overflowed = False
+                for target_id, n in _planned(plan, seat.share).items():
+                    lamps[target_id].planned = n
+                await run_leg(stages.legs(load)[-1], now_ns() + START_DELAY_NS)
             await control.drain()
             ticker.cancel()
             progress({"targets": snapshots(lamps)})
@@ -155,6 +204,7 @@ async def measure(
         cpu_ns=cpu_ns() - cpu_before,
         wall_ns=now_ns() - wall_before,
         rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        sessions_cut=dict(cut),
         interrupted=seat.interrupted,
         over_budget=over_budget,
     )
@@ -169,61 +219,11 @@ async def _first_requests(plan: Plan, lanes: Mapping[str, Lane]) -> list[Outgoin
 
 async def _connect(first: Sequence[Outgoing], load: Load, share: Share, wire: Wire) -> None:
     """Opens the connections that this share of the load will need, TLS done. Nothing is sent."""
-    each = share.slots(streams(load, len(first))) // (1 if load.arrangement == "lanes" and load.closed else len(first))
+    each = share.slots(peak_streams(load, len(first))) // (
+        1 if load.arrangement == "lanes" and load.closed else len(first)
+    )
     for prepared in first:
         await wire.warm(prepared.origin, min(max(1, each), MOST_WARM))
-
-
-async def _run_load(
-    plan: Plan,
-    load: Load,
-    first: int,
-    lanes: Mapping[str, Lane],
-    build: Callable[[Request], Any],
-    fire: Callable[[Request, Outgoing], Any],
-    started_ns: int,
-    alarm: Alarm,
-    control: Control,
-    share: Share,
-) -> None:
-    if not load.closed:
-        await open_loop(
-            map(plan.request, share.of(range(first, len(plan)), len(lanes))),
-            build,
-            fire,
-            start_ns=started_ns,
-            alarm=alarm,
-            control=control,
-            max_in_flight=load.max_in_flight,
-        )
-        return
-    begin = first
-    for stage in load.stages:
-        assert stage.concurrency is not None
-        end = begin + stage_prompts(stage) * len(lanes)
-        seqs, slots = share.of(range(begin, end), len(lanes)), share.slots(stage.concurrency)
-        clock = None
-        if stage.duration_ns is not None:
-            clock = alarm.call_at(now_ns() + stage.duration_ns, lambda: control.stop(DURATION_REACHED))
-        if load.arrangement == "lanes":
-            await asyncio.gather(
-                *(
-                    closed_loop(
-                        (r for r in map(plan.request, seqs) if r.target_id == target_id),
-                        slots,
-                        build,
-                        fire,
-                        alarm=alarm,
-                        control=control,
-                    )
-                    for target_id in lanes
-                )
-            )
-        else:
-            await closed_loop(map(plan.request, seqs), slots, build, fire, alarm=alarm, control=control)
-        if clock is not None:
-            clock.cancel()
-        begin = end
 
 
 def _planned(plan: Plan, share: Share) -> dict[str, int]:
@@ -231,15 +231,6 @@ def _planned(plan: Plan, share: Share) -> dict[str, int]:
     seqs = share.of(range(len(plan)), len(plan.target_ids))
     counts = np.bincount(plan.target[np.asarray(seqs)], minlength=len(plan.target_ids))
     return {target_id: int(n) for target_id, n in zip(plan.target_ids, counts, strict=True)}
-
-
-def streams(load: Load, n_targets: int) -> int:
-    """The concurrency that the plan will probably reach."""
-    if load.closed:
-        most = max(stage.concurrency or 1 for stage in load.stages)
-        return most * (n_targets if load.arrangement == "lanes" else 1)
-    rate = max(stage.rate_per_s or 0.0 for stage in load.stages) * n_targets
-    return max(1, min(load.max_in_flight, round(rate * REPLY_GUESS_NS / 1e9)))
 
 
 @contextmanager

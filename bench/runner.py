@@ -18,12 +18,13 @@ from typing import Any
 
 import uvloop
 
-from bench import crew, plan, preflight, providers, score
-from bench.engine.pacing import length_ns, stream
+from bench import crew, preflight, providers, score, sweep
+from bench.engine.pacing import length_ns
 from bench.engine.seat import Alone
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK
 from bench.lanes import Work, perform
-from bench.measure import DURATION_REACHED, Budget, Measured
+from bench.measure import Budget, Measured
+from bench.plan import Plan
 from bench.preflight import Job, Options, Ready
 from bench.price import book
 from bench.record import Reply
@@ -62,6 +63,8 @@ def run(options: Options, progress: Callable[[dict[str, Any]], None]) -> Result:
     job = preflight.prepare(options, today)
     for problem in job.skipped:
         progress({"say": f"Left out: {problem}"})
+    for note in job.notes:
+        progress({"say": note})
     run_id = _run_id(job, anchor)
     folder = runs.create_run_dir(options.out, run_id, anchor.wall_ns)
     with _targets(job, folder) as ready:
@@ -98,15 +101,14 @@ def _measured(
 ) -> tuple[dict[str, Any], Measured, dict[str, parquet.FileInfo]]:
     """Writes the plan, then carries it out into the journal."""
     options, workload = job.options, job.workload
-    planned = plan.build(
-        [case.id for case in workload.cases],
-        [r.target.id for r in ready],
-        stream(job.load, len(ready), options.seed),
-        arrangement=job.load.arrangement,
-        warmup=job.load.warmup_requests,
-        seed=options.seed,
-    )
-    schedule = parquet.write_table(folder / "schedule.parquet", "schedule", planned.rows(run_id))
+    planned = preflight.planned(job, [r.target for r in ready])
+    files: dict[str, parquet.FileInfo] = {}
+
+    def write_plan(plan: Plan) -> None:
+        files["schedule.parquet"] = parquet.write_table(folder / "schedule.parquet", "schedule", plan.rows(run_id))
+
+    write_plan(planned)
+    search = sweep.search(job, planned, write_plan)
     manifest = _manifest(job, ready, run_id, folder, anchor, planned)
     most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
     workers, said = crew.size(options.workers, planned, job.load, allowed_cores() or os.cpu_count() or 1)
@@ -118,10 +120,16 @@ def _measured(
     )  # fmt: skip
     with Journal(folder / runs.JOURNAL, manifest) as journal:
         if workers == 1:
-            measured = uvloop.run(perform(work, journal, Alone(progress, length_ns(job.load)), progress))
+            measured = uvloop.run(perform(work, journal, Alone(progress, length_ns(job.load)), progress, search))
         else:
             measured = uvloop.run(crew.conduct(work, workers, journal, progress))
-    return manifest, measured, {"schedule.parquet": schedule}
+    if search is not None:
+        manifest |= {
+            "load": dataclasses.asdict(search.load),
+            "plan": _plan_facts(search.plan),
+            "sweep": search.facts(),
+        }
+    return manifest, measured, files
 
 
 def _finish(
@@ -130,7 +138,7 @@ def _finish(
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
     written, _ = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
     files |= written
-    complete = measured.reason in (None, DURATION_REACHED)
+    complete = measured.reason is None
     facts |= {
         "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
         "instrument": {
@@ -140,6 +148,7 @@ def _finish(
             "rss_mb": measured.rss_mb,
         },
         "stopped": measured.reason,
+        "sessions_cut": dict(measured.sessions_cut),
         "spent_usd": sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0)),
         "complete": complete,
     }
@@ -182,14 +191,16 @@ def _own_faults(requests: Any, folder: Path) -> list[str]:
 
 
 def _scoring(workload: Workload) -> Callable[[dict[str, Any]], None]:
-    """Adds its scores to a journalled record: what was timed is what is scored. Failed replies have none."""
+    """Adds its scores to a journalled record: what was timed is what is scored. Failed replies have none, and neither have
+    turns of a session that expect nothing."""
     cases = {case.id: case for case in workload.cases}
     scorers = [score.get(spec.type, spec.name, spec.options) for spec in workload.scorers]
     types = {spec.name: spec.type for spec in workload.scorers}
 
     def amend(record: dict[str, Any]) -> None:
         request, stored = record["request"], record["reply"]
-        if request["outcome"] != "ok":
+        case = cases[request["case_id"]]
+        if request["outcome"] != "ok" or (case.turn and not case.expected):
             return
         reply = Reply(text=stored["text"] or "", stop_reason=stored["stop_reason"], complete=True)
         record["scores"] = [
@@ -200,7 +211,7 @@ def _scoring(workload: Workload) -> Callable[[dict[str, Any]], None]:
                 "value": verdict.value,
                 "reason": verdict.reason,
             }
-            for verdict in score.score_all(cases[request["case_id"]], reply, scorers)
+            for verdict in score.score_all(case, reply, scorers)
         ]
 
     return amend
@@ -212,7 +223,7 @@ def _manifest(
     run_id: str,
     folder: Path,
     anchor: Anchor,
-    planned: plan.Plan,
+    planned: Plan,
 ) -> dict[str, Any]:
     options, workload = job.options, job.workload
     return {
@@ -227,6 +238,7 @@ def _manifest(
         "complete": False,
         "seed": options.seed,
         "replies": options.replies,
+        "limits": {"mode": options.limits, "notes": list(job.notes)},
         "labels": dict(options.labels),
         "workload": {
             "name": workload.name,
@@ -240,17 +252,21 @@ def _manifest(
         "clusters": {case.id: case.cluster for case in workload.cases},
         "price_book_sha256": book.load_book().sha256,
         "load": dataclasses.asdict(job.load),
-        "plan": {
-            "digest": planned.digest,
-            "seed": options.seed,
-            "requests": len(planned),
-            "measured": planned.measured(),
-            "arrangement": planned.arrangement,
-        },
+        "plan": _plan_facts(planned),
         "targets": [_target_facts(r) for r in ready],
         "left_out": [str(problem) for problem in job.skipped],
         "host": _host_facts(),
         "environment": [name for name in RECORDED_VARIABLES if name in os.environ],
+    }
+
+
+def _plan_facts(planned: Plan) -> dict[str, Any]:
+    return {
+        "digest": planned.digest,
+        "seed": planned.seed,
+        "requests": len(planned),
+        "measured": planned.measured(),
+        "arrangement": planned.arrangement,
     }
 
 

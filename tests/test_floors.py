@@ -8,11 +8,11 @@ import pytest
 ROOT = Path(__file__).parent.parent / "bench"
 
 FLOORS = {
-    0: {"errors", "record", "workload", "targets", "plan", "metrics", "yamlfile", "registry"},
+    0: {"errors", "record", "workload", "load", "targets", "plan", "metrics", "yamlfile", "registry"},
     1: {"dialects", "wire"},
     2: {"providers"},
     3: {"engine", "score", "price", "stats", "store", "world"},
-    4: {"preflight", "collect", "calibrate", "measure", "simulation", "lanes", "crew", "runner"},
+    4: {"preflight", "collect", "calibrate", "measure", "sweep", "quota", "simulation", "lanes", "crew", "runner"},
     5: {"report"},
     6: {"cli", "commands", "__main__", "__init__"},
 }

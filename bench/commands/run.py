@@ -19,6 +19,12 @@ from bench.errors import ConfigError, Problem
 MOST_WORKERS = 256
 
 
+class Limits(StrEnum):
+    pace = "pace"
+    probe = "probe"
+    off = "off"
+
+
 class Replies(StrEnum):
     full = "full"
     hashed = "hashed"
@@ -64,6 +70,12 @@ def run(
     calibrate: Annotated[
         bool, typer.Option("--calibrate/--no-calibrate", help="Measure ourselves on loopback first.")
     ] = True,
+    limits: Annotated[
+        Limits,
+        typer.Option(
+            help="Declared rate limits: refuse a plan they would throttle, probe them (no retries), or ignore them."
+        ),
+    ] = Limits.pace,
     replies: Annotated[Replies, typer.Option(help="What is kept of the replies.")] = Replies.full,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> int:
@@ -115,6 +127,7 @@ def run(
         max_usd=limit,
         labels=tuple(labels),
         calibrate=calibrate,
+        limits=limits.value,
         replies=replies.value,
         baseline=baseline,
         workers=None if workers == "auto" else int(workers),

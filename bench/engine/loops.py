@@ -12,7 +12,7 @@ from bench.wire.clock import Alarm, now_ns
 from bench.wire.http import Outgoing
 
 Prepare = Callable[[Request], Awaitable[Outgoing]]
-Fire = Callable[[Request, Outgoing], Coroutine[Any, Any, None]]
+Fire = Callable[[Request, Outgoing], Coroutine[Any, Any, object]]
 
 AHEAD_NS = 2_000_000_000
 """Requests are built this long before they are due: far less than a signature lives, far more than building takes."""
@@ -33,7 +33,9 @@ class Control:
         self.reason: str | None = None
         self.invalid: list[str] = []
         self.error: Exception | None = None
-        self.flights: set[asyncio.Task[None]] = set()
+        self.trying = False
+        self.overflowed = False
+        self.flights: set[asyncio.Task[object]] = set()
 
     def stop(self, reason: str) -> None:
         if not self.stopping.is_set():
@@ -45,7 +47,18 @@ class Control:
         self.error = self.error or error
         self.stop("an error of our own")
 
-    def launch(self, flight: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def overflow(self, max_in_flight: int) -> None:
+        """An open load met its cap: to go on would be a slower plan, so there is no going on.
+
+        Where levels are tried, the cap is what a level that is too high comes to: it ends that level alone.
+        """
+        if self.trying:
+            self.overflowed = True
+        elif not self.stopping.is_set():
+            self.invalid.append(f"max_in_flight ({max_in_flight}) was reached: the offered load could not be kept up")
+            self.stop("max_in_flight reached")
+
+    def launch(self, flight: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = asyncio.ensure_future(flight)
         self.flights.add(task)
         task.add_done_callback(self.flights.discard)
@@ -107,10 +120,7 @@ async def open_loop(
             if control.stopping.is_set():
                 break
             if control.in_flight() >= max_in_flight:
-                control.invalid.append(
-                    f"max_in_flight ({max_in_flight}) was reached: the offered load could not be kept up"
-                )
-                control.stop("max_in_flight reached")
+                control.overflow(max_in_flight)
                 break
             control.launch(fire(request, prepared))
     finally:

@@ -12,7 +12,7 @@ import mmap
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
@@ -33,11 +33,11 @@ class Share:
     worker: int = 0
     workers: int = 1
 
-    def of(self, seqs: range, n_targets: int) -> Sequence[int]:
+    def of(self, seqs: Iterable[int], n_targets: int) -> Sequence[int]:
         """The requests of this share. A plan holds the `n_targets` requests of a prompt side by side."""
         if self.workers == 1:
-            return seqs
-        return [seq for seq in seqs if seq // n_targets % self.workers == self.worker]
+            return seqs if isinstance(seqs, range) else [int(seq) for seq in seqs]
+        return [int(seq) for seq in seqs if seq // n_targets % self.workers == self.worker]
 
     def slots(self, slots: int) -> int:
         """This share of the slots of a closed loop: as even as whole numbers allow, none lost."""

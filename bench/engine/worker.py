@@ -76,13 +76,13 @@ class SharedControl(Control):
         super().__init__()
         self._cells, self._worker = board.in_flight, worker
 
-    def launch(self, flight: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def launch(self, flight: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = super().launch(flight)
         task.add_done_callback(self._count)
         self._cells[self._worker] = len(self.flights)
         return task
 
-    def _count(self, _: asyncio.Task[None]) -> None:
+    def _count(self, _: asyncio.Task[object]) -> None:
         self._cells[self._worker] = len(self.flights)
 
     def in_flight(self) -> int:
