@@ -11,7 +11,7 @@ from bench.workload import json_schema as workload_schema
 ROOT = Path(__file__).parent.parent
 
 HEADS = {
-    "schedule": "The plan, written and hashed before the first byte is sent.",
+    "schedule": "The plan, written and hashed before the first byte is sent; in a sweep that looks for its own end, level by level.",
     "requests": "One row per request. Figures use rows with phase = measure and spoiled = false.",
     "attempts": "One row per try on the wire. A request that was tried three times has three.",
     "chunks": "One row per try: when each piece of the body arrived.",
