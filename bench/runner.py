@@ -123,7 +123,6 @@ def _measured(
             measured = uvloop.run(perform(work, journal, Alone(progress, length_ns(job.load)), progress, search))
         else:
             measured = uvloop.run(crew.conduct(work, workers, journal, progress))
-<<<<<<< HEAD
     if search is not None:
         manifest |= {
             "load": dataclasses.asdict(search.load),
@@ -131,9 +130,6 @@ def _measured(
             "sweep": search.facts(),
         }
     return manifest, measured, files
-=======
-    return manifest, measured, {"schedule.parquet": schedule}
->>>>>>> workers
 
 
 def _finish(
