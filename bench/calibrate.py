@@ -86,7 +86,9 @@ async def calibrate(
         finally:
             del os.environ[KEY_VARIABLE]
         running.stop()
-    return _compared(done, truth_path, streams, n, cpu)
+    found = _compared(done, truth_path, streams, n, cpu)
+    truth_path.unlink()
+    return found
 
 
 async def _drive(

@@ -69,6 +69,7 @@ class Job:
     load: Load
     estimate: tuple[Estimate, ...]
     today: date
+    limit_usd: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +107,25 @@ def prepare(options: Options, today: date) -> Job:
     if unequal:
         raise ConfigError(unequal)
     estimate = tuple(_estimate(r, workload, load, today) for r in ready)
-    if options.max_usd is not None:
+    limit_usd = options.max_usd if options.max_usd is not None else _decimal(load.budget_usd)
+    if limit_usd is not None:
         unknown = [
             Problem(
                 e.target_id,
                 "price",
                 "unknown",
-                f"{e.why_unknown}; --max-usd needs it: give price: {{input: ..., output: ...}} in USD per million tokens",
+                f"{e.why_unknown}; a limit in dollars needs it: price: {{input: ..., output: ...}} in USD per million tokens",
             )
             for e in estimate
             if e.usd_most is None
         ]
         if unknown:
             raise ConfigError(unknown)
-    return Job(options, workload, tuple(ready), tuple(problems), load, estimate, today)
+    return Job(options, workload, tuple(ready), tuple(problems), load, estimate, today, limit_usd)
+
+
+def _decimal(number: float | None) -> Decimal | None:
+    return None if number is None else Decimal(str(number))
 
 
 def _targets_file(options: Options) -> Path:

@@ -64,10 +64,20 @@ def run(options: Options, progress: Callable[[dict[str, Any]], None]) -> Result:
     job = preflight.prepare(options, today)
     for problem in job.skipped:
         progress({"say": f"Left out: {problem}"})
-    run_id = options.run_id or runs.run_id(anchor.wall_ns, f"{job.workload.name}-{secrets.token_hex(2)}")
+    run_id = _run_id(job, anchor)
     folder = runs.create_run_dir(options.out, run_id, anchor.wall_ns)
     with _targets(job, folder) as ready:
-        return _run(job, ready, run_id, folder, anchor, today, progress)
+        facts, measured, files = _measured(job, ready, run_id, folder, anchor, today, progress)
+    if options.simulate:
+        files["truth.parquet"] = parquet.info(folder / "truth.parquet")
+    progress({"say": "Writing the rows, scoring the replies."})
+    return _finish(job, folder, facts, measured, files)
+
+
+def _run_id(job: Job, anchor: Anchor) -> str:
+    """The run's id, which names its folder: a simulated one cannot be mistaken for a real one, whatever it is called."""
+    given = job.options.run_id or runs.run_id(anchor.wall_ns, f"{job.workload.name}-{secrets.token_hex(2)}")
+    return f"simulated-{given}" if job.options.simulate and not given.startswith("simulated-") else given
 
 
 @contextmanager
@@ -79,7 +89,7 @@ def _targets(job: Job, folder: Path) -> Iterator[tuple[Ready, ...]]:
         yield ready
 
 
-def _run(
+def _measured(
     job: Job,
     ready: tuple[Ready, ...],
     run_id: str,
@@ -87,7 +97,8 @@ def _run(
     anchor: Anchor,
     today: date,
     progress: Callable[[dict[str, Any]], None],
-) -> Result:
+) -> tuple[dict[str, Any], Measured, dict[str, parquet.FileInfo]]:
+    """Writes the plan, then carries it out into the journal."""
     options, workload = job.options, job.workload
     planned = plan.build(
         [case.id for case in workload.cases],
@@ -108,14 +119,13 @@ def _run(
         return Context(run_id, anchor, lag_ns, price, stacks, start_ns)
 
     most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
-    limit = options.max_usd if options.max_usd is not None else _limit(job.load.budget_usd)
 
     async def measured_part() -> Measured:
         wire = Wire(environ={} if options.simulate else dict(os.environ))
         try:
             return await measure(
                 planned, job.load, lanes, {r.target.id: r.params.stream for r in ready}, make_context, journal, wire,
-                folder if options.calibrate else None, Budget(limit, most), progress,
+                folder if options.calibrate else None, Budget(job.limit_usd, most), progress,
             )  # fmt: skip
         finally:
             await wire.aclose()
@@ -124,8 +134,7 @@ def _run(
 
     with Journal(folder / runs.JOURNAL, manifest) as journal:
         measured = uvloop.run(measured_part())
-    progress({"say": "Writing the rows, scoring the replies."})
-    return _finish(job, folder, manifest, measured, {"schedule.parquet": schedule})
+    return manifest, measured, {"schedule.parquet": schedule}
 
 
 def _pricing(
@@ -335,10 +344,6 @@ def _host_facts() -> dict[str, Any]:
         "packages": versions,
         **clock_facts(),
     }
-
-
-def _limit(budget_usd: float | None) -> Decimal | None:
-    return None if budget_usd is None else Decimal(str(budget_usd))
 
 
 def _version() -> str:

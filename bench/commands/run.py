@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import sys
@@ -112,7 +113,7 @@ def run(
         command=shlex.join(["bench", *invocation]),
     )
     if estimate:
-        return _estimate(options)
+        return _estimate(options, as_json)
     return _run(options, as_json)
 
 
@@ -129,23 +130,32 @@ def _run(options: Any, as_json: bool) -> int:
     return result.exit_code
 
 
-def _estimate(options: Any) -> int:
+def _estimate(options: Any, as_json: bool) -> int:
     from bench import preflight
     from bench.wire.clock import today
 
     job = preflight.prepare(options, today())
     length_ns = preflight.expected_length_ns(job.load)
-    rows = [
-        {
-            "target": e.target_id,
-            "requests": e.requests,
-            "input_tokens": e.input_tokens,
-            "output_tokens_most": e.output_tokens_most,
-            "usd_likely": None if e.usd_likely is None else str(round(e.usd_likely, 2)),
-            "usd_most": None if e.usd_most is None else str(round(e.usd_most, 2)),
-            "why_unknown": e.why_unknown,
-        }
-        for e in job.estimate
-    ]
-    print(json.dumps({"minutes": None if length_ns is None else round(length_ns / 6e10, 1), "targets": rows}, indent=1))
+    minutes = None if length_ns is None else round(length_ns / 6e10, 1)
+    rows = [dataclasses.asdict(estimate) for estimate in job.estimate]
+    if as_json:
+        print(json.dumps({"minutes": minutes, "targets": rows}, indent=1, default=str))
+        return 0
+    for problem in job.skipped:
+        print(f"Left out: {problem}", file=sys.stderr)
+    length = "as long as the replies take" if minutes is None else f"about {minutes:g} minutes, and the last replies"
+    print(f"{job.workload.name}: {length}. Nothing is sent.\n")
+    print(f"{'target':<24}{'requests':>9}{'input tokens':>14}{'output tokens':>20}{'$ likely':>10}{'$ at most':>11}")
+    for row in rows:
+        likely, most = (f"{row[key]:.2f}" if row[key] is not None else "–" for key in ("usd_likely", "usd_most"))
+        print(
+            f"{row['target_id']:<24}{row['requests']:>9,}{row['input_tokens']:>14,}"
+            f"{'at most ' + format(row['output_tokens_most'], ','):>20}{likely:>10}{most:>11}"
+        )
+    for row in rows:
+        if row["usd_most"] is None:
+            print(f"\n{row['target_id']}: cost not known: {row['why_unknown']}")
+    print(
+        "\nTokens are estimated at four characters each. At most: every reply as long as max_tokens allows, no retries."
+    )
     return 0

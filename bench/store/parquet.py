@@ -165,6 +165,13 @@ def write_table(path: Path, name: str, rows: Iterable[Row] | Any) -> FileInfo:
         return FileInfo(digest(temporary), writer.rows, temporary.stat().st_size)
 
 
+def info(path: Path) -> FileInfo:
+    """What the manifest says of a Parquet file that another process wrote."""
+    with pq.ParquetFile(path) as file:
+        rows = file.metadata.num_rows
+    return FileInfo(digest(path), rows, path.stat().st_size)
+
+
 JOURNALLED = ("requests", "attempts", "chunks", "replies", "scores")
 
 

@@ -48,7 +48,11 @@ def test_a_row_that_is_not_marked_spoiled_is_true_within_the_limit_that_it_is_ma
     }
     monkeypatch.chdir(tmp_path)
     given = simulate.default_credentials(door)
-    for name, key in {"AWS_ACCESS_KEY_ID": "access_key", "AWS_SECRET_ACCESS_KEY": "secret_key", "KEY": "api_key"}.items():
+    for name, key in {
+        "AWS_ACCESS_KEY_ID": "access_key",
+        "AWS_SECRET_ACCESS_KEY": "secret_key",
+        "KEY": "api_key",
+    }.items():
         if key in given:
             monkeypatch.setenv(name, given[key])
     Path("workload.yaml").write_text(WORKLOAD % (streams, requests))

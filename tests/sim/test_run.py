@@ -199,11 +199,34 @@ def test_a_limit_without_a_known_price_is_refused(place, clouds) -> None:
     assert "price" in done.err
 
 
+def test_a_simulated_run_cannot_be_mistaken_for_a_real_one(place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Column, banner, folder: and no real key is in reach while it runs."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-real")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    (place.folder / "targets.yaml").write_text(
+        "version: 1\ntargets:\n"
+        "  - {id: a, model: claude-sonnet-5-5, provider: anthropic, auth: {env: ANTHROPIC_API_KEY}}\n"
+        "  - {id: b, model: claude-sonnet-5-5, provider: bedrock, region: eu-west-1}\n"
+    )
+    done = place.run("--simulate", "--run-id", "mine", requests=2)
+    assert done.code == 0, done.err
+    assert {r["simulated"] for r in done.rows()} == {True}
+    assert done.run.name == "run=simulated-mine"
+    assert done.out.count("SIMULATED") == 2
+    assert done.manifest["simulated"] is True
+    assert "truth.parquet" in done.manifest["files"]
+    reported = place.bench("report", "simulated-mine")
+    assert "simulated-report.md" in reported.out
+    assert "SIMULATED" in (done.run / "simulated-report.md").read_text()
+    assert os.environ["ANTHROPIC_API_KEY"] == "sk-ant-real"
+
+
 def test_an_estimate_sends_nothing(place, clouds) -> None:
     clouds(anthropic={}, foundry={})
-    done = place.run("--estimate")
+    done = place.run("--estimate", "--json")
     assert done.code == 0
-    assert {row["target"] for row in json.loads(done.out)["targets"]} == {"anthropic", "foundry"}
+    assert {row["target_id"] for row in json.loads(done.out)["targets"]} == {"anthropic", "foundry"}
+    assert "at most" in place.run("--estimate").out
     assert not (place.folder / "results").exists()
 
 
