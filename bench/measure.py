@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from bench.calibrate import Calibration, calibrate
 from bench.collect import Context, record_of
 from bench.engine.live import Lamp
@@ -19,6 +21,7 @@ from bench.engine.pacing import length_ns, stage_prompts
 from bench.engine.send import Lane, Policy, prepare, send
 from bench.plan import Plan
 from bench.record import Request
+from bench.resume import Remaining
 from bench.store.journal import Journal
 from bench.wire.clock import Alarm, cpu_ns, now_ns
 from bench.wire.http import Outgoing, Wire
@@ -44,16 +47,21 @@ class Measured:
     lag: Mapping[str, Any]
     cpu_ns: int
     wall_ns: int
+    ended_ns: int
     interrupted: bool
     over_budget: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A hard limit in USD. `most` is what one request to a target may cost at worst; it is held back while in flight."""
+    """A hard limit in USD. `most` is what one request to a target may cost at worst; it is held back while in flight.
+
+    `spent_usd` is what earlier segments of the run have cost.
+    """
 
     limit_usd: Decimal | None
     most_usd: Mapping[str, Decimal]
+    spent_usd: Decimal = Decimal(0)
 
 
 async def measure(
@@ -67,24 +75,35 @@ async def measure(
     calibration_folder: Any,
     budget: Budget,
     progress: Callable[[dict[str, Any]], None],
+    remaining: Remaining,
 ) -> Measured:
-    """Runs the plan and puts every finished request into the journal.
+    """Runs what is left of the plan and puts every finished request into the journal.
 
     The first interrupt stops sending and lets replies finish; the second one abandons what is in flight.
     """
     alarm, lag, control = Alarm(), LagMonitor(), Control()
     started_ns: int | None = None
     context = make_context(lag.max_between, lambda: started_ns)
-    planned = _planned(plan)
+    planned = remaining.by_target(plan)
     lamps = {target_id: Lamp(planned.get(target_id, 0)) for target_id in lanes}
     policy = Policy(load.timeout_ns, load.retries)
     held = Decimal(0)
-    spent = Decimal(0)
+    spent = budget.spent_usd
     over_budget = False
     interrupts = 0
+    closing: list[asyncio.Task[None]] = []
+
+    left = asyncio.Event()
 
     async def sleep(seconds: float) -> None:
-        await alarm.until(now_ns() + round(seconds * 1e9))
+        """Until the next try; not a moment longer when what is in flight is left: the wire then refuses that try."""
+        waits = [
+            asyncio.ensure_future(alarm.until(now_ns() + round(seconds * 1e9))),
+            asyncio.ensure_future(left.wait()),
+        ]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
     def interrupt() -> None:
         nonlocal interrupts
@@ -93,8 +112,10 @@ async def measure(
             control.stop("interrupted")
             progress({"say": f"Stopping: {len(control.flights)} in flight will finish. Ctrl-C again to leave them."})
         else:
-            control.stop("interrupted")
+            left.set()
             wire.abort("interrupted by the user")
+            if not closing:
+                closing.append(control.launch(wire.aclose()))  # whatever is between two tries, or dialling, ends too
 
     async def build(request: Request) -> Outgoing:
         return await prepare(lanes[request.target_id], request)
@@ -110,6 +131,7 @@ async def measure(
         held += most
         lamp.sent += 1
         try:
+            journal.sent(request.seq)
             done = await send(lane, request, prepared, wire, policy, sleep)
             record = record_of(done, lane, context, streamed[request.target_id])
             journal.append(record)
@@ -134,23 +156,30 @@ async def measure(
     with _signals(interrupt), _quiet_gc():
         lag.start()
         try:
-            if calibration_folder is not None:
+            if calibration_folder is not None and any(planned.values()):
                 progress({"say": "Measuring ourselves on loopback at the planned load."})
                 calibration = await calibrate(_streams(load, len(lanes)), wire, alarm, calibration_folder, cpu_ns)
-            await _make_ready(plan, load, lanes, wire)
+                journal.note({"calibration": calibration.as_dict()})
+            await _make_ready(plan, load, lanes, wire, planned)
             gc.collect()
             gc.freeze()
             cpu_before, wall_before = cpu_ns(), now_ns()
-            ticker = asyncio.ensure_future(_tick(progress, lamps, alarm, length_ns(load)))
-            warm = [seq for seq in range(len(plan)) if plan.warmup[seq]]
+            skipped_ns = remaining.first_due_ns(plan)
+            whole_ns = length_ns(load)
+            ticker = asyncio.ensure_future(
+                _tick(progress, lamps, alarm, None if whole_ns is None else whole_ns - skipped_ns)
+            )
+            first = int(np.count_nonzero(plan.warmup))
+            warm = remaining.of(range(first))
             if warm and not control.stopping.is_set():
                 slots = min(len(warm), WARM_SLOTS_PER_TARGET * len(lanes))
                 await closed_loop(map(plan.request, warm), slots, build, fire, alarm=alarm, control=control)
                 await control.drain()
-            started_ns = now_ns() + START_DELAY_NS
+            started_ns = now_ns() + START_DELAY_NS - skipped_ns
             if not control.stopping.is_set():
-                await _run_load(plan, load, len(warm), lanes, build, fire, started_ns, alarm, control)
+                await _run_load(plan, load, first, lanes, build, fire, started_ns, alarm, control, remaining)
             await control.drain()
+            ended_ns = now_ns()
             ticker.cancel()
             progress({"targets": {t: lamp.snapshot() for t, lamp in lamps.items()}})
         finally:
@@ -165,18 +194,21 @@ async def measure(
         lag=lag.facts(),
         cpu_ns=cpu_ns() - cpu_before,
         wall_ns=now_ns() - wall_before,
+        ended_ns=ended_ns,
         interrupted=interrupts > 0,
         over_budget=over_budget,
     )
 
 
-async def _make_ready(plan: Plan, load: Load, lanes: Mapping[str, Lane], wire: Wire) -> None:
+async def _make_ready(
+    plan: Plan, load: Load, lanes: Mapping[str, Lane], wire: Wire, planned: Mapping[str, int]
+) -> None:
     """Builds one request of every target and opens connections: SDKs are loaded, credentials found and TLS done before a
     request is due. Nothing is sent."""
     each = max(1, _streams(load, len(lanes)) // (1 if load.arrangement == "lanes" and load.closed else len(lanes)))
     for index, target_id in enumerate(plan.target_ids):
         first = next((seq for seq in range(len(plan)) if plan.target[seq] == index), None)
-        if first is not None:
+        if first is not None and planned[target_id]:
             prepared = await prepare(lanes[target_id], plan.request(first))
             await wire.warm(prepared.origin, min(each, MOST_WARM))
 
@@ -191,10 +223,11 @@ async def _run_load(
     started_ns: int,
     alarm: Alarm,
     control: Control,
+    remaining: Remaining,
 ) -> None:
     if not load.closed:
         await open_loop(
-            map(plan.request, range(first, len(plan))),
+            map(plan.request, remaining.of(range(first, len(plan)))),
             build,
             fire,
             start_ns=started_ns,
@@ -207,10 +240,13 @@ async def _run_load(
     for stage in load.stages:
         assert stage.concurrency is not None
         end = begin + stage_prompts(stage) * len(lanes)
-        seqs = range(begin, end)
+        seqs = remaining.of(range(begin, end))
         clock = None
         if stage.duration_ns is not None:
-            clock = alarm.call_at(now_ns() + stage.duration_ns, lambda: control.stop(DURATION_REACHED))
+            left_ns = stage.duration_ns - remaining.under_load_ns(range(begin, end))
+            if left_ns <= 0:
+                control.stop(DURATION_REACHED)
+            clock = alarm.call_at(now_ns() + left_ns, lambda: control.stop(DURATION_REACHED))
         if load.arrangement == "lanes":
             await asyncio.gather(
                 *(
@@ -247,13 +283,6 @@ async def _tick(
             left_s = length_ns / 1e9 - elapsed_s
         snapshots = {target_id: lamp.snapshot() for target_id, lamp in lamps.items()}
         progress({"targets": snapshots, "elapsed_s": elapsed_s, "left_s": left_s})
-
-
-def _planned(plan: Plan) -> dict[str, int]:
-    import numpy as np
-
-    counts = np.bincount(plan.target, minlength=len(plan.target_ids))
-    return {target_id: int(n) for target_id, n in zip(plan.target_ids, counts, strict=True)}
 
 
 def _streams(load: Load, n_targets: int) -> int:

@@ -20,14 +20,13 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from bench.errors import CannotRun, ConfigError, Problem
 from bench.plan import NO_DUE, Plan
 from bench.store import runs
 from bench.store.disk import digest
 from bench.store.journal import journals
-from bench.store.recorded import Recorded, recorded
+from bench.store.recorded import MANIFEST, Recorded, recorded
 from bench.wire.clock import Anchor
 
 SEGMENT = ("started", "anchor", "host", "bench_version", "command", "environment")
@@ -123,6 +122,13 @@ class Earlier:
     def _free(self) -> frozenset[str]:
         return FREE | MOVED if self.facts.get("simulated") else FREE
 
+    def words(self, remaining: Remaining, plan: Plan) -> str:
+        """What goes on, for people."""
+        left = sum(remaining.by_target(plan).values())
+        lost = len(self.found.in_flight)
+        again = f"; {lost} were in flight when it crashed, are sent again and may be billed twice" if lost else ""
+        return f"Going on with {self.run_id}: {len(plan) - left} of {len(plan)} requests are recorded{again}."
+
     def resent(self, plan: Plan, most_usd: Mapping[str, Decimal]) -> dict[str, Any]:
         """What was sent before without a result that stands, and is sent again, for the manifest."""
         abandoned = self.found.seq[self.found.abandoned]
@@ -149,10 +155,10 @@ def opened(ref: str, results: Path) -> Iterator[Earlier]:
     name = folder.name.removeprefix("run=")
     if runs.is_going(folder):
         raise CannotRun(f"{folder}: the run is still going", "wait until it ends")
-    if not (folder / runs.SCHEDULE).exists() or not ((folder / runs.MANIFEST).exists() or journals(folder)):
+    if not (folder / runs.SCHEDULE).exists() or not ((folder / MANIFEST).exists() or journals(folder)):
         raise _nothing(folder)
     with runs.writing(folder):
-        if (folder / runs.MANIFEST).exists():
+        if (folder / MANIFEST).exists():
             sealed = runs.open_run(folder)
             if sealed.manifest.get("complete"):
                 raise CannotRun(f"{folder}: the run is complete", f"read it: bench compare {name}")
@@ -167,7 +173,8 @@ def opened(ref: str, results: Path) -> Iterator[Earlier]:
 
 def _nothing(folder: Path) -> CannotRun:
     return CannotRun(
-        f"{folder}: the run ended before anything was sent", "start it again without --resume; this folder may be removed"
+        f"{folder}: the run ended before anything was sent",
+        "start it again without --resume; this folder may be removed",
     )
 
 

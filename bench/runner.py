@@ -9,7 +9,7 @@ import resource
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -19,11 +19,11 @@ from typing import Any
 
 import uvloop
 
-from bench import dialects, plan, preflight, providers, score
+from bench import dialects, plan, preflight, providers, resume, score
 from bench.collect import Context
 from bench.engine.pacing import stream
 from bench.engine.send import Lane
-from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK
+from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
 from bench.measure import DURATION_REACHED, Budget, Measured, measure
 from bench.preflight import Job, Options, Ready
 from bench.price import book, cost
@@ -31,7 +31,8 @@ from bench.record import Case, Reply, Request, Usage
 from bench.simulation import simulated
 from bench.stats.table import Table, build, summary_rows
 from bench.store import parquet, runs
-from bench.store.journal import Journal
+from bench.store.disk import digest
+from bench.store.journal import Journal, journal_path, journals
 from bench.wire.clock import Anchor, clock_facts
 from bench.wire.http import Wire
 from bench.workload import Workload, salted
@@ -64,14 +65,44 @@ def run(options: Options, progress: Callable[[dict[str, Any]], None]) -> Result:
     job = preflight.prepare(options, today)
     for problem in job.skipped:
         progress({"say": f"Left out: {problem}"})
-    run_id = _run_id(job, anchor)
-    folder = runs.create_run_dir(options.out, run_id, anchor.wall_ns)
-    with _targets(job, folder) as ready:
-        facts, measured, files = _measured(job, ready, run_id, folder, anchor, today, progress)
-    if options.simulate:
-        files["truth.parquet"] = parquet.info(folder / "truth.parquet")
-    progress({"say": "Writing the rows, scoring the replies."})
-    return _finish(job, folder, facts, measured, files)
+    planned = plan.build(
+        [case.id for case in job.workload.cases],
+        [r.target.id for r in job.ready],
+        stream(job.load, len(job.ready), options.seed),
+        arrangement=job.load.arrangement,
+        warmup=job.load.warmup_requests,
+        seed=options.seed,
+    )
+    with ExitStack() as stack:
+        earlier = None
+        if options.resume is not None:
+            earlier = stack.enter_context(resume.opened(options.resume, options.out))
+            earlier.check(_manifest(job, job.ready, earlier.run_id, earlier.folder, anchor, planned))
+            run_id, folder = earlier.run_id, earlier.folder
+        else:
+            run_id = _run_id(job, anchor)
+            folder = runs.create_run_dir(options.out, run_id, anchor.wall_ns)
+            parquet.write_table(folder / runs.SCHEDULE, "schedule", planned.rows(run_id))
+            stack.enter_context(runs.writing(folder))
+        segment = 0 if earlier is None else earlier.segment
+        with _resumable(options.command, folder), _targets(job, folder, segment) as ready:
+            facts, measured = _measured(job, ready, planned, run_id, folder, anchor, today, earlier, progress)
+        progress({"say": "Writing the rows, scoring the replies."})
+        with _resumable(options.command, folder):
+            return _finish(job, folder, facts, measured)
+
+
+@contextmanager
+def _resumable(command: str, folder: Path) -> Iterator[None]:
+    """What stops a run that has begun to record (a full disk) comes with the command that goes on, once it is mended."""
+    try:
+        yield
+    except CannotRun as error:
+        if not journals(folder):
+            raise
+        again = runs.resume_command({"command": command}, folder)
+        hint = f"{error.hint}\n" if error.hint else ""
+        raise CannotRun(error.message, f"{hint}Then go on where it stopped: {again}") from error
 
 
 def _run_id(job: Job, anchor: Anchor) -> str:
@@ -81,36 +112,37 @@ def _run_id(job: Job, anchor: Anchor) -> str:
 
 
 @contextmanager
-def _targets(job: Job, folder: Path) -> Iterator[tuple[Ready, ...]]:
+def _targets(job: Job, folder: Path, segment: int) -> Iterator[tuple[Ready, ...]]:
     if not job.options.simulate:
         yield job.ready
         return
-    with simulated(job, folder) as ready:
+    with simulated(job, folder, truth=f"truth-r{segment}.parquet" if segment else "truth.parquet") as ready:
         yield ready
 
 
 def _measured(
     job: Job,
     ready: tuple[Ready, ...],
+    planned: plan.Plan,
     run_id: str,
     folder: Path,
     anchor: Anchor,
     today: date,
+    earlier: resume.Earlier | None,
     progress: Callable[[dict[str, Any]], None],
-) -> tuple[dict[str, Any], Measured, dict[str, parquet.FileInfo]]:
-    """Writes the plan, then carries it out into the journal."""
+) -> tuple[dict[str, Any], Measured]:
+    """Carries out the plan, or what an earlier segment left of it, into a journal."""
     options, workload = job.options, job.workload
-    planned = plan.build(
-        [case.id for case in workload.cases],
-        [r.target.id for r in ready],
-        stream(job.load, len(ready), options.seed),
-        arrangement=job.load.arrangement,
-        warmup=job.load.warmup_requests,
-        seed=options.seed,
-    )
-    schedule = parquet.write_table(folder / "schedule.parquet", "schedule", planned.rows(run_id))
-    manifest = _manifest(job, ready, run_id, folder, anchor, planned)
-    lanes = {r.target.id: _lane(r, workload, run_id) for r in ready}
+    segment = 0 if earlier is None else earlier.segment
+    most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
+    resent = None if earlier is None else earlier.resent(planned, most)
+    spent_usd = Decimal(0) if earlier is None or resent is None else earlier.spent_usd(resent)
+    manifest = resume.begin(_manifest(job, ready, run_id, folder, anchor, planned), earlier, resent)
+    remaining = resume.Remaining(None if earlier is None else earlier.found)
+    if earlier is not None:
+        anchor = earlier.moved(anchor)
+        progress({"say": earlier.words(remaining, planned)})
+    lanes = {r.target.id: _lane(r, workload, run_id, segment) for r in ready}
     stacks = {r.target.id: f"{lanes[r.target.id].provider.client_stack(r.target)}; bench {_version()}" for r in ready}
 
     price = _pricing(ready, today)
@@ -118,23 +150,33 @@ def _measured(
     def make_context(lag_ns: Callable[[int, int], int], start_ns: Callable[[], int | None]) -> Context:
         return Context(run_id, anchor, lag_ns, price, stacks, start_ns)
 
-    most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
-
     async def measured_part() -> Measured:
         wire = Wire(environ={} if options.simulate else dict(os.environ))
         try:
             return await measure(
                 planned, job.load, lanes, {r.target.id: r.params.stream for r in ready}, make_context, journal, wire,
-                folder if options.calibrate else None, Budget(job.limit_usd, most), progress,
+                folder if options.calibrate else None, Budget(job.limit_usd, most, spent_usd), progress, remaining,
             )  # fmt: skip
         finally:
             await wire.aclose()
             for lane in lanes.values():
                 await lane.provider.close()
 
-    with Journal(folder / runs.JOURNAL, manifest) as journal:
+    with Journal(journal_path(folder, segment), manifest) as journal:
+        runs.unseal(folder)
         measured = uvloop.run(measured_part())
-    return manifest, measured, {"schedule.parquet": schedule}
+    manifest["segments"] = resume.end(
+        manifest,
+        {
+            "end_ns": anchor.offset(measured.ended_ns),
+            "requests": sum(lamp.done for lamp in measured.lamps.values()),
+            "stopped": measured.control.reason,
+            "invalid": measured.control.invalid,
+            "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
+            "instrument": _instrument(measured),
+        },
+    )
+    return manifest, measured
 
 
 def _pricing(
@@ -155,8 +197,11 @@ def _pricing(
     return price
 
 
-def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
-    """The lane of a target, with every body made before the run."""
+def _lane(ready: Ready, workload: Workload, salt: str, segment: int) -> Lane:
+    """The lane of a target, with every body made before the run.
+
+    What may have been sent before a crash is not sent again in the same words where every request is to be a new one.
+    """
     dialect = dialects.get(ready.target.dialect)
     per_request = workload.salt == "request"
     cases = {case.id: case for case in workload.cases}
@@ -167,38 +212,35 @@ def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
 
     bodies = {} if per_request else {case.id: encoded(case, salt) for case in workload.cases}
     warmups = f"{salt}.warmup"
+    again = f".r{segment}" if segment else ""
 
     def body(request: Request) -> dict[str, Any]:
         if request.phase == "warmup":
             return encoded(cases[request.case_id], warmups)
         if per_request:
-            return encoded(cases[request.case_id], f"{salt}.{request.seq}")
+            return encoded(cases[request.case_id], f"{salt}.{request.seq}{again}")
         return bodies[request.case_id]
 
     return Lane(ready.target, providers.get(ready.target.provider), dialect.decode, body, ready.params.extra_headers)
 
 
-def _finish(
-    job: Job, folder: Path, facts: dict[str, Any], measured: Measured, files: dict[str, parquet.FileInfo]
-) -> Result:
+def _finish(job: Job, folder: Path, facts: dict[str, Any], measured: Measured) -> Result:
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
-    written, _ = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
-    files |= written
+    files, dropped = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
+    for path in (folder / runs.SCHEDULE, *sorted(folder.glob("truth*.parquet"))):
+        files[path.name] = parquet.info(path)
     complete = measured.control.reason in (None, DURATION_REACHED)
     facts |= {
-        "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
-        "instrument": {
-            **measured.lag,
-            "cpu_s": measured.cpu_ns / 1e9,
-            "wall_s": measured.wall_ns / 1e9,
-            "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        },
+        "calibration": resume.calibration(facts["segments"]),
+        "instrument": facts["segments"][-1]["instrument"],
+        "dropped_bytes": dropped,
         "stopped": measured.control.reason,
         "spent_usd": sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0)),
         "complete": complete,
     }
     run = runs.Run(folder, facts)
-    facts["invalid"] = [*measured.control.invalid, *_own_faults(run.requests, folder)]
+    found = [reason for segment in facts["segments"] for reason in segment["invalid"]]
+    facts["invalid"] = [*dict.fromkeys(found), *_own_faults(run.requests, folder)]
     facts["exit_status"] = _exit_status(measured, facts["invalid"])
     table = build(run.requests, run.attempts, run.scores, facts, job.options.baseline)
     files["summary.parquet"] = parquet.write_table(
@@ -207,6 +249,16 @@ def _finish(
     manifest = runs.write_manifest(folder, facts, files, complete=complete, exit_status=facts["exit_status"])
     runs.remove_journals(folder)
     return Result(folder, table, facts["exit_status"], manifest)
+
+
+def _instrument(measured: Measured) -> dict[str, Any]:
+    """How the program itself fared."""
+    return {
+        **measured.lag,
+        "cpu_s": measured.cpu_ns / 1e9,
+        "wall_s": measured.wall_ns / 1e9,
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
 
 
 def _exit_status(measured: Measured, invalid: list[str]) -> int:
@@ -296,6 +348,7 @@ def _manifest(
         "load": dataclasses.asdict(job.load),
         "plan": {
             "digest": planned.digest,
+            "schedule_sha256": digest(folder / runs.SCHEDULE),
             "seed": options.seed,
             "requests": len(planned),
             "measured": planned.measured(),

@@ -12,7 +12,7 @@ FLOORS = {
     1: {"dialects", "wire"},
     2: {"providers"},
     3: {"engine", "score", "price", "stats", "store", "world"},
-    4: {"preflight", "collect", "calibrate", "measure", "simulation", "runner"},
+    4: {"preflight", "resume", "collect", "calibrate", "measure", "simulation", "runner"},
     5: {"report"},
     6: {"cli", "commands", "__main__", "__init__"},
 }

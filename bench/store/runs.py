@@ -26,7 +26,7 @@ from bench.errors import EXIT_CANNOT_RUN, BenchError, CannotRun
 from bench.record import SCHEMA_VERSION
 from bench.store.disk import atomic, digest, locked, next_step
 from bench.store.journal import is_locked, journals, read
-from bench.store.parquet import FileInfo, Replies, read_table, write_tables
+from bench.store.parquet import FileInfo, Replies, info, read_table, write_tables
 from bench.store.recorded import CRASHED, MANIFEST, recorded
 
 SCHEDULE = "schedule.parquet"
@@ -88,7 +88,7 @@ def write_manifest(
         "schema_version": SCHEMA_VERSION,
         "complete": complete,
         "exit_status": exit_status,
-        "files": {name: asdict(info) for name, info in sorted(files.items())},
+        "files": {name: asdict(said) for name, said in sorted(files.items())},
     }
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
     raw = orjson.dumps(manifest, default=str, option=options)
@@ -96,6 +96,11 @@ def write_manifest(
         temporary.write_bytes(raw)
     sealed: dict[str, Any] = orjson.loads(raw)
     return sealed
+
+
+def unseal(run_dir: Path) -> None:
+    """Takes the manifest away from a run that goes on. Its facts must be in the new segment's journal by then."""
+    (run_dir / MANIFEST).unlink(missing_ok=True)
 
 
 def remove_journals(run_dir: Path) -> None:
@@ -244,11 +249,11 @@ def verify_digests(run: Run) -> list[str]:
     """What differs between a run's files and its manifest, one line each; empty when nothing does."""
     findings = []
     files = run.manifest.get("files", {})
-    for name, info in sorted(files.items()):
+    for name, said in sorted(files.items()):
         path = run.path / name
         if not path.is_file():
             findings.append(f"{name}: missing")
-        elif digest(path) != info["sha256"]:
+        elif digest(path) != said["sha256"]:
             findings.append(f"{name}: differs from its digest in {MANIFEST}")
     findings += [f"{p.name}: not in {MANIFEST}" for p in sorted(run.path.glob("*.parquet")) if p.name not in files]
     return findings
@@ -271,9 +276,9 @@ def recover(run_dir: Path) -> Run:
         found = recorded(run_dir)
         policy: Replies = found.facts.get("replies", "full")
         files, dropped = write_tables(run_dir, replies=policy if policy in ("hashed", "none") else "full")
-        if schedule.is_file():
-            rows = read_table(run_dir, "schedule", ["seq"]).num_rows
-            files[SCHEDULE] = FileInfo(digest(schedule), rows, schedule.stat().st_size)
+        for path in (schedule, *sorted(run_dir.glob("truth*.parquet"))):
+            if path.is_file():
+                files[path.name] = info(path)
         facts = {
             "run_id": run_dir.name.removeprefix("run="),
             **found.facts,
