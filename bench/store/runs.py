@@ -99,8 +99,10 @@ def write_manifest(
 
 
 def unseal(run_dir: Path) -> None:
-    """Takes the manifest away from a run that goes on. Its facts must be in the new segment's journal by then."""
-    (run_dir / MANIFEST).unlink(missing_ok=True)
+    """Takes away what was said of a run that goes on: its manifest, whose facts must be in the new segment's journal by
+    then, and its summary. The rows stay."""
+    for name in (MANIFEST, "summary.parquet"):
+        (run_dir / name).unlink(missing_ok=True)
 
 
 def remove_journals(run_dir: Path) -> None:
