@@ -25,7 +25,7 @@ from bench.errors import CannotRun, ConfigError, Problem
 from bench.plan import NO_DUE, Plan
 from bench.store import runs
 from bench.store.disk import digest
-from bench.store.journal import journals
+from bench.store.journal import journals, read
 from bench.store.recorded import MANIFEST, Recorded, recorded
 from bench.wire.clock import Anchor
 
@@ -165,10 +165,19 @@ def opened(ref: str, results: Path) -> Iterator[Earlier]:
             changed = runs.verify_digests(sealed)
             if changed and not journals(folder):
                 raise CannotRun(f"{folder}: changed since the run wrote it: {'; '.join(changed)}", "start a new run")
+        _remove_empty(folder)
         found = recorded(folder)
         if "plan" not in found.facts:
             raise _nothing(folder)
         yield Earlier(folder, found)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Removes journals without a head: their segments were killed before they began, and their names are needed."""
+    for path in journals(folder):
+        with read(path) as records:
+            if not records.headed:
+                path.unlink()
 
 
 def _nothing(folder: Path) -> CannotRun:

@@ -288,7 +288,7 @@ def is_locked(path: Path) -> bool:
 class Records(Iterator[dict[str, Any]]):
     """The records of a journal, in order, up to the first that is not whole.
 
-    `meta` is the header, known at once; facts that were noted later join it, and `sent` gathers the requests that were
+    `meta` is the header, known at once (`headed` says whether it is whole; else nothing follows it); facts that were noted later join it, and `sent` gathers the requests that were
     noted as sent, as the records are read. After the last record `good_bytes` is the length of the whole part, and
     `dropped_bytes` what stands behind it: the tail that a crash tore, or everything after damage in the middle.
     Stamps come as numpy arrays, decimals as Decimal.
@@ -311,6 +311,7 @@ class Records(Iterator[dict[str, Any]]):
             raise JournalError(f"{path}: not a journal of bench", "check the path")
         self.good_bytes = len(start) if start == MAGIC else 0
         first = self._next()
+        self.headed = first is not None
         self.meta: dict[str, Any] = first.get("meta", {}) if first else {}
 
     def __next__(self) -> dict[str, Any]:

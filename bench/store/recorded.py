@@ -80,9 +80,11 @@ def recorded(run_dir: Path) -> Recorded:
     sent: set[int] = set()
     newest, newest_from, dropped = -1, 0, 0
     for path in journals(run_dir):
-        if segment_of(path) != newest:
-            newest, newest_from, meta, sent = segment_of(path), len(rows.seq), {}, set()
         with read(path) as records:
+            if not records.headed:  # killed before its head was written: it holds nothing, and no request was sent
+                continue
+            if segment_of(path) != newest:
+                newest, newest_from, meta, sent = segment_of(path), len(rows.seq), {}, set()
             for record in records:
                 rows.add(record["request"])
             sent.update(records.sent)

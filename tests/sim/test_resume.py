@@ -225,6 +225,19 @@ def test_a_crash_of_a_continued_run_loses_none_of_its_segments(place, clouds, cr
     assert pq.read_table(place.folder / "truth.parquet").num_rows == 24
 
 
+def test_a_continuation_that_was_killed_before_it_began_hides_nothing(place, clouds, crash) -> None:
+    clouds(anthropic={}, foundry={})
+    first = crash()
+    for torn in (b"", b"BENCHJ1\n", b"BENCHJ1\n\x10\x00\x00\x00torn"):
+        (first.run / "journal-r1.bin").write_bytes(torn)
+        assert place.bench("compare", "mine").code == 0
+        (first.run / "manifest.json").unlink()
+    done = resume(place, "--max-usd", "1")
+    assert done.code == 0, done.err
+    assert once_each(done)
+    assert len(done.manifest["segments"]) == 2
+
+
 @pytest.mark.parametrize("policy", ["hashed", "none"])
 def test_words_that_are_not_to_be_kept_are_scored_and_gone_in_every_segment(place, clouds, crash, policy) -> None:
     clouds(anthropic={}, foundry={})
@@ -240,13 +253,14 @@ def test_words_that_are_not_to_be_kept_are_scored_and_gone_in_every_segment(plac
 
 def test_look_alikes_of_every_segment_leave_their_truth(place, clouds) -> None:
     clouds(anthropic={}, foundry={})
-    done = stopped(place, "--simulate")
+    done = place.run("--simulate", "--run-id", "mine", "--max-usd", "0.003", requests=3)
+    assert done.code == 5, done.err
     name = done.manifest["run_id"]
     done = place.bench(
         "run", "small.yaml", "--no-calibrate", "--out", "results", "--resume", name, "--simulate", "--max-usd", "1"
     )
     assert done.code == 0, done.err
-    assert sorted(row["seq"] for row in done.rows()) == list(range(24))
+    assert sorted(row["seq"] for row in done.rows()) == list(range(6))
     truths = [pq.read_table(done.run / f"{part}.parquet", partitioning=None).num_rows for part in ("truth", "truth-r1")]
     assert truths == [segment["requests"] for segment in done.manifest["segments"]]
     assert verify_digests(open_run(done.run)) == []

@@ -368,6 +368,6 @@ def test_every_segment_and_every_process_has_a_journal_of_its_own(tmp_path):
     ]
     for path in made:
         Journal(path, META).close()
-    assert journals(tmp_path) == made[::-1][:2] + [made[2], made[1], made[0]]
+    assert journals(tmp_path) == made[::-1]
     assert [segment_of(p) for p in journals(tmp_path)] == [0, 1, 2, 2, 10]
     assert journal_path(tmp_path).name == "journal.bin"
