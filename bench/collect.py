@@ -18,8 +18,9 @@ SPOILED_NS = 10_000_000
 SPOILED_SHARE = 0.02
 """A row is spoiled when our own delay is above 10 ms and above this share of what was measured (its TTFT, else its E2E).
 
-Our own delay is our lateness in sending, or the lag of our loop at the moments that figures are made of: the first token and
-the end. A lag in between moves no figure, since the kernel stamps what arrives while we are busy.
+Our own delay is our lateness in sending, a send call that took long (the process was put to sleep in the middle of it),
+or the lag of our loop at the moments that figures are made of: the first token and the end. A lag in between moves no
+figure, since the kernel stamps what arrives while we are busy.
 """
 
 
@@ -130,7 +131,7 @@ def is_spoiled(derived: Mapping[str, float | None], lag_ns: Callable[[int, int],
         return True
     lateness_ms = derived.get("lateness_ms") or 0.0
     moments = [ns for ns in (final.reply.first_token_ns, final.exchange.end_ns) if ns is not None]
-    own_ns = max(round(lateness_ms * 1e6), *(lag_ns(ns, ns) for ns in moments))
+    own_ns = max(round(lateness_ms * 1e6), final.exchange.sending_ns, *(lag_ns(ns, ns) for ns in moments))
     measured_ms = derived.get("ttft_ms") or derived.get("e2e_ms")
     floor_ns = SPOILED_SHARE * measured_ms * 1e6 if measured_ms else 0
     return own_ns > max(SPOILED_NS, floor_ns)

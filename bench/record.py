@@ -98,7 +98,8 @@ class Exchange:
 
     `sent_ns` is when our last request byte was handed to the socket. `pieces` are the body bytes in order, each with the
     arrival time of the read that carried it: pieces of one read share their stamp, and the gaps between them are unknown.
-    `failure` says in which way the wire failed; what had arrived by then is kept.
+    `failure` says in which way the wire failed; what had arrived by then is kept. `sending_ns` is how long after `sent_ns` the
+    last send call came back: when it is long, the bytes may have left later than `sent_ns` says.
     """
 
     sent_ns: int
@@ -110,6 +111,7 @@ class Exchange:
     connection: Connection
     failure: WireFailure | None = None
     failure_detail: str = ""
+    sending_ns: int = 0
 
     def header(self, name: str) -> str | None:
         """The first header of that name (lower case), or None."""

@@ -18,6 +18,7 @@ from bench.wire.link import SO_TIMESTAMPNS, Link, words_of
 from bench.wire.message import Origin
 from bench.wire.proxy import Proxy
 from bench.wire.tls import Layer, Tls, TlsInTls
+from bench.wire.watch import Watch
 
 _EARLIER_ADDRESS_S = 2.0
 """How long an address may take to answer when another one is left to try."""
@@ -35,9 +36,10 @@ class DialError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Dialler:
-    """What is needed to open connections. `context` gives the TLS context when it is first needed."""
+    """What is needed to open connections. `context` and `watch` are asked when they are first needed."""
 
     context: Callable[[], ssl.SSLContext]
+    watch: Callable[[], Watch]
     shift: WallShift | None
     connect_timeout_s: float
 
@@ -91,7 +93,7 @@ class Dialler:
             proxy=str(proxy) if proxy else None,
         )
         progress.sock = None  # the link owns it now
-        return Link(loop, sock, tls=pipe.layer, facts=facts, shift=self.shift, on_closed=on_closed)
+        return Link(loop, sock, tls=pipe.layer, facts=facts, shift=self.shift, on_closed=on_closed, watch=self.watch())
 
     async def _connect(
         self, loop: asyncio.AbstractEventLoop, addresses: list[Address], progress: _Progress

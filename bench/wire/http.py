@@ -19,10 +19,10 @@ from bench.wire.link import Link, kernel_stamps_available
 from bench.wire.message import MAX_BODY_BYTES, Origin, Outgoing, decoded_body, decoded_pieces, outgoing
 from bench.wire.proxy import Proxy, proxy_for
 from bench.wire.tls import client_context
-from bench.wire.transport import Transport
+from bench.wire.watch import Watch
 
 __all__ = [
-    "MAX_BODY_BYTES", "Live", "Origin", "Outgoing", "Transport", "Wire", "decoded_body", "decoded_pieces", "outgoing",
+    "MAX_BODY_BYTES", "Live", "Origin", "Outgoing", "Wire", "decoded_body", "decoded_pieces", "outgoing",
 ]  # fmt: skip
 
 _WARM_AT_ONCE = 32
@@ -61,8 +61,10 @@ class Wire:
         self._ssl_context = ssl_context
         self._max_connections = max_connections
         self._keepalive_ns = round(keepalive_s * SECOND_NS)
+        self._watch: Watch | None = None
         self._dialler = Dialler(
             context=self._context,
+            watch=self._watched,
             shift=WallShift() if kernel_stamps and kernel_stamps_available() else None,
             connect_timeout_s=connect_timeout_s,
         )
@@ -158,6 +160,8 @@ class Wire:
             for link in tuple(links):
                 link.close()
         await asyncio.sleep(0)  # let the exchanges that ended return
+        if self._watch is not None:
+            self._watch.close()
 
     # the pool
 
@@ -242,6 +246,11 @@ class Wire:
         if link in idle:
             idle.remove(link)
         self._wake_one()
+
+    def _watched(self) -> Watch:
+        if self._watch is None:
+            self._watch = Watch(asyncio.get_running_loop())
+        return self._watch
 
     def _context(self) -> ssl.SSLContext:
         if self._ssl_context is None:

@@ -17,6 +17,10 @@ _BLOCK = 64
 """Samples per block of the coarse maxima: a long request looks at blocks, not at every sample."""
 
 
+BEAT_NS = 10_000_000
+"""Time between two samples. A block that begins just after one is seen shorter than it was by up to this much."""
+
+
 class LagMonitor:
     """Samples the loop's lag on a steady beat: the time between when the beat was due and when the loop came to it.
 
@@ -25,7 +29,7 @@ class LagMonitor:
     process, which some machines take 60 µs for (0.6 % of a core at the default 10 ms).
     """
 
-    def __init__(self, interval_ms: float = 10.0, cpu_every: int = 10) -> None:
+    def __init__(self, interval_ms: float = BEAT_NS / 1e6, cpu_every: int = 10) -> None:
         self._interval_ns = round(interval_ms * 1e6)
         self._cpu_every = cpu_every
         self._due_ns = array("q")  # of each sample: when the loop should have come

@@ -18,6 +18,7 @@ from bench.record import Connection, Exchange, WireFailure
 from bench.wire.clock import SECOND_NS, WallShift, now_ns
 from bench.wire.incoming import NO_STAMP, Incoming
 from bench.wire.tls import Layer
+from bench.wire.watch import Watch
 
 # Buffers from 128 KiB on are mapped and unmapped by malloc at every read, which costs 10 µs.
 _READ_BYTES = 65536
@@ -44,8 +45,8 @@ class Link:
 
     __slots__ = (
         "_begun_ns", "_ended", "_ended_ns", "_incoming", "_loop", "_on_closed", "_recvmsg", "_reused", "_send_trouble",
-        "_sent_ns", "_shift", "_sock", "_steps", "_timer", "_tls", "_unsent", "_waiter", "closed", "facts",
-        "idle_since_ns",
+        "_sending_ns", "_sent_ns", "_shift", "_sock", "_steps", "_timer", "_tls", "_unsent", "_waiter", "_watch", "closed",
+        "facts", "idle_since_ns",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +58,7 @@ class Link:
         facts: Connection,
         shift: WallShift | None,
         on_closed: Callable[[Link], None],
+        watch: Watch,
     ) -> None:
         self._loop, self._sock, self._tls, self.facts = loop, sock, tls, facts
         self._shift, self._steps, self._on_closed = shift, 0, on_closed
@@ -67,10 +69,11 @@ class Link:
         self._timer: asyncio.TimerHandle | None = None
         self._unsent: memoryview | None = None
         self._send_trouble = ""
-        self._begun_ns = self._sent_ns = self._ended_ns = 0
+        self._begun_ns = self._sent_ns = self._ended_ns = self._sending_ns = 0
         self._reused = self.closed = False
         self.idle_since_ns = now_ns()
-        loop.add_reader(sock.fileno(), self._readable)
+        self._watch = watch
+        watch.add(sock.fileno(), self._readable)
 
     # one exchange
 
@@ -97,6 +100,7 @@ class Link:
         except OSError:
             self.close()
             return None
+        self._sending_ns = now_ns() - self._sent_ns
         self._incoming = Incoming(head_only=data.startswith(b"HEAD "))
         self._send_trouble = ""
         waiter = self._waiter = self._loop.create_future()
@@ -121,6 +125,7 @@ class Link:
         failure, detail = incoming.failure or (None, "")
         exchange = Exchange(
             sent_ns=self._sent_ns,
+            sending_ns=self._sending_ns,
             headers_ns=None if incoming.head_read is None else stamps[incoming.head_read],
             end_ns=self._ended_ns if incoming.end_read is None else stamps[incoming.end_read],
             status=incoming.status,
@@ -156,7 +161,7 @@ class Link:
             return
         self.closed = True
         self.abort("cancelled", "the connection was closed on our side")
-        self._loop.remove_reader(self._sock.fileno())
+        self._watch.remove(self._sock.fileno())
         self._stop_sending()
         self._sock.close()
         self._on_closed(self)
@@ -273,7 +278,7 @@ class Link:
             self._send_trouble = f"{len(unsent)} bytes of the request could not be sent: {words_of(trouble)}"
             self._loop.remove_writer(self._sock.fileno())
             return
-        self._sent_ns = now
+        self._sent_ns, self._sending_ns = now, now_ns() - now
         if sent == len(unsent):
             self._stop_sending()
         else:

@@ -55,9 +55,9 @@ class Outcome:
 
     @property
     def run(self) -> Path:
-        found = sorted((self.folder / "results").glob("date=*/run=*"))
+        found = list((self.folder / "results").glob("date=*/run=*"))
         assert found, self.err
-        return found[-1]
+        return max(found, key=lambda path: path.stat().st_ctime_ns)
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pytest
 import uvloop
 
 from bench.record import Connection, Exchange
-from bench.wire.http import Outgoing, Transport, Wire, decoded_body, decoded_pieces, outgoing
-from bench.wire.transport import ExchangeError
+from bench.wire.http import Outgoing, Wire, decoded_body, decoded_pieces, outgoing
+from bench.wire.transport import ExchangeError, Transport
 from tests.wire.servers import CHUNKED_HEAD, LAST_CHUNK, chunked, replying, serving
 
 

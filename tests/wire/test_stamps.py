@@ -50,7 +50,9 @@ def test_a_token_that_lands_while_the_loop_is_blocked_keeps_the_time_it_landed(s
         assert written[0] <= arrived_ns
         assert arrived_ns < resumed_ns
         assert arrived_ns - written[0] < BLOCK_NS // 2  # a stamp of our own would lie beyond the block
-        assert wire.stamp_facts == {"source": "kernel", "wall_clock_steps": 0, "unusable": 0}
+        facts = wire.stamp_facts
+        assert (facts["source"], facts["wall_clock_steps"]) == ("kernel", 0)
+        assert facts["unusable"] <= 1  # on a crowded machine the two clocks cannot always be read side by side
 
     if scheme == "https":
         ca = authority(tmp_path)

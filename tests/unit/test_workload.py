@@ -1,0 +1,179 @@
+"""Workload files: what they mean once they are read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import workload
+from bench.errors import ConfigError
+from bench.record import Params
+from bench.workload import GenerationSpec, Workload, load_workload
+
+REFERENCE = Path(__file__).parent.parent.parent.parent / "shared" / "reference" / "workload-examples"
+SHIPPED = sorted((Path(__file__).parent.parent.parent / "workloads").glob("*.yaml"))
+
+HEAD = """\
+version: 1
+name: t
+dataset: {type: inline, items: [{id: a, question: "2+2?", target: "4", metadata: {kind: x}}, {id: b, question: "3+3?", target: "6", metadata: {kind: y}}]}
+"""
+MESSAGES = 'messages: [{role: user, content: "{{ question }}"}]\n'
+LOAD = "load: {pattern: concurrent, stages: [{concurrency: 2, requests: 4}]}\n"
+
+
+def made(folder: Path, text: str) -> Workload:
+    path = folder / "w.yaml"
+    path.write_text(text)
+    return load_workload(path)
+
+
+def refused(folder: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        made(folder, text)
+    return caught.value.message
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_a_shipped_workload_loads(path: Path) -> None:
+    loaded = load_workload(path)
+    assert len(loaded.cases) >= 90
+    assert len({case.id for case in loaded.cases}) == len(loaded.cases)
+    assert all(case.messages[-1]["role"] == "user" for case in loaded.cases)
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="no examples beside this checkout")
+@pytest.mark.parametrize("name", ["rag.yaml", "agent.yaml"])
+def test_the_schema_takes_a_file_of_the_full_language(name: str) -> None:
+    from bench.yamlfile import check, load
+
+    assert check(workload.WorkloadSpec, load(REFERENCE / name)).version == 1
+
+
+def test_messages_are_rendered_from_the_items(tmp_path: Path) -> None:
+    loaded = made(tmp_path, HEAD + MESSAGES + LOAD)
+    assert [case.messages for case in loaded.cases] == [
+        ({"role": "user", "content": "2+2?"},),
+        ({"role": "user", "content": "3+3?"},),
+    ]
+    assert [case.expected for case in loaded.cases] == [{"target": "4"}, {"target": "6"}]
+
+
+def test_history_is_inserted_where_it_is_asked_for(tmp_path: Path) -> None:
+    text = """\
+version: 1
+name: t
+dataset:
+  type: inline
+  items:
+    - {id: a, question: "And now?", history: [{role: user, content: "Hi"}, {role: assistant, content: "Hello"}]}
+    - {id: b, question: "Who?"}
+messages: [{role: system, content: "Be brief."}, {insert: history}, {role: user, content: "{{ question }}"}]
+"""
+    loaded = made(tmp_path, text + LOAD)
+    assert [[m["role"] for m in case.messages] for case in loaded.cases] == [
+        ["system", "user", "assistant", "user"],
+        ["system", "user"],
+    ]
+
+
+def test_a_file_beside_the_workload_may_hold_a_message(tmp_path: Path) -> None:
+    (tmp_path / "system.md").write_text("You know {{ question }}.\n")
+    text = HEAD + "messages: [{role: system, content: {file: system.md}}, {role: user, content: hi}]\n" + LOAD
+    assert made(tmp_path, text).cases[0].messages[0]["content"] == "You know 2+2?."
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("items.jsonl", '{"id": "a", "q": "one"}\n\n{"id": "b", "q": "two"}\n'),
+        ("items.csv", "id,q\na,one\nb,two\n"),
+    ],
+)
+def test_items_come_from_files_and_fields_are_renamed(tmp_path: Path, name: str, data: str) -> None:
+    (tmp_path / name).write_text(data)
+    text = f"version: 1\nname: t\ndataset: {{type: file, path: {name}, fields: {{question: q}}}}\n" + MESSAGES + LOAD
+    assert [c.messages[0]["content"] for c in made(tmp_path, text).cases] == ["one", "two"]
+
+
+def test_a_broken_line_of_a_data_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text('{"id": "a"}\n{"id": \n[1]\n')
+    text = "version: 1\nname: t\ndataset: {type: file, path: items.jsonl}\n" + MESSAGES + LOAD
+    said = refused(tmp_path, text)
+    assert "items.jsonl:2" in said
+    assert "items.jsonl:3" in said
+
+
+def test_a_data_file_that_changed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text('{"id": "a", "question": "x"}\n')
+    text = f"version: 1\nname: t\ndataset: {{type: file, path: items.jsonl, sha256: {'ab' * 32}}}\n" + MESSAGES + LOAD
+    assert "while the file is" in refused(tmp_path, text)
+
+
+def test_filter_and_limit_choose_among_the_items(tmp_path: Path) -> None:
+    text = HEAD.replace("dataset: {type: inline", "dataset: {filter: \"metadata.kind == 'y'\", type: inline")
+    assert [c.id for c in made(tmp_path, text + MESSAGES + LOAD).cases] == ["b"]
+    text = HEAD.replace("dataset: {type: inline", "dataset: {limit: 1, type: inline")
+    assert [c.id for c in made(tmp_path, text + MESSAGES + LOAD).cases] == ["a"]
+
+
+def test_a_template_cannot_reach_into_the_interpreter(tmp_path: Path) -> None:
+    text = HEAD + 'messages: [{role: user, content: "{{ question.__class__.__mro__ }}"}]\n' + LOAD
+    assert "messages" in refused(tmp_path, text)
+
+
+def test_the_digest_covers_what_is_asked_and_not_the_load(tmp_path: Path) -> None:
+    first = made(tmp_path, HEAD + MESSAGES + LOAD).digest
+    assert made(tmp_path, HEAD + MESSAGES + LOAD.replace("requests: 4", "requests: 9")).digest == first
+    assert made(tmp_path, HEAD.replace("3+3?", "3+4?") + MESSAGES + LOAD).digest != first
+    assert made(tmp_path, HEAD + MESSAGES + LOAD + "generation: {max_tokens: 7}\n").digest != first
+
+
+def test_durations_and_defaults_of_the_load(tmp_path: Path) -> None:
+    text = "load: {pattern: poisson, stages: [{rate: 2, duration: 1.5m}, {rate: 4, requests: 8}], timeout: 30s}\n"
+    load = made(tmp_path, HEAD + MESSAGES + text).load
+    assert [(s.rate_per_s, s.duration_ns, s.requests) for s in load.stages] == [(2, 90_000_000_000, None), (4, None, 8)]
+    assert load.timeout_ns == 30_000_000_000
+    assert made(tmp_path, HEAD + MESSAGES + "load: {pattern: poisson}\n").load.stages[0].requests == 2  # each case once
+
+
+def test_a_targets_settings_come_from_the_first_pattern_that_fits(tmp_path: Path) -> None:
+    text = HEAD + MESSAGES + LOAD + (
+        "generation: {max_tokens: 50, temperature: 0}\n"
+        "targets:\n  'vllm-*': {generation: {max_tokens: 99, extra_body: {ignore_eos: false}}}\n  '*': {generation: {max_tokens: 7}}\n"
+    )  # fmt: skip
+    loaded = made(tmp_path, text)
+    assert loaded.params_for("vllm-a").max_tokens == 99
+    assert loaded.params_for("vllm-a").temperature == 0
+    assert loaded.params_for("vllm-a").extra_body == {"ignore_eos": False}
+    assert loaded.params_for("other").max_tokens == 7
+
+
+def test_thinking_and_stop_become_settings() -> None:
+    spec = GenerationSpec.model_validate({"stop": ["END"], "thinking": {"effort": "low", "budget_tokens": 9}})
+    params = workload.params_of(spec, Params())
+    assert (params.stop, params.effort, params.thinking_budget_tokens) == (("END",), "low", 9)
+
+
+def test_quick_keeps_a_sixth_of_every_kind() -> None:
+    loaded = load_workload(SHIPPED[0])
+    small = workload.quick(loaded)
+    assert len(loaded.cases) / 8 <= len(small.cases) <= len(loaded.cases) / 4
+    assert {c.tags["kind"] for c in small.cases} == {c.tags["kind"] for c in loaded.cases}
+    assert small.digest != loaded.digest
+
+
+def test_a_salt_stands_in_front_and_the_question_stays_last() -> None:
+    messages = ({"role": "system", "content": "S"}, {"role": "user", "content": "Q"})
+    assert workload.salted(messages, "r1")[0]["content"] == "[r1]\nS"
+    assert workload.last_user_text(workload.salted(messages, "r1")) == "Q"
+    parts = ({"role": "user", "content": [{"type": "text", "text": "A"}, {"type": "text", "text": "B"}]},)
+    assert workload.last_user_text(parts) == "AB"
+    assert workload.salted(parts, "r1")[0]["content"][0]["text"] == "[r1]\n"
+
+
+def test_the_schema_for_editors_refuses_unknown_keys_as_we_do() -> None:
+    schema = workload.json_schema()
+    assert schema["additionalProperties"] is False
+    assert "pass" in json.dumps(schema["$defs"]["ScoringSpec"])
+    assert schema["$defs"]["StageSpec"]["properties"]["duration"]["anyOf"][0]["type"] == "string"
