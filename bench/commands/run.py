@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.commands import invocation
-from bench.errors import ConfigError, Problem
+from bench.errors import EXIT_BUDGET, ConfigError, Problem
 
 
 class Replies(StrEnum):
@@ -136,7 +136,8 @@ def _run(options: Any, as_json: bool) -> int:
     if not result.manifest["complete"]:
         from bench.store.runs import resume_command
 
-        print(f"To go on where it stopped: {resume_command(result.manifest, result.folder)}", file=sys.stderr)
+        how = " with a higher --max-usd" if result.exit_code == EXIT_BUDGET else ""
+        print(f"To go on where it stopped{how}: {resume_command(result.manifest, result.folder)}", file=sys.stderr)
     return result.exit_code
 
 

@@ -288,10 +288,10 @@ def is_locked(path: Path) -> bool:
 class Records(Iterator[dict[str, Any]]):
     """The records of a journal, in order, up to the first that is not whole.
 
-    `meta` is the header, known at once (`headed` says whether it is whole; else nothing follows it); facts that were noted later join it, and `sent` gathers the requests that were
-    noted as sent, as the records are read. After the last record `good_bytes` is the length of the whole part, and
-    `dropped_bytes` what stands behind it: the tail that a crash tore, or everything after damage in the middle.
-    Stamps come as numpy arrays, decimals as Decimal.
+    `meta` is the header, known at once; `headed` says whether it is whole, and if it is not, nothing follows. Facts that
+    were noted later join it, and `sent` gathers the requests that were noted as sent, as the records are read. After the
+    last record `good_bytes` is the length of the whole part, and `dropped_bytes` what stands behind it: the tail that a
+    crash tore, or everything after damage in the middle. Stamps come as numpy arrays, decimals as Decimal.
     """
 
     def __init__(self, path: Path) -> None:

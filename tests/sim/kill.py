@@ -164,6 +164,7 @@ class Campaign:
         for folder in (self.folder / "results").glob(f"date=*/run={run.name}"):
             if (folder / "manifest.json").exists() or recorded(folder).facts.get("plan"):
                 return True
+            assert not any(kill.recorded for kill in run.kills), f"{run.name}: what was recorded is not found again"
             for path in folder.iterdir():
                 path.unlink()
             folder.rmdir()
