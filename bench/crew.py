@@ -154,6 +154,7 @@ async def conduct(work: Work, n: int, journal: Journal, show: Callable[[dict[str
         lag=instrument(crew.workers, parts),
         cpu_ns=sum(part.cpu_ns for part in parts.values()),
         wall_ns=max((part.wall_ns for part in parts.values()), default=0),
+        ended_ns=now_ns(),
         rss_mb=max((part.rss_mb for part in parts.values()), default=0.0),
         sessions_cut={},
         interrupted=interrupts > 0,

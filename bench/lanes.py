@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +24,7 @@ from bench.plan import Plan
 from bench.preflight import Ready
 from bench.price import book, cost
 from bench.record import Case, Request, Usage
+from bench.resume import Remaining
 from bench.store.journal import Journal
 from bench.wire.clock import Anchor
 from bench.wire.http import Wire
@@ -46,13 +47,15 @@ class Work:
     budget: Budget
     simulate: bool
     calibrate: bool
+    segment: int = 0
+    remaining: Remaining = field(default_factory=Remaining)
 
     def wire(self) -> Wire:
         """A wire that goes through the user's proxies; to look-alikes, never."""
         return Wire(environ={} if self.simulate else dict(os.environ))
 
     def lanes(self) -> dict[str, Lane]:
-        return {one.target.id: _lane(one, self.workload, self.run_id) for one in self.ready}
+        return {one.target.id: _lane(one, self.workload, self.run_id, self.segment) for one in self.ready}
 
     def context(
         self,
@@ -78,7 +81,8 @@ async def perform(
         return await measure(
             work.plan, work.load, lanes, {one.target.id: one.params.stream for one in work.ready},
             lambda lag_ns, start_ns: work.context(lanes, lag_ns, start_ns, seat.share.worker),
-            journal, wire, work.folder if work.calibrate else None, work.budget, progress, seat, search,
+            journal, wire, work.folder if work.calibrate else None, work.budget, progress, seat,
+            work.remaining, search,
         )  # fmt: skip
     finally:
         await wire.aclose()
@@ -106,8 +110,12 @@ def _pricing(
     return price
 
 
-def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
-    """The lane of a target, with every body made before the run that can be: what a session says live cannot."""
+def _lane(ready: Ready, workload: Workload, salt: str, segment: int) -> Lane:
+    """The lane of a target, with every body made before the run that can be: what a session says live cannot.
+
+    What may have been sent before a crash is not sent again in the same words where every request is to be a new one.
+    """
+    again = f".r{segment}" if segment else ""
     dialect = dialects.get(ready.target.dialect)
     cases = {case.id: case for case in workload.cases}
 
@@ -119,7 +127,7 @@ def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
         if request.phase == "warmup":
             return f"{salt}.warmup"
         if workload.salt == "request":
-            return f"{salt}.{request.seq}"
+            return f"{salt}.{request.seq}{again}"
         if workload.salt == "session" and request.session_id is not None:
             return f"{salt}.s{request.session_id}"
         return salt

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import resource
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,6 +26,7 @@ from bench.engine.sessions import Sessions
 from bench.load import Load
 from bench.plan import Plan
 from bench.record import Request
+from bench.resume import Remaining
 from bench.store.journal import Journal
 from bench.wire.clock import Alarm, cpu_ns, now_ns
 from bench.wire.http import Outgoing, Wire
@@ -48,6 +49,7 @@ class Measured:
     lag: Mapping[str, Any]
     cpu_ns: int
     wall_ns: int
+    ended_ns: int
     rss_mb: float
     sessions_cut: Mapping[str, int]
     interrupted: bool
@@ -70,10 +72,32 @@ class Search(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A hard limit in USD. `most` is what one request to a target may cost at worst; it is held back while in flight."""
+    """A hard limit in USD. `most` is what one request to a target may cost at worst; it is held back while in flight.
+
+    `spent_usd` is what earlier segments of the run have cost.
+    """
 
     limit_usd: Decimal | None
     most_usd: Mapping[str, Decimal]
+    spent_usd: Decimal = Decimal(0)
+
+    @property
+    def left_usd(self) -> Decimal | None:
+        return None if self.limit_usd is None else self.limit_usd - self.spent_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """What this process sends: its share of what is left of the plan."""
+
+    share: Share
+    remaining: Remaining
+
+    def of(self, seqs: Iterable[int], n_targets: int) -> Sequence[int]:
+        return self.share.of(self.remaining.of(seqs), n_targets)
+
+    def slots(self, slots: int) -> int:
+        return self.share.slots(slots)
 
 
 async def measure(
@@ -88,24 +112,44 @@ async def measure(
     budget: Budget,
     progress: Callable[[dict[str, Any]], None],
     seat: Seat,
+    remaining: Remaining,
     search: Search | None = None,
 ) -> Measured:
-    """Runs this process's share of the plan and puts every finished request into the journal; then the levels that `search`
-    adds, one by one.
+    """Runs this process's share of what is left of the plan and puts every finished request into the journal; then the
+    levels that `search` adds, one by one.
 
     The first interrupt stops sending and lets replies finish; the second one abandons what is in flight.
     """
-    alarm, lag, control, purse = Alarm(), LagMonitor(), seat.control, seat.purse(budget.limit_usd)
+    alarm, lag, control, purse = Alarm(), LagMonitor(), seat.control, seat.purse(budget.left_usd)
     started_ns: int | None = None
     context = make_context(lag.max_between, lambda: started_ns)
-    lamps = {target_id: Lamp(n) for target_id, n in _planned(plan, seat.share).items()}
+    mine = Mine(seat.share, remaining)
+    planned = _planned(plan, mine)
+    lamps = {target_id: Lamp(n) for target_id, n in planned.items()}
     policy = Policy(load.timeout_ns, load.retries)
     over_budget = False
     cut: Counter[str] = Counter()
     control.trying = search is not None
 
+    left = asyncio.Event()
+    closing: list[asyncio.Task[object]] = []
+
     async def sleep(seconds: float) -> None:
-        await alarm.until(now_ns() + round(seconds * 1e9))
+        """Until the next try; not a moment longer when what is in flight is left: the wire then refuses that try."""
+        waits = [
+            asyncio.ensure_future(alarm.until(now_ns() + round(seconds * 1e9))),
+            asyncio.ensure_future(left.wait()),
+        ]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    def abort(why: str) -> None:
+        """Leaves what is in flight, and whatever is between two tries, or dialling."""
+        left.set()
+        wire.abort(why)
+        if not closing:
+            closing.append(control.launch(wire.aclose()))
 
     async def build(request: Request) -> Outgoing:
         return await prepare(lanes[request.target_id], request)
@@ -122,6 +166,7 @@ async def measure(
         seat.sending(request.seq)
         cost = None
         try:
+            journal.sent(request.seq)
             done = await send(lane, request, prepared, wire, policy, sleep)
             record = record_of(done, lane, context, streamed[request.target_id])
             journal.append(record)
@@ -145,20 +190,19 @@ async def measure(
         if load.session is not None:
             sessions = Sessions(plan, load, build, fire, begin_ns, alarm, control)
             first = sessions.fire
-        await stages.run(
-            plan, load, leg, build, first, start_ns=begin_ns, alarm=alarm, control=control, share=seat.share
-        )
+        await stages.run(plan, load, leg, build, first, start_ns=begin_ns, alarm=alarm, control=control, share=mine)
         await control.drain()
         if sessions is not None:
             await sessions.drain()
             cut += sessions.cut
 
     calibration = None
-    with seat.listening(wire.abort), quiet_gc():
+    with seat.listening(abort), quiet_gc():
         try:
-            if calibration_folder is not None:
+            if calibration_folder is not None and any(planned.values()):
                 progress({"say": "Measuring ourselves on loopback at the planned load."})
                 calibration = await calibrate(peak_streams(load, len(lanes)), wire, alarm, calibration_folder, cpu_ns)
+                journal.note({"calibration": calibration.as_dict()})
             first = await _first_requests(plan, lanes)
             await seat.loaded()
             await _connect(first, load, seat.share, wire)
@@ -168,15 +212,17 @@ async def measure(
             cpu_before, wall_before = cpu_ns(), now_ns()
             ticker = asyncio.ensure_future(seat.report(lamps, alarm))
             warm = int(np.count_nonzero(plan.warmup))
-            mine = seat.share.of(range(warm), len(lanes))
-            if mine and not control.stopping.is_set():
-                slots = min(len(mine), WARM_SLOTS_PER_TARGET * len(lanes))
-                await closed_loop(map(plan.request, mine), slots, build, fire, alarm=alarm, control=control)
+            warmups = mine.of(range(warm), len(lanes))
+            if warmups and not control.stopping.is_set():
+                slots = min(len(warmups), WARM_SLOTS_PER_TARGET * len(lanes))
+                await closed_loop(map(plan.request, warmups), slots, build, fire, alarm=alarm, control=control)
                 await control.drain()
             begin_ns = await seat.start()
+            # what an earlier segment did lies behind us: due times move up as one block, a stage's clock goes on
+            done_ns = remaining.under_load_ns(range(warm, len(plan))) if load.closed else remaining.first_due_ns(plan)
             for leg in stages.legs(load):
                 if not control.stopping.is_set():
-                    await run_leg(leg, max(begin_ns, now_ns() + START_DELAY_NS // 10))
+                    await run_leg(leg, max(begin_ns, now_ns() + START_DELAY_NS // 10) - done_ns)
             while (
                 search is not None
                 and not control.stopping.is_set()
@@ -184,10 +230,11 @@ async def measure(
             ):
                 plan, load = added
                 control.overflowed = False
-                for target_id, n in _planned(plan, seat.share).items():
+                for target_id, n in _planned(plan, mine).items():
                     lamps[target_id].planned = n
                 await run_leg(stages.legs(load)[-1], now_ns() + START_DELAY_NS)
             await control.drain()
+            ended_ns = now_ns()
             ticker.cancel()
             progress({"targets": snapshots(lamps)})
         finally:
@@ -203,6 +250,7 @@ async def measure(
         lag=lag.facts(),
         cpu_ns=cpu_ns() - cpu_before,
         wall_ns=now_ns() - wall_before,
+        ended_ns=ended_ns,
         rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         sessions_cut=dict(cut),
         interrupted=seat.interrupted,
@@ -226,10 +274,10 @@ async def _connect(first: Sequence[Outgoing], load: Load, share: Share, wire: Wi
         await wire.warm(prepared.origin, min(max(1, each), MOST_WARM))
 
 
-def _planned(plan: Plan, share: Share) -> dict[str, int]:
-    """Requests of a share by target, in the plan's order of targets."""
-    seqs = share.of(range(len(plan)), len(plan.target_ids))
-    counts = np.bincount(plan.target[np.asarray(seqs)], minlength=len(plan.target_ids))
+def _planned(plan: Plan, mine: Mine) -> dict[str, int]:
+    """What this process is to send, by target, in the plan's order of targets."""
+    seqs = mine.of(range(len(plan)), len(plan.target_ids))
+    counts = np.bincount(plan.target[np.asarray(seqs, dtype=np.int64)], minlength=len(plan.target_ids))
     return {target_id: int(n) for target_id, n in zip(plan.target_ids, counts, strict=True)}
 
 

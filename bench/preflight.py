@@ -36,6 +36,7 @@ class Options:
     simulate: bool = False
     out: Path = Path("results")
     run_id: str | None = None
+    resume: str | None = None
     concurrency: int | None = None
     request_rate: float | None = None
     requests: int | None = None

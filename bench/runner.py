@@ -8,7 +8,7 @@ import platform
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,10 +18,10 @@ from typing import Any
 
 import uvloop
 
-from bench import crew, preflight, providers, score, sweep
+from bench import crew, preflight, providers, resume, score, sweep
 from bench.engine.pacing import length_ns
 from bench.engine.seat import Alone
-from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK
+from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
 from bench.lanes import Work, perform
 from bench.measure import Budget, Measured
 from bench.plan import Plan
@@ -31,7 +31,8 @@ from bench.record import Reply
 from bench.simulation import simulated
 from bench.stats.table import Table, build, summary_rows
 from bench.store import parquet, runs
-from bench.store.journal import Journal
+from bench.store.disk import digest
+from bench.store.journal import Journal, journal_path, journals
 from bench.wire.clock import Anchor, allowed_cores, clock_facts
 from bench.workload import Workload
 
@@ -65,14 +66,49 @@ def run(options: Options, progress: Callable[[dict[str, Any]], None]) -> Result:
         progress({"say": f"Left out: {problem}"})
     for note in job.notes:
         progress({"say": note})
-    run_id = _run_id(job, anchor)
-    folder = runs.create_run_dir(options.out, run_id, anchor.wall_ns)
-    with _targets(job, folder) as ready:
-        facts, measured, files = _measured(job, ready, run_id, folder, anchor, today, progress)
-    if options.simulate:
-        files["truth.parquet"] = parquet.info(folder / "truth.parquet")
-    progress({"say": "Writing the rows, scoring the replies."})
-    return _finish(job, folder, facts, measured, files)
+    planned = preflight.planned(job, [r.target for r in job.ready])
+    with ExitStack() as stack:
+        earlier = None
+        if options.resume is not None:
+            earlier = stack.enter_context(resume.opened(options.resume, options.out))
+            _only_plain(job)
+            earlier.check(_manifest(job, job.ready, earlier.run_id, earlier.folder, anchor, planned))
+            run_id, folder = earlier.run_id, earlier.folder
+        else:
+            run_id = _run_id(job, anchor)
+            folder = runs.create_run_dir(options.out, run_id, anchor.wall_ns)
+            _write_plan(planned, folder, run_id)
+            stack.enter_context(runs.writing(folder))
+        segment = 0 if earlier is None else earlier.segment
+        with _resumable(options.command, folder), _targets(job, folder, segment) as ready:
+            facts, measured = _measured(job, ready, planned, run_id, folder, anchor, today, earlier, progress)
+        progress({"say": "Writing the rows, scoring the replies."})
+        with _resumable(options.command, folder):
+            return _finish(job, folder, facts, measured)
+
+
+def _only_plain(job: Job) -> None:
+    """What cannot be continued: its plan is not one list of requests, made before the first of them."""
+    if job.load.sweep is not None or job.load.session is not None:
+        what = "a sweep" if job.load.sweep is not None else "a load of sessions"
+        raise CannotRun(f"{what} cannot be continued", "run it again, without --resume")
+
+
+def _write_plan(planned: Plan, folder: Path, run_id: str) -> None:
+    parquet.write_table(folder / runs.SCHEDULE, "schedule", planned.rows(run_id))
+
+
+@contextmanager
+def _resumable(command: str, folder: Path) -> Iterator[None]:
+    """What stops a run that has begun to record (a full disk) comes with the command that goes on, once it is mended."""
+    try:
+        yield
+    except CannotRun as error:
+        if not journals(folder):
+            raise
+        again = runs.resume_command({"command": command}, folder)
+        hint = f"{error.hint}\n" if error.hint else ""
+        raise CannotRun(error.message, f"{hint}Then go on where it stopped: {again}") from error
 
 
 def _run_id(job: Job, anchor: Anchor) -> str:
@@ -82,43 +118,49 @@ def _run_id(job: Job, anchor: Anchor) -> str:
 
 
 @contextmanager
-def _targets(job: Job, folder: Path) -> Iterator[tuple[Ready, ...]]:
+def _targets(job: Job, folder: Path, segment: int) -> Iterator[tuple[Ready, ...]]:
     if not job.options.simulate:
         yield job.ready
         return
-    with simulated(job, folder) as ready:
+    with simulated(job, folder, truth=f"truth-r{segment}.parquet" if segment else "truth.parquet") as ready:
         yield ready
 
 
 def _measured(
     job: Job,
     ready: tuple[Ready, ...],
+    planned: Plan,
     run_id: str,
     folder: Path,
     anchor: Anchor,
     today: date,
+    earlier: resume.Earlier | None,
     progress: Callable[[dict[str, Any]], None],
-) -> tuple[dict[str, Any], Measured, dict[str, parquet.FileInfo]]:
-    """Writes the plan, then carries it out into the journal."""
-    options, workload = job.options, job.workload
-    planned = preflight.planned(job, [r.target for r in ready])
-    files: dict[str, parquet.FileInfo] = {}
-
-    def write_plan(plan: Plan) -> None:
-        files["schedule.parquet"] = parquet.write_table(folder / "schedule.parquet", "schedule", plan.rows(run_id))
-
-    write_plan(planned)
-    search = sweep.search(job, planned, write_plan)
-    manifest = _manifest(job, ready, run_id, folder, anchor, planned)
+) -> tuple[dict[str, Any], Measured]:
+    """Carries out the plan, or what an earlier segment left of it, into a journal."""
+    options = job.options
+    segment = 0 if earlier is None else earlier.segment
     most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
+    resent = None if earlier is None else earlier.resent(planned, most)
+    spent_usd = Decimal(0) if earlier is None or resent is None else earlier.spent_usd(resent)
+    manifest = resume.begin(_manifest(job, ready, run_id, folder, anchor, planned), earlier, resent)
+    remaining = resume.Remaining(None if earlier is None else earlier.found)
+    search = sweep.search(job, planned, lambda plan: _write_plan(plan, folder, run_id))
     workers, said = crew.size(options.workers, planned, job.load, allowed_cores() or os.cpu_count() or 1)
+    if earlier is not None:
+        anchor = earlier.moved(anchor)
+        progress({"say": earlier.words(remaining, planned)})
+        if workers > 1:
+            workers, said = 1, "A continued run is sent by one process."
     if said:
         progress({"say": said})
     work = Work(
-        run_id, folder, manifest, anchor, today, planned, job.load, workload, ready, Budget(job.limit_usd, most),
-        simulate=options.simulate, calibrate=options.calibrate,
+        run_id, folder, manifest, anchor, today, planned, job.load, job.workload, ready,
+        Budget(job.limit_usd, most, spent_usd), simulate=options.simulate, calibrate=options.calibrate,
+        segment=segment, remaining=remaining,
     )  # fmt: skip
-    with Journal(folder / runs.JOURNAL, manifest) as journal:
+    with Journal(journal_path(folder, segment), manifest) as journal:
+        runs.unseal(folder)
         if workers == 1:
             measured = uvloop.run(perform(work, journal, Alone(progress, length_ns(job.load)), progress, search))
         else:
@@ -126,34 +168,46 @@ def _measured(
     if search is not None:
         manifest |= {
             "load": dataclasses.asdict(search.load),
-            "plan": _plan_facts(search.plan),
+            "plan": _plan_facts(search.plan, folder),
             "sweep": search.facts(),
         }
-    return manifest, measured, files
+    manifest["segments"] = resume.end(
+        manifest,
+        {
+            "end_ns": anchor.offset(measured.ended_ns),
+            "requests": sum(lamp.done for lamp in measured.lamps.values()),
+            "stopped": measured.reason,
+            "invalid": list(measured.invalid),
+            "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
+            "instrument": {
+                **measured.lag,
+                "cpu_s": measured.cpu_ns / 1e9,
+                "wall_s": measured.wall_ns / 1e9,
+                "rss_mb": measured.rss_mb,
+            },
+        },
+    )
+    return manifest, measured
 
 
-def _finish(
-    job: Job, folder: Path, facts: dict[str, Any], measured: Measured, files: dict[str, parquet.FileInfo]
-) -> Result:
+def _finish(job: Job, folder: Path, facts: dict[str, Any], measured: Measured) -> Result:
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
-    written, _ = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
-    files |= written
+    files, dropped = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
+    for path in (folder / runs.SCHEDULE, *sorted(folder.glob("truth*.parquet"))):
+        files[path.name] = parquet.info(path)
     complete = measured.reason is None
     facts |= {
-        "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
-        "instrument": {
-            **measured.lag,
-            "cpu_s": measured.cpu_ns / 1e9,
-            "wall_s": measured.wall_ns / 1e9,
-            "rss_mb": measured.rss_mb,
-        },
+        "calibration": resume.calibration(facts["segments"]),
+        "instrument": facts["segments"][-1]["instrument"],
+        "dropped_bytes": dropped,
         "stopped": measured.reason,
         "sessions_cut": dict(measured.sessions_cut),
         "spent_usd": sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0)),
         "complete": complete,
     }
     run = runs.Run(folder, facts)
-    facts["invalid"] = [*measured.invalid, *_own_faults(run.requests, folder)]
+    found = [reason for segment in facts["segments"] for reason in segment["invalid"]]
+    facts["invalid"] = [*dict.fromkeys(found), *_own_faults(run.requests, folder)]
     facts["exit_status"] = _exit_status(measured, facts["invalid"])
     table = build(run.requests, run.attempts, run.scores, facts, job.options.baseline)
     files["summary.parquet"] = parquet.write_table(
@@ -252,7 +306,7 @@ def _manifest(
         "clusters": {case.id: case.cluster for case in workload.cases},
         "price_book_sha256": book.load_book().sha256,
         "load": dataclasses.asdict(job.load),
-        "plan": _plan_facts(planned),
+        "plan": _plan_facts(planned, folder),
         "targets": [_target_facts(r) for r in ready],
         "left_out": [str(problem) for problem in job.skipped],
         "host": _host_facts(),
@@ -260,9 +314,10 @@ def _manifest(
     }
 
 
-def _plan_facts(planned: Plan) -> dict[str, Any]:
+def _plan_facts(planned: Plan, folder: Path) -> dict[str, Any]:
     return {
         "digest": planned.digest,
+        "schedule_sha256": digest(folder / runs.SCHEDULE),
         "seed": planned.seed,
         "requests": len(planned),
         "measured": planned.measured(),

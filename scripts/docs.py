@@ -27,6 +27,10 @@ def columns_page() -> str:
         "",
         "Printed from `bench/record.py` by `scripts/docs.py`; a test keeps the two equal. Every table is Parquet in the run's folder.",
         "Times are nanoseconds of one monotonic clock since the run's anchor; the manifest holds the anchor's wall time. Null means not known.",
+        "",
+        "A run that was continued (`--resume`) has several segments, listed in the manifest. All `_ns` count from the first one's anchor: a",
+        "later segment begins at its `offset_ns`, by the wall clock, and never before the end of the one before it. A row belongs to the last",
+        "segment whose `offset_ns` is not above its `sent_ns`; no duration crosses a pause, and figures over time leave pauses out.",
     ]
     for name, columns in TABLES.items():
         out += [

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.commands import invocation
-from bench.errors import ConfigError, Problem
+from bench.errors import EXIT_BUDGET, ConfigError, Problem
 
 MOST_WORKERS = 256
 
@@ -40,6 +40,9 @@ def run(
     ] = False,
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     run_id: Annotated[str | None, typer.Option(help="Name of the run. Default: time, workload, random.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="A run that stopped early: go on with the rest of its plan.", metavar="RUN")
+    ] = None,
     concurrency: Annotated[
         int | None,
         typer.Option(min=1, help="Closed loop: requests in flight, in all, or for each target with --lanes."),
@@ -108,6 +111,8 @@ def run(
         labels.append((key, value))
     if run_id is not None and (not run_id or any(c in run_id for c in "/\\=: ") or run_id.startswith(".")):
         problems.append(Problem("command line", "--run-id", run_id, "a plain name, e.g. before-upgrade"))
+    if run_id is not None and resume is not None:
+        problems.append(Problem("command line", "--run-id", "both it and --resume", "one of the two"))
     if problems:
         raise ConfigError(problems)
     options = Options(
@@ -117,6 +122,7 @@ def run(
         simulate=simulate,
         out=out,
         run_id=run_id,
+        resume=resume,
         concurrency=concurrency,
         request_rate=request_rate,
         requests=requests,
@@ -148,6 +154,11 @@ def _run(options: Any, as_json: bool) -> int:
     print_table(result.table, as_json)
     for reason in result.manifest["invalid"]:
         print(f"NOT A MEASUREMENT: {reason}", file=sys.stderr)
+    if not result.manifest["complete"]:
+        from bench.store.runs import resume_command
+
+        how = " with a higher --max-usd" if result.exit_code == EXIT_BUDGET else ""
+        print(f"To go on where it stopped{how}: {resume_command(result.manifest, result.folder)}", file=sys.stderr)
     return result.exit_code
 
 

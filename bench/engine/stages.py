@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from bench.engine.loops import RAMP_NS_PER_SLOT, Control, Fire, Prepare, open_loop
-from bench.engine.seat import Share
 from bench.load import Load, Stage
 from bench.plan import Plan
 from bench.record import Request
 from bench.wire.clock import Alarm, now_ns
 from bench.wire.http import Outgoing
+
+
+class Share(Protocol):
+    """What of a plan this process sends, and which part of the slots it fills."""
+
+    def of(self, seqs: Iterable[int], n_targets: int) -> Sequence[int]: ...
+
+    def slots(self, slots: int) -> int: ...
 
 
 def legs(load: Load, first: int = 0) -> list[range]:

@@ -92,6 +92,8 @@ def _title(manifest: Mapping[str, Any], targets: Sequence[Measured]) -> str:
 def _partial(manifest: Mapping[str, Any]) -> str | None:
     if manifest.get("complete") is True:
         return None
+    if manifest.get("recovered"):
+        return "the run crashed"
     return _STOPPED.get(
         manifest.get("exit_status") or 0, "the run did not finish, or its manifest does not say that it did"
     )
