@@ -6,6 +6,7 @@ Everything here is total: whatever bytes a server sends, the answer is a value, 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import orjson
@@ -96,47 +97,83 @@ class Repeats:
     """Reads events that equal an earlier event in everything but one string, without parsing them.
 
     A stream repeats its envelope (ids, model, indexes) around every token; comparing it costs a tenth of parsing it.
-    `learn` takes an event that was parsed and found to carry nothing but `text` under `key`. `text_of` then answers for
-    an event with the same bytes before and after that string, and None for any other. The string must be free of
-    quotes and escapes, so that it ends where the known bytes go on, and its value is certain.
+    `learn` takes an event that was parsed and found to carry nothing but `text` under `key`. `texts_of` then answers for
+    every event with the same bytes before and after that string, and None for any other. The string must be free of
+    quotes and escapes, so that it ends where the known bytes go on, and its value is certain. Each envelope is compared
+    with all that follows, so a stream may have a few of them (another block, another second) and no more.
     """
 
-    __slots__ = ("_after", "_head", "_in_vain", "_start", "_tail")
+    __slots__ = ("_after", "_head", "_in_vain", "_learned", "_start", "_tail")
 
     def __init__(self) -> None:
         self._head = self._tail = b""
         self._start = self._after = 0
-        self._in_vain = 0
+        self._in_vain = self._learned = 0
 
-    def learn(self, key: bytes, text: str, data: bytes) -> None:
-        if self._in_vain == 4:  # the envelope differs every time (a sequence number, padding): stop comparing
-            return
+    def learn(self, key: bytes, text: str, data: bytes) -> bool:
+        """Whether there is something new to go by: then ask `texts_of` about the events that follow."""
+        if (
+            self._in_vain == 4 or self._learned == 16
+        ):  # it differs every time (a sequence number, padding): stop comparing
+            return False
+        if self._head and self._fits(data):
+            return False  # known already: it was parsed for what its string holds
         self._in_vain += 1
         self._head = b""
         name = b'"' + key + b'"'
         if data.count(name) != 1:
-            return
+            return False
         after = data.index(name) + len(name)
         start = data.find(b'"', after) + 1
         if start == 0 or data[after : start - 1].strip() != b":":
-            return
+            return False
         raw = text.encode("utf-8", "surrogatepass")
         end = start + len(raw)
-        if data[start : end + 1] == raw + b'"' and b"\\" not in raw:
-            self._head, self._tail = data[:start], data[end:]
-            self._start, self._after = start, len(data) - end
+        if data[start : end + 1] != raw + b'"' or b"\\" in raw:
+            return False
+        self._head, self._tail = data[:start], data[end:]
+        self._start, self._after = start, len(data) - end
+        self._learned += 1
+        return True
 
-    def text_of(self, data: bytes) -> str | None:
-        if not self._head or not data.startswith(self._head) or not data.endswith(self._tail):
-            return None
-        if len(data) <= self._start + self._after:  # an empty string, or a head and a tail that overlap
-            return None
-        raw = data[self._start : -self._after]
-        if b'"' in raw or b"\\" in raw:
-            return None
+    def texts_of(self, datas: Sequence[bytes]) -> list[str | None]:
+        """The string of each event, None where the event has to be parsed."""
+        head, tail, start, after = self._head, self._tail, self._start, self._after
+        if not head:
+            return [None] * len(datas)
+        known = start + after  # an event that is no longer has an empty string, or head and tail overlap
+        raws = [
+            data[start:-after] if data.startswith(head) and data.endswith(tail) and len(data) > known else b""
+            for data in datas
+        ]
+        texts = _texts([raw for raw in raws if raw])
+        if texts:
+            self._in_vain = 0
+        if len(texts) == len(raws):
+            return texts
+        following = iter(texts)
+        return [next(following) if raw else None for raw in raws]
+
+    def _fits(self, data: bytes) -> bool:
+        return len(data) > self._start + self._after and data.startswith(self._head) and data.endswith(self._tail)
+
+
+def _texts(raws: list[bytes]) -> list[str | None]:
+    joined = b"\0".join(raws)
+    if raws and b'"' not in joined and b"\\" not in joined:
         try:
-            text = raw.decode()
+            texts = joined.decode().split("\0")  # between NULs, halves of a torn character stay apart, and wrong
         except UnicodeDecodeError:
-            return None
-        self._in_vain = 0
-        return text
+            texts = []
+        if len(texts) == len(raws):
+            return list(texts)
+    return [_plain(raw) for raw in raws]
+
+
+def _plain(raw: bytes) -> str | None:
+    if b'"' in raw or b"\\" in raw:
+        return None
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None

@@ -117,9 +117,11 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
     error: bytes | None = None
     refused = done = False
     repeats = read.Repeats()
+    told: list[str | None] = []  # of the events from `told_from` on: their text, where it is known without parsing
+    told_from = 0
 
-    for arrived_ns, event_name, data in events:
-        text = repeats.text_of(data)
+    for at, (arrived_ns, event_name, data) in enumerate(events):
+        text = told[at - told_from] if told else None
         if text is not None:
             texts.append(text)
             content_ns.append(arrived_ns)
@@ -167,7 +169,8 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
                 if _add_call(calls, read.as_dict(part), position):
                     content_ns.append(arrived_ns)
         if text and not (thought or refusal or parts or choice.get("finish_reason") or event.get("usage")):
-            repeats.learn(b"content", text, data)
+            if repeats.learn(b"content", text, data):
+                told, told_from = repeats.texts_of([data for _, _, data in events[at + 1 :]]), at + 1
 
     native_stop = read.as_name(finish_reason)
     return Reply(

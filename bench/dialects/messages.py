@@ -185,9 +185,11 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
     message_id: str | None = None
     stopped = False
     repeats = read.Repeats()
+    told: list[str | None] = []  # of the events from `told_from` on: their text, where it is known without parsing
+    told_from = 0
 
-    for arrived_ns, data, is_error in events:
-        text = repeats.text_of(data)
+    for at, (arrived_ns, data, is_error) in enumerate(events):
+        text = told[at - told_from] if told else None
         if text is not None:
             texts.append(text)
             content_ns.append(arrived_ns)
@@ -209,7 +211,8 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
                     content_ns.append(arrived_ns)
                     if first_text_ns is None:
                         first_text_ns = arrived_ns
-                    repeats.learn(b"text", text, data)
+                    if repeats.learn(b"text", text, data):
+                        told, told_from = repeats.texts_of([data for _, data, _ in events[at + 1 :]]), at + 1
             elif what == "thinking_delta":
                 thought = read.as_text(delta.get("thinking"))
                 if thought:

@@ -118,12 +118,15 @@ class Incoming:
         if shift_ns is None:
             return nows
         raw = struct.unpack(f"@{2 * len(nows)}q", b"".join(self._cmsgs))
-        seconds = raw[::2]
-        starts = {second: second * SECOND_NS - shift_ns for second in set(seconds)}
-        stamps = [starts[second] + rest for second, rest in zip(seconds, raw[1::2], strict=True)]
+        stamps: list[int] = []
+        seconds, second_ns = None, 0
+        for second, rest in zip(raw[::2], raw[1::2], strict=True):
+            if second != seconds:
+                seconds, second_ns = second, second * SECOND_NS - shift_ns
+            stamps.append(second_ns + rest)
         # A stamp lies behind the request and the stamp before it, and before we read it. Where that does not hold (no
         # stamp, or a clock that was set and set back), our own time is the truth that is left.
-        if stamps and since_ns <= stamps[0] and all(map(le, stamps, nows)) and all(map(le, stamps, stamps[1:])):
+        if stamps and since_ns <= stamps[0] and all(map(le, stamps, nows)) and stamps == sorted(stamps):
             return stamps
         earliest = since_ns
         for i, (stamp, now) in enumerate(zip(stamps, nows, strict=True)):

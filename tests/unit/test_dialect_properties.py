@@ -208,17 +208,42 @@ def test_an_envelope_is_compared_only_when_it_leaves_no_doubt(tokens: list[str])
     for token in tokens:
         data = json.dumps({"a": {"text": token}, "b": [1, "text"]}, separators=(",", ":"), ensure_ascii=False).encode()
         repeats.learn(b"text", token, data)
-        assert repeats.text_of(data) is None  # "text" stands there twice
+        assert repeats.texts_of([data]) == [None]  # "text" stands there twice
 
 
 def test_an_envelope_that_differs_every_time_is_soon_left_alone() -> None:
     repeats = read.Repeats()
     for n in range(10):
         repeats.learn(b"text", "a", b'{"n":%d,"text":"a"}' % n)
-        assert repeats.text_of(b'{"n":%d,"text":"b"}' % (n + 1)) is None
+        assert repeats.texts_of([b'{"n":%d,"text":"b"}' % (n + 1)]) == [None]
     repeats.learn(b"text", "a", b'{"n":0,"text":"a"}')
-    assert repeats.text_of(b'{"n":0,"text":"b"}') is None
+    assert repeats.texts_of([b'{"n":0,"text":"b"}']) == [None]
     fresh = read.Repeats()
     fresh.learn(b"text", "a", b'{"n":0,"text":"a"}')
-    assert fresh.text_of(b'{"n":0,"text":"bcd"}') == "bcd"
-    assert fresh.text_of(b'{"n":0,"text":"b\\n"}') is None
+    assert fresh.texts_of([b'{"n":0,"text":"bcd"}']) == ["bcd"]
+    assert fresh.texts_of([b'{"n":0,"text":"b\\n"}']) == [None]
+
+
+def test_envelopes_that_take_turns_are_not_compared_without_end() -> None:
+    """Each is worth comparing by itself; but every comparison looks at all that follows."""
+    repeats = read.Repeats()
+    learned = 0
+    for n in range(100):
+        if repeats.learn(b"text", "a", b'{"n":%d,"text":"a"}' % (n % 2)):
+            learned += 1
+            assert repeats.texts_of([b'{"n":%d,"text":"b"}' % (n % 2)] * 3) == ["b"] * 3
+    assert learned == 16
+
+
+def test_texts_of_one_envelope_are_told_in_order_around_what_has_to_be_parsed() -> None:
+    repeats = read.Repeats()
+    assert repeats.learn(b"text", "a", b'{"text":"a"}')
+    plain = [b'{"text":"b"}', b'{"ping":1}', '{"text":"é"}'.encode(), b'{"text":""}', b'{"text":"c"}']
+    assert repeats.texts_of(plain) == ["b", None, "é", None, "c"]
+    # an escape or a quote in one does not spoil the others
+    assert repeats.texts_of([b'{"text":"b\\n"}', b'{"text":"c"}']) == [None, "c"]
+    # half a character in each of two events is wrong in both, though joined they would be right
+    torn = "é".encode()
+    halves = [b'{"text":"' + torn[:1] + b'"}', b'{"text":"' + torn[1:] + b'"}', b'{"text":"c"}']
+    assert repeats.texts_of(halves) == [None, None, "c"]
+    assert repeats.texts_of([]) == []
