@@ -1,18 +1,24 @@
-"""How wrong is bench, and what does it cost? The whole program against a look-alike whose every token's time is known.
+"""How wrong is bench, and what does it cost? The whole program against look-alikes that wrote down when every token left.
 
 The look-alike runs on one core, `bench run` on another: all of it, from the YAML to the table. Errors are differences between
-what requests.parquet and chunks.parquet say and the server's own stamps, request by request. CPU is that of the client process.
+what requests.parquet and chunks.parquet say and the server's own stamps, request by request. In the same minute, on the same
+core and against the same server, a bare epoll client reads the same replies and drops them, in Python and (where there is a
+compiler) in C: seconds of CPU differ between machines, and with what else runs on them; the ratio to that yardstick much less.
 """
 
 import argparse
+import datetime
+import ipaddress
 import json
 import os
 import platform
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +26,28 @@ import pyarrow.parquet as pq
 
 from bench import simulate
 
-TOKENS = 128
-PROFILE = {"ttft_ms": {"uniform": [175, 225]}, "gap_ms": {"constant": 10}, "output_tokens": TOKENS}
+HERE = Path(__file__).parent
+PACED = {"ttft_ms": {"uniform": [175, 225]}, "gap_ms": {"constant": 10}, "output_tokens": 128}
 FAST = {"ttft_ms": {"constant": 0}, "gap_ms": {"constant": 0}, "output_tokens": 100}
-CELLS = {
-    # name: (streams, requests, profile)
-    "1 stream": (1, 20, PROFILE),
-    "50 streams": (50, 400, PROFILE),
-    "200 streams": (200, 1200, PROFILE),
-    "64 streams, no delay": (64, 4000, FAST),
+LOADS = {
+    # name: (streams, requests, profile, requests per second of an open loop)
+    "1": (1, 8, PACED, None),
+    "50": (50, 200, PACED, None),
+    "200": (200, 800, PACED, None),
+    "1000": (1000, 2500, PACED, None),
+    "64 fast": (64, 2000, FAST, None),
+    "130/s open": (200, 800, PACED, 130),
 }
+WIRES = {
+    # name: (door, AWS event stream?, TLS?)
+    "sse": ("openai-compatible", False),
+    "aws": ("bedrock", False),
+    "sse tls": ("openai-compatible", True),
+    "aws tls": ("bedrock", True),
+}
+MODEL_ID = "us.anthropic.claude-sonnet-5-5"
+RAMP_MS_PER_STREAM, LONGEST_RAMP_MS = 3, 2000
+"""As the closed loop of bench ramps its first wave."""
 
 WORKLOAD = """\
 version: 1
@@ -38,86 +56,161 @@ dataset: {type: inline, items: [{id: one, prompt: "Count upwards."}]}
 messages: [{role: user, content: "{{ prompt }}"}]
 generation: {max_tokens: 256, stream: true}
 cache: {salt: none}
-load: {pattern: concurrent, stages: [{concurrency: %d, requests: %d}], timeout: 60s, retries: 0}
-"""
-TARGETS = """\
-version: 1
-targets:
-  - {id: selfbench, model: selfbench, provider: openai-compatible, base_url: "http://127.0.0.1:%d/v1", auth: {env: SELFBENCH_KEY}}
+load: {pattern: %s, stages: [{%s, requests: %d}], max_in_flight: 5000, timeout: 60s, retries: 0}
 """
 
 
-def cell(name: str, folder: Path) -> dict[str, float]:
-    streams, requests, profile = CELLS[name]
+@dataclass(frozen=True)
+class Place:
+    """Where a run happens: its folder, the cores of server and client, the certificates, and the C yardstick if any."""
+
+    folder: Path
+    server_core: int
+    client_core: int
+    authority: Path
+    certificate: Path
+    key: Path
+    compiled: Path | None
+
+
+def cell(load: str, wire: str, place: Place) -> dict[str, float | None]:
+    """One run of bench and one of each yardstick, against one look-alike."""
+    streams, requests, profile, rate = LOADS[load]
+    door, tls = WIRES[wire]
+    folder = Path(tempfile.mkdtemp(dir=place.folder))
     truth = folder / "truth.parquet"
-    config = {
-        "seed": 1,
-        "targets": [
-            {
-                "id": "selfbench",
-                "door": "openai-compatible",
-                "model_id": "selfbench",
-                "profile": profile,
-                "credentials": {"api_key": "k"},
-            }
-        ],
-        "truth": str(truth),
-    }
-    (folder / "workload.yaml").write_text(WORKLOAD % (streams, requests))
-    cores = sorted(os.sched_getaffinity(0))
+    target = {"id": "t", "door": door, "model_id": MODEL_ID, "profile": profile}
+    plain = {**target, "id": "yardstick", "profile": profile, "credentials": plain_credentials(door)}
+    config = {"seed": 1, "truth": str(truth), "targets": [
+        {**target, **({"tls": {"cert": str(place.certificate), "key": str(place.key)}} if tls else {})}, plain,
+    ]}  # fmt: skip
+    pattern, stage = ("constant", f"rate: {rate}") if rate else ("concurrent", f"concurrency: {streams}")
+    (folder / "workload.yaml").write_text(WORKLOAD % (pattern, stage, requests))
     with simulate.launch(config) as running:
-        os.sched_setaffinity(running.pid, {cores[0]})
-        (folder / "targets.yaml").write_text(TARGETS % running.ports["selfbench"])
-        command = [
-            sys.executable, "-m", "bench", "run", str(folder / "workload.yaml"), "--targets", str(folder / "targets.yaml"),
-            "--only", "selfbench", "--out", str(folder / "results"), "--run-id", "cell", "--no-calibrate", "--json",
-        ]  # fmt: skip
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(
-            command,
-            env={**os.environ, "SELFBENCH_KEY": "k"},
-            preexec_fn=lambda: os.sched_setaffinity(0, {cores[-1]}),
-            capture_output=True,
-            text=True,
-            check=False,
+        os.sched_setaffinity(running.pid, {place.server_core})
+        told = yardsticks(door, running.ports["yardstick"], streams, requests, place, folder) if rate is None else {}
+        scheme = "https" if tls else "http"
+        (folder / "targets.yaml").write_text(
+            json.dumps({"version": 1, "targets": [target_row(door, f"{scheme}://127.0.0.1:{running.ports['t']}")]})
         )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if done.returncode != 0:
-            sys.exit(f"{name}: bench run ended with {done.returncode}\n{done.stderr}")
+        process_cpu_s = run_bench(folder, place)
         running.stop()
     run = next((folder / "results").glob("date=*/run=cell"))
-    return figures(run, truth, requests, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    found = {**figures(run, truth), "cpu_s_per_1000_process": process_cpu_s / requests * 1000, **told}
+    for name in ("python", "c"):
+        yard = found.get(f"yardstick_{name}_cpu_s_per_1000")
+        found[f"ratio_{name}"] = found["cpu_s_per_1000_load"] / yard if yard else None
+    shutil.rmtree(folder)
+    return found
 
 
-def figures(run: Path, truth_path: Path, requests: int, process_cpu_s: float) -> dict[str, float]:
+def plain_credentials(door: str) -> dict[str, str]:
+    """Such that a bare client can present them without signing."""
+    return {"region": "us-east-1", "token": "k"} if door == "bedrock" else {"api_key": "k"}
+
+
+def target_row(door: str, address: str) -> dict[str, object]:
+    row = {"id": "t", "model": "claude-sonnet-5-5", "provider": door, "model_id": MODEL_ID}
+    if door == "bedrock":
+        return {**row, "region": "us-east-1", "dialect": "messages", "base_url": address}
+    return {**row, "base_url": f"{address}/v1", "auth": {"env": "SELFBENCH_KEY"}}
+
+
+def run_bench(folder: Path, place: Place) -> float:
+    """`bench run` in the folder; gives the CPU seconds of it and everything that it started."""
+    command = [
+        sys.executable, "-m", "bench", "run", "workload.yaml", "--targets", "targets.yaml", "--only", "t", "--out", "results",
+        "--run-id", "cell", "--no-calibrate", "--json",
+    ]  # fmt: skip
+    said = simulate.default_credentials("bedrock")
+    environment = {
+        **os.environ, "PYTHONPATH": str(HERE.parent), "SSL_CERT_FILE": str(place.authority),
+        "SELFBENCH_KEY": simulate.default_credentials("openai-compatible")["api_key"],
+        "AWS_ACCESS_KEY_ID": said["access_key"], "AWS_SECRET_ACCESS_KEY": said["secret_key"],
+    }  # fmt: skip
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, {place.client_core}),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode not in (0, 3):  # 3: the machine could not keep the plan, which the figures show
+        sys.exit(f"bench run ended with {done.returncode}\n{done.stderr}")
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def yardsticks(door: str, port: int, streams: int, requests: int, place: Place, folder: Path) -> dict[str, float]:
+    """What the bare clients cost for the same requests in the clear."""
+    body = {"max_tokens": 256, "messages": [{"role": "user", "content": "Count upwards."}]}
+    if door == "bedrock":
+        path = f"/model/{MODEL_ID}/invoke-with-response-stream"
+        body["anthropic_version"] = "bedrock-2023-05-31"
+    else:
+        path = "/v1/chat/completions"
+        body |= {"model": MODEL_ID, "stream": True, "stream_options": {"include_usage": True}}
+    data = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(data)}\r\n\r\n"
+    )
+    (folder / "request").write_bytes(head.encode() + data)
+    ramp_ms = min(LONGEST_RAMP_MS, RAMP_MS_PER_STREAM * streams) if streams > 1 else 0
+    words = [str(word) for word in (port, streams, requests, ramp_ms, folder / "request")]
+    programs = {"python": [sys.executable, str(HERE / "yardstick.py")]}
+    if place.compiled is not None:
+        programs["c"] = [str(place.compiled)]
+    found = {}
+    for name, program in programs.items():
+        done = subprocess.run(
+            [*program, *words], preexec_fn=lambda: os.sched_setaffinity(0, {place.client_core}), capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            sys.exit(f"yardstick in {name}: {done.stderr}")
+        cpu_s, wall_s = map(float, done.stdout.split())
+        found[f"yardstick_{name}_cpu_s_per_1000"] = cpu_s / requests * 1000
+        found[f"yardstick_{name}_replies_per_s"] = requests / wall_s
+    return found
+
+
+def figures(run: Path, truth_path: Path) -> dict[str, float | None]:
     manifest = json.loads((run / "manifest.json").read_text())
     anchor = manifest["anchor"]["monotonic_ns"]
-    rows = pq.read_table(run / "requests.parquet").to_pylist()
-    chunks = {r["seq"]: r["content_ns"] for r in pq.read_table(run / "chunks.parquet").to_pylist()}
+    rows = pq.read_table(run / "requests.parquet", partitioning=None).to_pylist()
+    chunks = {r["seq"]: r["content_ns"] for r in pq.read_table(run / "chunks.parquet", partitioning=None).to_pylist()}
     truth = {r["request_id"]: r for r in pq.read_table(truth_path).to_pylist()}
-    ttft, sent_late, tokens = [], [], []
+    ttft, tokens, late = [], [], []
     for row in rows:
+        if row["outcome"] != "ok":
+            continue
         true = truth[row["provider_request_id"]]
         ttft.append(row["ttft_ms"] - (true["token_ns"][0] - true["arrived_ns"]) / 1e6)
         content = np.array(chunks[row["seq"]]) + anchor
         if len(content) == len(true["token_ns"]):
             tokens.append((content - np.array(true["token_ns"])) / 1e6)
-        sent_late.append((true["arrived_ns"] - row["sent_ns"] - anchor) / 1e6)
+        if row["lateness_ms"] is not None:
+            late.append(row["lateness_ms"])
     token = np.concatenate(tokens)
-    gaps = np.concatenate([np.diff(t) for t in tokens])
+    gaps = np.abs(np.concatenate([np.diff(t) for t in tokens]))
     wall_s = (max(r["end_ns"] for r in rows) - min(r["sent_ns"] for r in rows)) / 1e9
+    own = manifest["instrument"]
     return {
         "requests": len(rows),
-        "cpu_s_per_1000_load": manifest["instrument"]["cpu_s"] / requests * 1000,
-        "cpu_s_per_1000_process": process_cpu_s / requests * 1000,
+        "not_ok": len(rows) - len(ttft),
+        "spoiled_share": sum(r["spoiled"] for r in rows) / len(rows),
+        "same_read_share": sum(r["same_read_events"] for r in rows) / max(1, sum(r["content_events"] for r in rows)),
+        "cpu_s_per_1000_load": own["cpu_s"] / len(rows) * 1000,
+        "core_share": own["cpu_s"] / own["wall_s"],
         "replies_per_s": len(rows) / wall_s,
         "ttft_error_p50_ms": quantile(ttft, 0.5),
         "ttft_error_p99_ms": quantile(ttft, 0.99),
         "token_late_p50_ms": quantile(token, 0.5),
         "token_late_p99_ms": quantile(token, 0.99),
-        "gap_error_p99_ms": quantile(np.abs(gaps), 0.99),
-        "lag_p99_ms": (manifest["instrument"]["lag_ns"]["p99"] or 0) / 1e6,
-        "rss_mb": manifest["instrument"]["rss_mb"],
+        "gap_error_p50_ms": quantile(gaps, 0.5),
+        "gap_error_p99_ms": quantile(gaps, 0.99),
+        "lateness_p99_ms": quantile(late, 0.99) if late else None,
+        "lag_p99_ms": (own["lag_ns"]["p99"] or 0) / 1e6,
+        "rss_mb": own["rss_mb"],
     }
 
 
@@ -125,38 +218,48 @@ def quantile(values, p: float) -> float:
     return float(np.quantile(np.asarray(values), p, method="inverted_cdf"))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each cell; the median is printed")
-    parser.add_argument("--only", action="append", help="name of a cell")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    out = {}
-    for name in options.only or CELLS:
-        runs = []
-        for _ in range(options.repeat):
-            with tempfile.TemporaryDirectory() as folder:
-                runs.append(cell(name, Path(folder)))
-        out[name] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-        if not options.json:
-            show(name, out[name], first=len(out) == 1)
-    if options.json:
-        print(json.dumps({"machine": machine(), "cells": out}, indent=1))
+# ---------------------------------------------------------------- the place
 
 
-def show(name: str, row: dict[str, float], first: bool) -> None:
-    if first:
-        print(machine())
-        print(
-            f"{'load':<22}{'CPU s/1k':>9}{'(process)':>10}{'replies/s':>10}{'TTFT error p50 / p99 ms':>25}"
-            f"{'token late p50 / p99':>22}{'gap err p99':>12}{'RSS MB':>8}"
-        )
-    print(
-        f"{name:<22}{row['cpu_s_per_1000_load']:>9.2f}{row['cpu_s_per_1000_process']:>10.2f}{row['replies_per_s']:>10.0f}"
-        f"{row['ttft_error_p50_ms']:>14.3f} / {row['ttft_error_p99_ms']:<8.3f}{row['token_late_p50_ms']:>11.3f} / "
-        f"{row['token_late_p99_ms']:<8.3f}{row['gap_error_p99_ms']:>12.3f}{row['rss_mb']:>8.0f}",
-        flush=True,
-    )
+def prepared(folder: Path) -> Place:
+    cores = sorted(os.sched_getaffinity(0))
+    compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    compiled = None
+    if compiler is not None:
+        compiled = folder / "yardstick"
+        subprocess.run([compiler, "-O2", "-o", str(compiled), str(HERE / "yardstick.c")], check=True)
+    return Place(folder, cores[0], cores[-1], *certificates(folder), compiled)
+
+
+def certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """A CA, and a certificate of it for 127.0.0.1 with its key: made now, good for a day."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    today, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+
+    def name(words: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, words)])
+
+    def signed(subject: str, key, signer, extension: x509.ExtensionType) -> bytes:
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+        builder = x509.CertificateBuilder(name("selfbench CA"), name(subject), key.public_key(), x509.random_serial_number(),
+                                          today - day, today + day)  # fmt: skip
+        builder = builder.add_extension(x509.BasicConstraints(ca=key is signer, path_length=None), critical=True)
+        builder = builder.add_extension(identifier, critical=False).add_extension(extension, critical=False)
+        return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    authority, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    paths = folder / "ca.pem", folder / "server.pem", folder / "server.key"
+    identity = x509.SubjectKeyIdentifier.from_public_key(authority.public_key())
+    paths[0].write_bytes(signed("selfbench CA", authority, authority, identity))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    paths[1].write_bytes(signed("127.0.0.1", own, authority, address))
+    paths[2].write_bytes(own.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ))  # fmt: skip
+    return paths
 
 
 def machine() -> str:
@@ -164,7 +267,63 @@ def machine() -> str:
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         "?",
     )
-    return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}; medians"
+    source = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource").read_text().strip()
+    return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, clock source {source}, Python {platform.python_version()}"
+
+
+# ---------------------------------------------------------------- the table
+
+
+COLUMNS = (
+    ("streams", 11), ("wire", 8), ("CPU s/1k", 9), ("process", 8), ("x Python", 9), ("x C", 7), ("replies/s", 10),
+    ("TTFT err p50/p99 ms", 20), ("gap err p50/p99 ms", 19), ("late p99", 9), ("1 read", 7), ("core", 5), ("MB", 5),
+)  # fmt: skip
+
+
+def head() -> str:
+    return "".join(f"{title:>{width}}" for title, width in COLUMNS)
+
+
+def line(load: str, wire: str, row: dict[str, float | None]) -> str:
+    def number(name: str, form: str) -> str:
+        return "-" if row[name] is None else format(row[name], form)
+
+    values = (
+        load, wire, number("cpu_s_per_1000_load", ".2f"), number("cpu_s_per_1000_process", ".2f"),
+        number("ratio_python", ".2f"), number("ratio_c", ".2f"), number("replies_per_s", ".0f"),
+        f"{row['ttft_error_p50_ms']:.3f} / {row['ttft_error_p99_ms']:.2f}",
+        f"{row['gap_error_p50_ms']:.3f} / {row['gap_error_p99_ms']:.2f}", number("lateness_p99_ms", ".2f"),
+        number("same_read_share", ".1%"), number("core_share", ".0%"), number("rss_mb", ".0f"),
+    )  # fmt: skip
+    return "".join(f"{value:>{width}}" for value, (_, width) in zip(values, COLUMNS, strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each cell; the median is printed")
+    parser.add_argument("--load", action="append", choices=LOADS, help="streams, or the name of a load")
+    parser.add_argument("--wire", action="append", choices=WIRES)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    out = []
+    if not options.json:
+        print(f"{machine()}; medians of {options.repeat}\n{head()}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        place = prepared(Path(folder))
+        for load in options.load or LOADS:
+            for wire in options.wire or WIRES:
+                runs = [cell(load, wire, place) for _ in range(options.repeat)]
+                row = {key: median([run[key] for run in runs]) for key in runs[0]}
+                out.append({"load": load, "wire": wire, **row, "runs": runs})
+                if not options.json:
+                    print(line(load, wire, row), flush=True)
+    if options.json:
+        print(json.dumps({"machine": machine(), "load_average": os.getloadavg(), "cells": out}, indent=1))
+
+
+def median(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 if __name__ == "__main__":
