@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +25,15 @@ def slept_s(before_ns: int | None, after_ns: int | None) -> float | None:
     return None if before_ns is None or after_ns is None else (after_ns - before_ns) / 1e9
 
 
-def facts(measured: Measured) -> dict[str, Any]:
-    """Event loop lag, GC pauses, CPU and memory of the measured part."""
+def facts(measured: Measured, asleep_before_ns: int | None, asleep_after_ns: int | None) -> dict[str, Any]:
+    """Event loop lag, GC pauses, CPU, memory, where the stamps came from, and whether the machine was suspended."""
     return {
         **measured.lag,
         "cpu_s": measured.cpu_ns / 1e9,
         "wall_s": measured.wall_ns / 1e9,
-        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rss_mb": measured.rss_mb,
+        "stamps": dict(measured.stamps),
+        "suspended_s": slept_s(asleep_before_ns, asleep_after_ns),
     }
 
 
@@ -46,17 +47,19 @@ def lateness_ms(requests: pd.DataFrame) -> dict[str, float | int | None]:
     return {**found, "n": len(late)}
 
 
-def faults(requests: pd.DataFrame, own: Mapping[str, Any], folder: Path) -> list[str]:
-    """Why the run is no measurement, judged by what `facts` and `lateness_ms` say of ourselves; empty when it is one."""
+def faults(requests: pd.DataFrame, segments: Sequence[Mapping[str, Any]], folder: Path) -> list[str]:
+    """Why the run is no measurement, judged by what `facts` says of each segment of it and by our own columns."""
     if not bool((requests["outcome"] == "ok").any()):
         return [
             f"no request was answered; the reasons are in {folder / 'attempts.parquet'} (fault_code, fault_message)"
         ]
-    found = []
-    slept = own.get("suspended_s")
-    if slept is not None and slept > SLEPT_LIMIT_S:
-        found.append(f"this machine was suspended for {slept:.1f} s while it measured: its clock stood still")
-    p99 = own["lateness_ms"]["p99"]
+    slept = [(segment.get("instrument") or {}).get("suspended_s") for segment in segments]
+    found = [
+        f"this machine was suspended for {seconds:.1f} s while it measured: its clock stood still"
+        for seconds in slept
+        if seconds is not None and seconds > SLEPT_LIMIT_S
+    ]
+    p99 = lateness_ms(requests)["p99"]
     ttft = requests.loc[requests["phase"] == "measure", "ttft_ms"].dropna()
     limit = max(LATENESS_LIMIT_MS, LATENESS_SHARE * float(ttft.median()) if not ttft.empty else 0.0)
     if p99 is not None and p99 > limit:

@@ -4,56 +4,102 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
-from collections.abc import Callable, Iterator, Mapping
+import resource
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from bench.calibrate import Calibration, calibrate
 from bench.collect import Context, record_of
+from bench.engine import stages
 from bench.engine.live import Lamp
-from bench.engine.loops import Control, closed_loop, open_loop
-from bench.engine.pacing import length_ns, stage_prompts
-from bench.engine.send import Lane, Policy, prepare, send
+from bench.engine.loops import closed_loop
+from bench.engine.pacing import peak_streams
+from bench.engine.seat import START_DELAY_NS, Seat, Share, snapshots
+from bench.engine.send import Done, Lane, Policy, prepare, send
+from bench.engine.sessions import Sessions
+from bench.load import Load
 from bench.plan import Plan
 from bench.record import Request
+from bench.resume import Remaining
 from bench.store.journal import Journal
 from bench.wire.clock import Alarm, cpu_ns, now_ns
 from bench.wire.http import Outgoing, Wire
 from bench.wire.lag import LagMonitor
-from bench.workload import Load
 
-DURATION_REACHED = "duration reached"
-PROGRESS_NS = 500_000_000
-START_DELAY_NS = 100_000_000
 WARM_SLOTS_PER_TARGET = 2
 MOST_WARM = 64
-REPLY_GUESS_NS = 4_000_000_000
-"""How long a reply is taken to last when the concurrency of an open load is guessed, before anything was measured."""
 
 
 @dataclass(slots=True)
 class Measured:
-    """What the measured part leaves behind, beside the journal."""
+    """What the measured part leaves behind, beside the journal. Plain data: a worker hands it to its conductor."""
 
     calibration: Calibration | None
     lamps: Mapping[str, Lamp]
-    control: Control
+    reason: str | None
+    """Why the load ended early; None when it did not."""
+    invalid: tuple[str, ...]
+    """Why it is no measurement."""
     lag: Mapping[str, Any]
     cpu_ns: int
     wall_ns: int
+    ended_ns: int
+    rss_mb: float
+    sessions_cut: Mapping[str, int]
     interrupted: bool
     over_budget: bool
+    stamps: Mapping[str, str | int]
+    """Where the stamps of arrivals came from, and how often that failed."""
+
+
+class Search(Protocol):
+    """Looks for a level of load while the run goes on."""
+
+    def note(self, row: Mapping[str, Any]) -> None:
+        """A request of the present level has ended."""
+        ...
+
+    def level(self, overflowed: bool) -> tuple[Plan, Load] | None:
+        """The plan and the load with one more level, written and hashed; None when nothing is left to look for.
+
+        `overflowed`: the present level met the cap of requests in flight."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A hard limit in USD. `most` is what one request to a target may cost at worst; it is held back while in flight."""
+    """A hard limit in USD. `most` is what one request to a target may cost at worst; it is held back while in flight.
+
+    `spent_usd` is what earlier segments of the run have cost.
+    """
 
     limit_usd: Decimal | None
     most_usd: Mapping[str, Decimal]
+    spent_usd: Decimal = Decimal(0)
+
+    @property
+    def left_usd(self) -> Decimal | None:
+        return None if self.limit_usd is None else self.limit_usd - self.spent_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """What this process sends: its share of what is left of the plan."""
+
+    share: Share
+    remaining: Remaining
+
+    def of(self, seqs: Iterable[int], n_targets: int) -> Sequence[int]:
+        return self.share.of(self.remaining.of(seqs), n_targets)
+
+    def slots(self, slots: int) -> int:
+        return self.share.slots(slots)
 
 
 async def measure(
@@ -67,92 +113,132 @@ async def measure(
     calibration_folder: Any,
     budget: Budget,
     progress: Callable[[dict[str, Any]], None],
+    seat: Seat,
+    remaining: Remaining,
+    search: Search | None = None,
 ) -> Measured:
-    """Runs the plan and puts every finished request into the journal.
+    """Runs this process's share of what is left of the plan and puts every finished request into the journal; then the
+    levels that `search` adds, one by one.
 
     The first interrupt stops sending and lets replies finish; the second one abandons what is in flight.
     """
-    alarm, lag, control = Alarm(), LagMonitor(), Control()
+    alarm, lag, control, purse = Alarm(), LagMonitor(), seat.control, seat.purse(budget.left_usd)
     started_ns: int | None = None
     context = make_context(lag.max_between, lambda: started_ns)
-    planned = _planned(plan)
-    lamps = {target_id: Lamp(planned.get(target_id, 0)) for target_id in lanes}
+    mine = Mine(seat.share, remaining)
+    planned = _planned(plan, mine)
+    lamps = {target_id: Lamp(n) for target_id, n in planned.items()}
     policy = Policy(load.timeout_ns, load.retries)
-    held = Decimal(0)
-    spent = Decimal(0)
     over_budget = False
-    interrupts = 0
+    cut: Counter[str] = Counter()
+    control.trying = search is not None
+
+    left = asyncio.Event()
+    closing: list[asyncio.Task[object]] = []
 
     async def sleep(seconds: float) -> None:
-        await alarm.until(now_ns() + round(seconds * 1e9))
+        """Until the next try; not a moment longer when what is in flight is left: the wire then refuses that try."""
+        waits = [
+            asyncio.ensure_future(alarm.until(now_ns() + round(seconds * 1e9))),
+            asyncio.ensure_future(left.wait()),
+        ]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
-    def interrupt() -> None:
-        nonlocal interrupts
-        interrupts += 1
-        if interrupts == 1:
-            control.stop("interrupted")
-            progress({"say": f"Stopping: {len(control.flights)} in flight will finish. Ctrl-C again to leave them."})
-        else:
-            control.stop("interrupted")
-            wire.abort("interrupted by the user")
+    def abort(why: str) -> None:
+        """Leaves what is in flight, and whatever is between two tries, or dialling."""
+        left.set()
+        wire.abort(why)
+        if not closing:
+            closing.append(control.launch(wire.aclose()))
 
     async def build(request: Request) -> Outgoing:
         return await prepare(lanes[request.target_id], request)
 
-    async def fire(request: Request, prepared: Outgoing) -> None:
-        nonlocal held, spent, over_budget
+    async def fire(request: Request, prepared: Outgoing) -> Done | None:
+        nonlocal over_budget
         most = budget.most_usd.get(request.target_id, Decimal(0))
-        if budget.limit_usd is not None and spent + held + most > budget.limit_usd:
+        if not purse.hold(most):
             over_budget = True
             control.stop(f"the limit of ${budget.limit_usd} would be passed")
-            return
+            return None
         lane, lamp = lanes[request.target_id], lamps[request.target_id]
-        held += most
         lamp.sent += 1
+        seat.sending(request.seq)
+        cost = None
         try:
+            journal.sent(request.seq)
             done = await send(lane, request, prepared, wire, policy, sleep)
             record = record_of(done, lane, context, streamed[request.target_id])
             journal.append(record)
+            cost = record["request"]["cost_usd"]
         except Exception as error:
             control.failed(error)
-            return
-        finally:
-            held -= most
             lamp.done += 1
-        row = record["request"]
-        if row["cost_usd"] is not None:
-            spent += row["cost_usd"]
-            lamp.spent_usd += row["cost_usd"]
-        lamp.retries += row["attempts"] - 1
-        if row["outcome"] == "ok":
-            if row["ttft_ms"] is not None:
-                lamp.ttft_ms.add(row["ttft_ms"])
-        else:
-            lamp.failed += 1
+            return None
+        finally:
+            purse.settle(most, cost)
+        lamp.note(record["request"])
+        if search is not None and request.phase == "measure":
+            search.note(record["request"])
+        return done
+
+    async def run_leg(leg: range, begin_ns: int) -> None:
+        """One stretch of load, from its start to its last reply."""
+        nonlocal started_ns, cut
+        started_ns = begin_ns
+        first, sessions = fire, None
+        if load.session is not None:
+            sessions = Sessions(plan, load, build, fire, begin_ns, alarm, control)
+            first = sessions.fire
+        await stages.run(plan, load, leg, build, first, start_ns=begin_ns, alarm=alarm, control=control, share=mine)
+        await control.drain()
+        if sessions is not None:
+            await sessions.drain()
+            cut += sessions.cut
 
     calibration = None
-    with _signals(interrupt), _quiet_gc():
+    with seat.listening(abort), quiet_gc():
         try:
-            if calibration_folder is not None:
+            if calibration_folder is not None and any(planned.values()):
                 progress({"say": "Measuring ourselves on loopback at the planned load."})
-                calibration = await calibrate(_streams(load, len(lanes)), wire, alarm, calibration_folder, cpu_ns)
-            await _make_ready(plan, load, lanes, wire)
+                calibration = await calibrate(peak_streams(load, len(lanes)), wire, alarm, calibration_folder, cpu_ns)
+                journal.note({"calibration": calibration.as_dict()})
+            first = await _first_requests(plan, lanes)
+            await seat.loaded()
+            await _connect(first, load, seat.share, wire)
             gc.collect()
             gc.freeze()
             lag.start()
             cpu_before, wall_before = cpu_ns(), now_ns()
-            ticker = asyncio.ensure_future(_tick(progress, lamps, alarm, length_ns(load)))
-            warm = [seq for seq in range(len(plan)) if plan.warmup[seq]]
-            if warm and not control.stopping.is_set():
-                slots = min(len(warm), WARM_SLOTS_PER_TARGET * len(lanes))
-                await closed_loop(map(plan.request, warm), slots, build, fire, alarm=alarm, control=control)
+            ticker = asyncio.ensure_future(seat.report(lamps, alarm))
+            warm = int(np.count_nonzero(plan.warmup))
+            warmups = mine.of(range(warm), len(lanes))
+            if warmups and not control.stopping.is_set():
+                slots = min(len(warmups), WARM_SLOTS_PER_TARGET * len(lanes))
+                await closed_loop(map(plan.request, warmups), slots, build, fire, alarm=alarm, control=control)
                 await control.drain()
-            started_ns = now_ns() + START_DELAY_NS
-            if not control.stopping.is_set():
-                await _run_load(plan, load, len(warm), lanes, build, fire, started_ns, alarm, control)
+            begin_ns = await seat.start()
+            # what an earlier segment did lies behind us: due times move up as one block, a stage's clock goes on
+            done_ns = remaining.under_load_ns(range(warm, len(plan))) if load.closed else remaining.first_due_ns(plan)
+            for leg in stages.legs(load):
+                if not control.stopping.is_set():
+                    await run_leg(leg, max(begin_ns, now_ns() + START_DELAY_NS // 10) - done_ns)
+            while (
+                search is not None
+                and not control.stopping.is_set()
+                and (added := search.level(control.overflowed)) is not None
+            ):
+                plan, load = added
+                control.overflowed = False
+                for target_id, n in _planned(plan, mine).items():
+                    lamps[target_id].planned = n
+                await run_leg(stages.legs(load)[-1], now_ns() + START_DELAY_NS)
             await control.drain()
+            ended_ns = now_ns()
             ticker.cancel()
-            progress({"targets": {t: lamp.snapshot() for t, lamp in lamps.items()}})
+            progress({"targets": snapshots(lamps)})
         finally:
             lag.stop()
             alarm.close()
@@ -161,128 +247,45 @@ async def measure(
     return Measured(
         calibration=calibration,
         lamps=lamps,
-        control=control,
+        reason=control.reason,
+        invalid=tuple(control.invalid),
         lag=lag.facts(),
         cpu_ns=cpu_ns() - cpu_before,
         wall_ns=now_ns() - wall_before,
-        interrupted=interrupts > 0,
+        ended_ns=ended_ns,
+        rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        sessions_cut=dict(cut),
+        interrupted=seat.interrupted,
         over_budget=over_budget,
+        stamps=wire.stamp_facts,
     )
 
 
-async def _make_ready(plan: Plan, load: Load, lanes: Mapping[str, Lane], wire: Wire) -> None:
-    """Builds one request of every target and opens connections: SDKs are loaded, credentials found and TLS done before a
-    request is due. Nothing is sent."""
-    each = max(1, _streams(load, len(lanes)) // (1 if load.arrangement == "lanes" and load.closed else len(lanes)))
-    for index, target_id in enumerate(plan.target_ids):
-        first = next((seq for seq in range(len(plan)) if plan.target[seq] == index), None)
-        if first is not None:
-            prepared = await prepare(lanes[target_id], plan.request(first))
-            await wire.warm(prepared.origin, min(each, MOST_WARM))
+async def _first_requests(plan: Plan, lanes: Mapping[str, Lane]) -> list[Outgoing]:
+    """One request of every target, built and not sent: SDKs are loaded and credentials found before a request is due."""
+    seqs = (np.flatnonzero(plan.target == index) for index in range(len(plan.target_ids)))
+    first = [plan.request(int(found[0])) for found in seqs if len(found)]
+    return [await prepare(lanes[request.target_id], request) for request in first]
 
 
-async def _run_load(
-    plan: Plan,
-    load: Load,
-    first: int,
-    lanes: Mapping[str, Lane],
-    build: Callable[[Request], Any],
-    fire: Callable[[Request, Outgoing], Any],
-    started_ns: int,
-    alarm: Alarm,
-    control: Control,
-) -> None:
-    if not load.closed:
-        await open_loop(
-            map(plan.request, range(first, len(plan))),
-            build,
-            fire,
-            start_ns=started_ns,
-            alarm=alarm,
-            control=control,
-            max_in_flight=load.max_in_flight,
-        )
-        return
-    begin = first
-    for stage in load.stages:
-        assert stage.concurrency is not None
-        end = begin + stage_prompts(stage) * len(lanes)
-        seqs = range(begin, end)
-        clock = None
-        if stage.duration_ns is not None:
-            clock = alarm.call_at(now_ns() + stage.duration_ns, lambda: control.stop(DURATION_REACHED))
-        if load.arrangement == "lanes":
-            await asyncio.gather(
-                *(
-                    closed_loop(
-                        (r for r in map(plan.request, seqs) if r.target_id == target_id),
-                        stage.concurrency,
-                        build,
-                        fire,
-                        alarm=alarm,
-                        control=control,
-                    )
-                    for target_id in lanes
-                )
-            )
-        else:
-            await closed_loop(map(plan.request, seqs), stage.concurrency, build, fire, alarm=alarm, control=control)
-        if clock is not None:
-            clock.cancel()
-        begin = end
+async def _connect(first: Sequence[Outgoing], load: Load, share: Share, wire: Wire) -> None:
+    """Opens the connections that this share of the load will need, TLS done. Nothing is sent."""
+    each = share.slots(peak_streams(load, len(first))) // (
+        1 if load.arrangement == "lanes" and load.closed else len(first)
+    )
+    for prepared in first:
+        await wire.warm(prepared.origin, min(max(1, each), MOST_WARM))
 
 
-async def _tick(
-    progress: Callable[[dict[str, Any]], None], lamps: Mapping[str, Lamp], alarm: Alarm, length_ns: int | None
-) -> None:
-    """A snapshot now and then. What is left is the schedule's length where there is one, else guessed from the pace."""
-    begin_ns = now_ns()
-    while True:
-        await alarm.until(now_ns() + PROGRESS_NS)
-        elapsed_s = (now_ns() - begin_ns) / 1e9
-        done = sum(lamp.done for lamp in lamps.values())
-        planned = sum(lamp.planned for lamp in lamps.values())
-        left_s = elapsed_s * (planned - done) / done if done else None
-        if length_ns is not None:
-            left_s = length_ns / 1e9 - elapsed_s
-        snapshots = {target_id: lamp.snapshot() for target_id, lamp in lamps.items()}
-        progress({"targets": snapshots, "elapsed_s": elapsed_s, "left_s": left_s})
-
-
-def _planned(plan: Plan) -> dict[str, int]:
-    import numpy as np
-
-    counts = np.bincount(plan.target, minlength=len(plan.target_ids))
+def _planned(plan: Plan, mine: Mine) -> dict[str, int]:
+    """What this process is to send, by target, in the plan's order of targets."""
+    seqs = mine.of(range(len(plan)), len(plan.target_ids))
+    counts = np.bincount(plan.target[np.asarray(seqs, dtype=np.int64)], minlength=len(plan.target_ids))
     return {target_id: int(n) for target_id, n in zip(plan.target_ids, counts, strict=True)}
 
 
-def _streams(load: Load, n_targets: int) -> int:
-    """The concurrency that the plan will probably reach."""
-    if load.closed:
-        most = max(stage.concurrency or 1 for stage in load.stages)
-        return most * (n_targets if load.arrangement == "lanes" else 1)
-    rate = max(stage.rate_per_s or 0.0 for stage in load.stages) * n_targets
-    return max(1, min(load.max_in_flight, round(rate * REPLY_GUESS_NS / 1e9)))
-
-
 @contextmanager
-def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt)
-    except (RuntimeError, ValueError):  # not the main thread, as when called from a notebook's worker
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-@contextmanager
-def _quiet_gc() -> Iterator[None]:
+def quiet_gc() -> Iterator[None]:
     """The collector's pauses fall into the measured tail, so it rests while we measure, and what exists is set aside."""
     gc.collect()
     gc.freeze()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -10,18 +11,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from bench import dialects, providers
-from bench.engine.pacing import length_ns, stage_prompts
+from bench import dialects, providers, quota
+from bench.engine.pacing import in_order, length_ns, most_prompts, stream, think_ns, think_rng
 from bench.errors import CannotRun, ConfigError, Problem
+from bench.load import Load, Stage, burst_stage
+from bench.plan import Plan, Sessions, build
 from bench.price import book, cost
+from bench.quota import CHARS_PER_TOKEN
 from bench.record import Params
 from bench.registry.settings import effective_params, end_of_life, same_settings
 from bench.targets import Target, load_targets
-from bench.workload import Load, Stage, Workload, load_workload, quick
+from bench.workload import Workload, load_workload, quick
 
 DEFAULT_TARGETS = Path("targets.yaml")
-CHARS_PER_TOKEN = 4.0
-"""English prose in the tokenizers of 2025: used for estimates before a run, never for a stored count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Options:
     simulate: bool = False
     out: Path = Path("results")
     run_id: str | None = None
+    resume: str | None = None
     concurrency: int | None = None
     request_rate: float | None = None
     requests: int | None = None
@@ -45,7 +48,10 @@ class Options:
     labels: tuple[tuple[str, str], ...] = ()
     calibrate: bool = True
     replies: Literal["full", "hashed", "none"] = "full"
+    limits: Literal["pace", "probe", "off"] = "pace"
     baseline: str | None = None
+    workers: int | None = 1
+    """Processes that send; None: as many as the load needs."""
     command: str = ""
 
 
@@ -70,6 +76,8 @@ class Job:
     estimate: tuple[Estimate, ...]
     today: date
     limit_usd: Decimal | None
+    notes: tuple[str, ...] = ()
+    """What should be known before it starts, though nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,37 @@ def prepare(options: Options, today: date) -> Job:
         ]
         if unknown:
             raise ConfigError(unknown)
-    return Job(options, workload, tuple(ready), tuple(problems), load, estimate, today, limit_usd)
+    job = Job(options, workload, tuple(ready), tuple(problems), load, estimate, today, limit_usd)
+    return replace(job, notes=_within_limits(job))
+
+
+def _within_limits(job: Job) -> tuple[str, ...]:
+    """Notes on declared rate limits. Raises ConfigError for a plan that they would throttle, with the rate that would do."""
+    options = job.options
+    if options.limits != "pace":
+        return ()
+
+    def at_rate(rate: float) -> Load:
+        return _overridden(job.workload, replace(options, request_rate=rate, concurrency=None))
+
+    verdict = quota.check(
+        job.workload,
+        job.load,
+        [(r.target, r.params) for r in job.ready],
+        lambda load: planned(replace(job, load=load), [r.target for r in job.ready]),
+        at_rate,
+    )
+    if verdict.problems:
+        given = options.command or shlex.join(["bench", "run", str(options.workload)])
+        if verdict.best_rate is None:
+            hint = "No rate fits: a single request asks for more than a minute's worth."
+        else:
+            hint = (
+                f"The highest steady rate that fits is {verdict.best_rate:g} a second for each target:\n"
+                f"  {quota.command(given, verdict.best_rate)}"
+            )
+        raise ConfigError(verdict.problems, f"{hint}\nTo be throttled on purpose, add --limits probe.")
+    return verdict.notes
 
 
 def _decimal(number: float | None) -> Decimal | None:
@@ -184,6 +222,8 @@ def _too_few(options: Options, ready: Sequence[Ready], problems: Sequence[Proble
 def _overridden(workload: Workload, options: Options) -> Load:
     """The workload's load with what the command line says instead."""
     load = workload.load
+    if options.limits == "probe":
+        load = replace(load, retries=0)  # a 429 is what is asked for, not what is to be mended
     if options.lanes:
         load = replace(load, arrangement="lanes")
     if options.concurrency is not None and options.request_rate is not None:
@@ -191,13 +231,18 @@ def _overridden(workload: Workload, options: Options) -> Load:
     if options.concurrency is not None:
         load = replace(load, pattern="concurrent")
     elif options.request_rate is not None:
-        load = replace(load, pattern="poisson" if load.closed else load.pattern)
-    given = (options.concurrency, options.request_rate, options.requests, options.duration_ns)
-    if any(value is not None for value in given) or options.quick:
+        load = replace(load, pattern="poisson" if load.closed or load.burst else load.pattern)
+    one_level = options.concurrency is not None or options.request_rate is not None
+    units = len(workload.sessions) or len(workload.cases)
+    if load.sweep is not None and not one_level:
+        return in_order(_swept(load, units, options), options.seed)
+    if one_level:
+        load = replace(load, sweep=None, burst=None)
+    if one_level or options.requests is not None or options.duration_ns is not None or options.quick:
         first = load.stages[0]
         requests = options.requests
         if requests is None and options.duration_ns is None:
-            requests = len(workload.cases) if options.quick else first.requests
+            requests = units if options.quick else first.requests
         duration_ns = options.duration_ns if requests is None or options.duration_ns is not None else None
         if requests is None and duration_ns is None:
             duration_ns = first.duration_ns
@@ -208,12 +253,31 @@ def _overridden(workload: Workload, options: Options) -> Load:
             requests=requests,
             duration_ns=duration_ns,
         )
+        if load.burst is not None:
+            stage = burst_stage(load.burst, requests, duration_ns)
         load = replace(load, stages=(stage,))
     return load
 
 
+def _swept(load: Load, units: int, options: Options) -> Load:
+    given = {"--requests": options.requests, "--duration": options.duration_ns}
+    wrong = [
+        Problem(
+            "command line", flag, "a length for a sweep", "load.sweep.duration in the file, which holds for each level"
+        )
+        for flag, value in given.items()
+        if value is not None
+    ]
+    if wrong:
+        raise ConfigError(wrong, "To measure one level alone, give --request-rate or --concurrency.")
+    if not options.quick:
+        return load
+    return replace(load, stages=tuple(s if s.requests is None else replace(s, requests=units) for s in load.stages))
+
+
 def _estimate(ready: Ready, workload: Workload, load: Load, today: date) -> Estimate:
-    requests = sum(stage_prompts(stage) for stage in load.stages) + load.warmup_requests
+    turns = len(workload.cases) / len(workload.sessions) if workload.sessions else 1
+    requests = round(most_prompts(load) * turns) + load.warmup_requests
     chars = sum(len(str(m["content"])) for case in workload.cases for m in case.messages) / len(workload.cases)
     input_tokens = round(requests * chars / CHARS_PER_TOKEN)
     most = requests * ready.params.max_tokens
@@ -235,6 +299,24 @@ def _estimate(ready: Ready, workload: Workload, load: Load, today: date) -> Esti
         likely = None if each.total is None else each.total * requests
     usd_most = None if per_request.total is None else per_request.total * requests
     return Estimate(ready.target.id, requests, input_tokens, most, usd_most, likely, per_request.reason or None)
+
+
+def planned(job: Job, targets: Sequence[Target]) -> Plan:
+    """The plan of a job: a pure function of the workload, the load, the targets and the seed."""
+    workload, load, seed = job.workload, job.load, job.options.seed
+    sessions = None
+    if load.session is not None:
+        think, rng = load.session.think, think_rng(seed)
+        sessions = Sessions(workload.sessions, lambda n: think_ns(think, n, rng))
+    return build(
+        [case.id for case in workload.cases],
+        [target.id for target in targets],
+        stream(load, len(targets), seed),
+        arrangement=load.arrangement,
+        warmup=load.warmup_requests,
+        seed=seed,
+        sessions=sessions,
+    )
 
 
 def expected_length_ns(load: Load) -> int | None:

@@ -32,7 +32,8 @@ class Case:
 
     `messages` are in the OpenAI form (`role`, `content`); `expected` holds what the scorers read (`gold`, `gold_passages`,
     `answerable`, ...); `cluster` groups cases that share a source and are therefore not independent; `answers` are
-    replies of known kind (`right`, `wrong`, ...) that the look-alike clouds give.
+    replies of known kind (`right`, `wrong`, ...) that the look-alike clouds give. A turn of a session names its `session`
+    and its number from 1; `messages` then end in the turns so far, as the item remembers them.
     """
 
     id: str
@@ -42,6 +43,8 @@ class Case:
     cluster: str = ""
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     source: str = ""
+    session: str = ""
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,11 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One planned send. `due_ns` counts from the start of the load; `None` in a closed loop."""
+    """One planned send. `due_ns` counts from the start of the load; `None` in a closed loop.
+
+    `stage` is the stretch of load that it belongs to (None in warm-up), `level` the value that a sweep gave it. In a session,
+    turns after the first wait `think_ns` after the reply before; `history` holds the replies so far where they are live.
+    """
 
     seq: int
     block_id: int
@@ -77,6 +84,12 @@ class Request:
     repeat: int
     phase: Literal["warmup", "measure"]
     due_ns: int | None
+    stage: int | None = None
+    level: float | None = None
+    session_id: int | None = None
+    turn: int | None = None
+    think_ns: int | None = None
+    history: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +251,12 @@ block_id      | int32  |   | block of the plan: prompts that are sent near each 
 case_id       | string |   | id of the workload's case
 repeat        | int32  |   | how many times this case was sent to this target before
 phase         | string |   | warmup or measure
-due_ns        | int64  | ns from start of load | when the request should go; null in a closed loop
+due_ns        | int64  | ns from start of load | when the request should go; null in a closed loop and for later turns of a session; in a sweep it counts from the start of the level
+stage         | int32  |   | number of the stage of the load, from 0; null in warm-up
+level         | float64 |  | rate (per second) or concurrency of the sweep's level; null outside sweeps
+session_id    | int32  |   | number of the session in the plan, from 0; null outside sessions
+turn          | int32  |   | turn of the session, from 1; null outside sessions
+think_ns      | int64  | ns | planned pause between the end of the session's last reply and this turn; null for first turns
 """)
 
 REQUESTS = _columns("""
@@ -255,9 +273,13 @@ served_model      | string |   | model named in the reply
 served_lane       | string |   | service tier or capacity lane named in the reply
 repeat            | int32  |   | how many times this case was sent to this target before
 phase             | string |   | warmup or measure; figures use measure only
+stage             | int32  |   | number of the stage of the load, from 0; null in warm-up
+level             | float64 |  | rate (per second) or concurrency of the sweep's level; null outside sweeps
+session_id        | int32  |   | number of the session in the plan, from 0; null outside sessions
+turn              | int32  |   | turn of the session, from 1; null outside sessions
 simulated         | bool   |   | true when a look-alike cloud answered
 spoiled           | bool   |   | true when our own instrument was the bottleneck while this row was taken; figures leave it out
-due_ns            | int64  | ns from anchor | when the plan wanted the request to go; null in a closed loop
+due_ns            | int64  | ns from anchor | when the plan wanted the request to go: for later turns of a session, the end of the last reply + think time; null in a closed loop
 sent_ns           | int64  | ns from anchor | when the first attempt's last byte was handed to the socket
 headers_ns        | int64  | ns from anchor | arrival of the response headers (final attempt)
 first_byte_ns     | int64  | ns from anchor | arrival of the first body byte (final attempt)

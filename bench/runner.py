@@ -8,7 +8,7 @@ import platform
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,22 +18,23 @@ from typing import Any
 
 import uvloop
 
-from bench import dialects, instrument, plan, preflight, providers, score
-from bench.collect import Context
-from bench.engine.pacing import stream
-from bench.engine.send import Lane
-from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK
-from bench.measure import DURATION_REACHED, Budget, Measured, measure
+from bench import crew, instrument, preflight, providers, resume, score, sweep
+from bench.engine.pacing import length_ns
+from bench.engine.seat import Alone
+from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
+from bench.lanes import Work, perform
+from bench.measure import Budget, Measured
+from bench.plan import Plan
 from bench.preflight import Job, Options, Ready
-from bench.price import book, cost
-from bench.record import Case, Reply, Request, Usage
+from bench.price import book
+from bench.record import Reply
 from bench.simulation import simulated
 from bench.stats.table import ATTEMPT_COLUMNS, Table, build, summary_rows
 from bench.store import parquet, runs
-from bench.store.journal import Journal
-from bench.wire.clock import Anchor, asleep_ns, clock_facts
-from bench.wire.http import Wire
-from bench.workload import Workload, salted
+from bench.store.disk import digest
+from bench.store.journal import Journal, journal_path, journals
+from bench.wire.clock import Anchor, allowed_cores, asleep_ns, clock_facts
+from bench.workload import Workload
 
 RECORDED_VARIABLES = (
     "ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_LOG", "ANTHROPIC_BEDROCK_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL",
@@ -59,14 +60,51 @@ def run(options: Options, progress: Callable[[dict[str, Any]], None]) -> Result:
     job = preflight.prepare(options, today)
     for problem in job.skipped:
         progress({"say": f"Left out: {problem}"})
-    run_id = _run_id(job, anchor)
-    folder = runs.create_run_dir(options.out, run_id, anchor.wall_ns)
-    with _targets(job, folder) as ready:
-        facts, measured, files = _measured(job, ready, run_id, folder, anchor, today, progress)
-    if options.simulate:
-        files["truth.parquet"] = parquet.info(folder / "truth.parquet")
-    progress({"say": "Writing the rows, scoring the replies."})
-    return _finish(job, folder, facts, measured, files)
+    for note in job.notes:
+        progress({"say": note})
+    planned = preflight.planned(job, [r.target for r in job.ready])
+    with ExitStack() as stack:
+        earlier = None
+        if options.resume is not None:
+            earlier = stack.enter_context(resume.opened(options.resume, options.out))
+            _only_plain(job)
+            earlier.check(_manifest(job, job.ready, earlier.run_id, earlier.folder, anchor, planned))
+            run_id, folder = earlier.run_id, earlier.folder
+        else:
+            run_id = _run_id(job, anchor)
+            folder = runs.create_run_dir(options.out, run_id, anchor.wall_ns)
+            _write_plan(planned, folder, run_id)
+            stack.enter_context(runs.writing(folder))
+        segment = 0 if earlier is None else earlier.segment
+        with _resumable(options.command, folder), _targets(job, folder, segment) as ready:
+            facts, measured = _measured(job, ready, planned, run_id, folder, anchor, today, earlier, progress)
+        progress({"say": "Writing the rows, scoring the replies."})
+        with _resumable(options.command, folder):
+            return _finish(job, folder, facts, measured)
+
+
+def _only_plain(job: Job) -> None:
+    """What cannot be continued: its plan is not one list of requests, made before the first of them."""
+    if job.load.sweep is not None or job.load.session is not None:
+        what = "a sweep" if job.load.sweep is not None else "a load of sessions"
+        raise CannotRun(f"{what} cannot be continued", "run it again, without --resume")
+
+
+def _write_plan(planned: Plan, folder: Path, run_id: str) -> None:
+    parquet.write_table(folder / runs.SCHEDULE, "schedule", planned.rows(run_id))
+
+
+@contextmanager
+def _resumable(command: str, folder: Path) -> Iterator[None]:
+    """What stops a run that has begun to record (a full disk) comes with the command that goes on, once it is mended."""
+    try:
+        yield
+    except CannotRun as error:
+        if not journals(folder):
+            raise
+        again = runs.resume_command({"command": command}, folder)
+        hint = f"{error.hint}\n" if error.hint else ""
+        raise CannotRun(error.message, f"{hint}Then go on where it stopped: {again}") from error
 
 
 def _run_id(job: Job, anchor: Anchor) -> str:
@@ -76,129 +114,93 @@ def _run_id(job: Job, anchor: Anchor) -> str:
 
 
 @contextmanager
-def _targets(job: Job, folder: Path) -> Iterator[tuple[Ready, ...]]:
+def _targets(job: Job, folder: Path, segment: int) -> Iterator[tuple[Ready, ...]]:
     if not job.options.simulate:
         yield job.ready
         return
-    with simulated(job, folder) as ready:
+    with simulated(job, folder, truth=f"truth-r{segment}.parquet" if segment else "truth.parquet") as ready:
         yield ready
 
 
 def _measured(
     job: Job,
     ready: tuple[Ready, ...],
+    planned: Plan,
     run_id: str,
     folder: Path,
     anchor: Anchor,
     today: date,
+    earlier: resume.Earlier | None,
     progress: Callable[[dict[str, Any]], None],
-) -> tuple[dict[str, Any], Measured, dict[str, parquet.FileInfo]]:
-    """Writes the plan, then carries it out into the journal."""
-    options, workload = job.options, job.workload
-    planned = plan.build(
-        [case.id for case in workload.cases],
-        [r.target.id for r in ready],
-        stream(job.load, len(ready), options.seed),
-        arrangement=job.load.arrangement,
-        warmup=job.load.warmup_requests,
-        seed=options.seed,
-    )
-    schedule = parquet.write_table(folder / "schedule.parquet", "schedule", planned.rows(run_id))
-    manifest = _manifest(job, ready, run_id, folder, anchor, planned)
-    lanes = {r.target.id: _lane(r, workload, run_id) for r in ready}
-    stacks = {r.target.id: f"{lanes[r.target.id].provider.client_stack(r.target)}; bench {_version()}" for r in ready}
-
-    price = _pricing(ready, today)
-
-    def make_context(lag_ns: Callable[[int, int], int], start_ns: Callable[[], int | None]) -> Context:
-        return Context(run_id, anchor, lag_ns, price, stacks, start_ns)
-
+) -> tuple[dict[str, Any], Measured]:
+    """Carries out the plan, or what an earlier segment left of it, into a journal."""
+    options = job.options
+    segment = 0 if earlier is None else earlier.segment
     most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
-
-    stamps: dict[str, str | int] = {}
-
-    async def measured_part() -> Measured:
-        wire = Wire(environ={} if options.simulate else dict(os.environ))
-        try:
-            return await measure(
-                planned, job.load, lanes, {r.target.id: r.params.stream for r in ready}, make_context, journal, wire,
-                folder if options.calibrate else None, Budget(job.limit_usd, most), progress,
-            )  # fmt: skip
-        finally:
-            stamps.update(wire.stamp_facts)
-            await wire.aclose()
-            for lane in lanes.values():
-                await lane.provider.close()
-
-    with Journal(folder / runs.JOURNAL, manifest) as journal:
+    resent = None if earlier is None else earlier.resent(planned, most)
+    spent_usd = Decimal(0) if earlier is None or resent is None else earlier.spent_usd(resent)
+    manifest = resume.begin(_manifest(job, ready, run_id, folder, anchor, planned), earlier, resent)
+    remaining = resume.Remaining(None if earlier is None else earlier.found)
+    search = sweep.search(job, planned, lambda plan: _write_plan(plan, folder, run_id))
+    workers, said = crew.size(options.workers, planned, job.load, allowed_cores() or os.cpu_count() or 1)
+    if earlier is not None:
+        anchor = earlier.moved(anchor)
+        progress({"say": earlier.words(remaining, planned)})
+        if workers > 1:
+            workers, said = 1, "A continued run is sent by one process."
+    if said:
+        progress({"say": said})
+    work = Work(
+        run_id, folder, manifest, anchor, today, planned, job.load, job.workload, ready,
+        Budget(job.limit_usd, most, spent_usd), simulate=options.simulate, calibrate=options.calibrate,
+        segment=segment, remaining=remaining,
+    )  # fmt: skip
+    with Journal(journal_path(folder, segment), manifest) as journal:
+        runs.unseal(folder)
         asleep_before_ns = asleep_ns()
-        measured = uvloop.run(measured_part())
-    manifest["instrument"] = {"stamps": stamps, "suspended_s": instrument.slept_s(asleep_before_ns, asleep_ns())}
-    return manifest, measured, {"schedule.parquet": schedule}
+        if workers == 1:
+            measured = uvloop.run(perform(work, journal, Alone(progress, length_ns(job.load)), progress, search))
+        else:
+            measured = uvloop.run(crew.conduct(work, workers, journal, progress))
+    if search is not None:
+        manifest |= {
+            "load": dataclasses.asdict(search.load),
+            "plan": _plan_facts(search.plan, folder),
+            "sweep": search.facts(),
+        }
+    manifest["segments"] = resume.end(
+        manifest,
+        {
+            "end_ns": anchor.offset(measured.ended_ns),
+            "requests": sum(lamp.done for lamp in measured.lamps.values()),
+            "stopped": measured.reason,
+            "invalid": list(measured.invalid),
+            "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
+            "instrument": instrument.facts(measured, asleep_before_ns, asleep_ns()),
+        },
+    )
+    return manifest, measured
 
 
-def _pricing(
-    ready: tuple[Ready, ...], today: date
-) -> Callable[[str, Usage, str | None], tuple[Decimal | None, str | None]]:
-    """What a reply cost, by the entry for the tier that it says served it."""
-    by_id = {r.target.id: r for r in ready}
-    entries: dict[tuple[str, str | None], book.PriceEntry | book.Unknown] = {}
-
-    def price(target_id: str, usage: Usage, lane: str | None) -> tuple[Decimal | None, str | None]:
-        one = by_id[target_id]
-        entry = entries.get((target_id, lane))
-        if entry is None:
-            entry = entries[target_id, lane] = book.find(one.target, today, lane)
-        priced = cost.cost(usage, entry, caching=bool(one.params.cache_breakpoints))
-        return priced.total, priced.entry_id
-
-    return price
-
-
-def _lane(ready: Ready, workload: Workload, salt: str) -> Lane:
-    """The lane of a target, with every body made before the run."""
-    dialect = dialects.get(ready.target.dialect)
-    per_request = workload.salt == "request"
-    cases = {case.id: case for case in workload.cases}
-
-    def encoded(case: Case, mark: str) -> dict[str, Any]:
-        messages = case.messages if workload.salt == "none" else salted(case.messages, mark)
-        return dialect.encode(dataclasses.replace(case, messages=messages), ready.params, ready.target)
-
-    bodies = {} if per_request else {case.id: encoded(case, salt) for case in workload.cases}
-    warmups = f"{salt}.warmup"
-
-    def body(request: Request) -> dict[str, Any]:
-        if request.phase == "warmup":
-            return encoded(cases[request.case_id], warmups)
-        if per_request:
-            return encoded(cases[request.case_id], f"{salt}.{request.seq}")
-        return bodies[request.case_id]
-
-    return Lane(ready.target, providers.get(ready.target.provider), dialect.decode, body, ready.params.extra_headers)
-
-
-def _finish(
-    job: Job,
-    folder: Path,
-    facts: dict[str, Any],
-    measured: Measured,
-    files: dict[str, parquet.FileInfo],
-) -> Result:
+def _finish(job: Job, folder: Path, facts: dict[str, Any], measured: Measured) -> Result:
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
-    written, _ = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
-    files |= written
-    complete = measured.control.reason in (None, DURATION_REACHED)
+    files, dropped = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
+    for path in (folder / runs.SCHEDULE, *sorted(folder.glob("truth*.parquet"))):
+        files[path.name] = parquet.info(path)
+    complete = measured.reason is None
     facts |= {
-        "calibration": None if measured.calibration is None else measured.calibration.as_dict(),
-        "instrument": {**facts["instrument"], **instrument.facts(measured)},
-        "stopped": measured.control.reason,
+        "calibration": resume.calibration(facts["segments"]),
+        "instrument": dict(facts["segments"][-1]["instrument"]),
+        "dropped_bytes": dropped,
+        "stopped": measured.reason,
+        "sessions_cut": dict(measured.sessions_cut),
         "spent_usd": sum((lamp.spent_usd for lamp in measured.lamps.values()), Decimal(0)),
         "complete": complete,
     }
     run = runs.Run(folder, facts)
+    found = [reason for segment in facts["segments"] for reason in segment["invalid"]]
     facts["instrument"]["lateness_ms"] = instrument.lateness_ms(run.requests)
-    facts["invalid"] = [*measured.control.invalid, *instrument.faults(run.requests, facts["instrument"], folder)]
+    facts["invalid"] = [*dict.fromkeys(found), *instrument.faults(run.requests, facts["segments"], folder)]
     facts["exit_status"] = _exit_status(measured, facts["invalid"])
     attempts = run.frame("attempts", ATTEMPT_COLUMNS)
     table = build(run.requests, attempts, run.scores, facts, job.options.baseline)
@@ -219,14 +221,16 @@ def _exit_status(measured: Measured, invalid: list[str]) -> int:
 
 
 def _scoring(workload: Workload) -> Callable[[dict[str, Any]], None]:
-    """Adds its scores to a journalled record: what was timed is what is scored. Failed replies have none."""
+    """Adds its scores to a journalled record: what was timed is what is scored. Failed replies have none, and neither have
+    turns of a session that expect nothing."""
     cases = {case.id: case for case in workload.cases}
     scorers = [score.get(spec.type, spec.name, spec.options) for spec in workload.scorers]
     types = {spec.name: spec.type for spec in workload.scorers}
 
     def amend(record: dict[str, Any]) -> None:
         request, stored = record["request"], record["reply"]
-        if request["outcome"] != "ok":
+        case = cases[request["case_id"]]
+        if request["outcome"] != "ok" or (case.turn and not case.expected):
             return
         reply = Reply(text=stored["text"] or "", stop_reason=stored["stop_reason"], complete=True)
         record["scores"] = [
@@ -237,7 +241,7 @@ def _scoring(workload: Workload) -> Callable[[dict[str, Any]], None]:
                 "value": verdict.value,
                 "reason": verdict.reason,
             }
-            for verdict in score.score_all(cases[request["case_id"]], reply, scorers)
+            for verdict in score.score_all(case, reply, scorers)
         ]
 
     return amend
@@ -249,7 +253,7 @@ def _manifest(
     run_id: str,
     folder: Path,
     anchor: Anchor,
-    planned: plan.Plan,
+    planned: Plan,
 ) -> dict[str, Any]:
     options, workload = job.options, job.workload
     return {
@@ -264,6 +268,7 @@ def _manifest(
         "complete": False,
         "seed": options.seed,
         "replies": options.replies,
+        "limits": {"mode": options.limits, "notes": list(job.notes)},
         "labels": dict(options.labels),
         "workload": {
             "name": workload.name,
@@ -277,17 +282,22 @@ def _manifest(
         "clusters": {case.id: case.cluster for case in workload.cases},
         "price_book_sha256": book.load_book().sha256,
         "load": dataclasses.asdict(job.load),
-        "plan": {
-            "digest": planned.digest,
-            "seed": options.seed,
-            "requests": len(planned),
-            "measured": planned.measured(),
-            "arrangement": planned.arrangement,
-        },
+        "plan": _plan_facts(planned, folder),
         "targets": [_target_facts(r) for r in ready],
         "left_out": [str(problem) for problem in job.skipped],
         "host": _host_facts(),
         "environment": [name for name in RECORDED_VARIABLES if name in os.environ],
+    }
+
+
+def _plan_facts(planned: Plan, folder: Path) -> dict[str, Any]:
+    return {
+        "digest": planned.digest,
+        "schedule_sha256": digest(folder / runs.SCHEDULE),
+        "seed": planned.seed,
+        "requests": len(planned),
+        "measured": planned.measured(),
+        "arrangement": planned.arrangement,
     }
 
 

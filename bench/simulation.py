@@ -24,7 +24,10 @@ REGION = "us-east-1"
 
 @contextmanager
 def simulated(
-    job: Job, folder: Path, profiles: Mapping[str, Mapping[str, Any]] | None = None
+    job: Job,
+    folder: Path,
+    profiles: Mapping[str, Mapping[str, Any]] | None = None,
+    truth: str = "truth.parquet",
 ) -> Iterator[tuple[Ready, ...]]:
     """The job's targets, moved to look-alikes that run until the block ends. Their truth is left in the folder."""
     answers = folder / "answers.jsonl"
@@ -33,7 +36,7 @@ def simulated(
         "seed": job.options.seed,
         "targets": [_config(r.target, (profiles or {}).get(r.target.id)) for r in job.ready],
         "answers": str(answers),
-        "truth": str(folder / "truth.parquet"),
+        "truth": str(folder / truth),
     }
     with _environment(_credentials({r.target.provider for r in job.ready})), simulate.launch(config) as running:
         yield tuple(replace(r, target=_moved(r.target, running.ports[r.target.id])) for r in job.ready)

@@ -138,11 +138,14 @@ class Auth(_Strict):
 
 
 class Limits(_Strict):
-    """What the account allows, per minute; the plan stays below it."""
+    """What the account allows, per minute; a plan that asks for more is refused before it is sent."""
 
     rpm: int | None = Field(default=None, gt=0, description="requests per minute", examples=[1000])
     itpm: int | None = Field(default=None, gt=0, description="input tokens per minute", examples=[400000])
     otpm: int | None = Field(default=None, gt=0, description="output tokens per minute", examples=[80000])
+    burst_s: int | None = Field(
+        default=None, gt=0, le=60, description="seconds' worth of the limits that may come at once", examples=[10]
+    )
 
 
 class PriceTerms(_Strict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,10 +18,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.errors import ConfigError, Problem
+from bench.load import Count, DistributionSpec, Load, LoadSpec, Positive, SessionSpec, Stage, load_of
+from bench.load import problems as load_problems
 from bench.record import Case, Params
 from bench.yamlfile import Duration, Loaded, check, load
 
-DEFAULT_TIMEOUT_NS = 120_000_000_000
+__all__ = ["Load", "Stage", "Workload", "WorkloadSpec", "load_workload"]
 
 
 class Spec(BaseModel):
@@ -31,8 +33,6 @@ class Spec(BaseModel):
 Quantiles = Annotated[dict[Annotated[str, Field(pattern=r"^p(\d{1,2}(\.\d+)?|100)$")], float], Field(min_length=1)]
 Bounds = Annotated[dict[Annotated[str, Field(pattern=r"^p\d{1,2}(\.\d+)?$")], Duration], Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 
 
 class FileRef(Spec):
@@ -116,63 +116,6 @@ class CacheSpec(Spec):
     affinity_header: str | None = None
 
 
-class DistributionSpec(Spec):
-    distribution: Literal["constant", "uniform", "exponential", "lognormal", "gamma", "empirical"]
-    value: Duration | None = None
-    mean: Duration | None = None
-    p50: Duration | None = None
-    p90: Duration | None = None
-    min: Duration | None = None
-    max: Duration | None = None
-    file: str | None = None
-
-
-class StageSpec(Spec):
-    rate: Positive | None = None
-    concurrency: Count | None = None
-    duration: Duration | None = None
-    requests: Count | None = None
-    sessions: Count | None = None
-    ramp: bool = False
-
-
-class WarmupSpec(Spec):
-    requests: Annotated[int, Field(ge=0)] | None = None
-    sessions: Annotated[int, Field(ge=0)] | None = None
-    duration: Duration | None = None
-
-
-class SweepSpec(Spec):
-    over: Literal["rate", "concurrency"]
-    values: list[Positive] | None = None
-    until: Literal["saturation", "slo"] | None = None
-    points: Count | None = None
-    duration: Duration | None = None
-
-
-class SessionSpec(Spec):
-    think_time: DistributionSpec | None = None
-    history: Literal["live", "recorded"] | None = None
-
-
-class LoadSpec(Spec):
-    pattern: Literal["concurrent", "constant", "poisson", "gamma", "replay", "sweep"]
-    arrangement: Literal["interleaved", "lanes"] = "interleaved"
-    unit: Literal["request", "session"] = "request"
-    cv: Positive | None = None
-    stages: Annotated[list[StageSpec], Field(min_length=1)] | None = None
-    time_scale: Positive | None = None
-    jitter: Duration | None = None
-    sweep: SweepSpec | None = None
-    warmup: WarmupSpec = WarmupSpec()
-    max_in_flight: Count = 256
-    timeout: Duration | None = None
-    retries: Annotated[int, Field(ge=0)] = 2
-    tail: Literal["drain_untimed", "drain", "cut"] = "drain"
-    budget_usd: Positive | None = None
-    session: SessionSpec | None = None
-
-
 class RateSpec(Spec):
     max: Share
 
@@ -200,6 +143,11 @@ class SloSpec(Spec):
     error_rate: RateSpec | None = None
     cost_per_item: CostSpec | None = None
     goodput: GoodputSpec | None = None
+
+    @property
+    def can_be_checked(self) -> bool:
+        """Whether it limits anything that single requests show."""
+        return any(limit is not None for limit in (self.ttft, self.tpot, self.e2e, self.error_rate))
 
 
 class ScorerSpec(BaseModel):
@@ -281,33 +229,6 @@ class WorkloadSpec(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """A stretch of load. Exactly one of `rate_per_s` and `concurrency`; `requests` is the number of prompts per target."""
-
-    rate_per_s: float | None
-    concurrency: int | None
-    requests: int | None
-    duration_ns: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    pattern: Literal["concurrent", "constant", "poisson", "gamma"]
-    arrangement: Literal["interleaved", "lanes"]
-    stages: tuple[Stage, ...]
-    cv: float | None = None
-    warmup_requests: int = 0
-    max_in_flight: int = 256
-    timeout_ns: int = DEFAULT_TIMEOUT_NS
-    retries: int = 2
-    budget_usd: float | None = None
-
-    @property
-    def closed(self) -> bool:
-        return self.pattern == "concurrent"
-
-
-@dataclass(frozen=True, slots=True)
 class Workload:
     """A workload, ready to be planned. `digest` covers what is asked and how it is judged, not the load."""
 
@@ -342,6 +263,11 @@ class Workload:
         scoring = self.spec.scoring
         return () if scoring is None or scoring.mode == "off" else scoring.scorers
 
+    @property
+    def sessions(self) -> tuple[range, ...]:
+        """The turns of each session, as indices of `cases`; none where every case is a request of its own."""
+        return sessions_of(self.cases)
+
     def with_load(self, load: Load) -> Workload:
         return replace(self, load=load)
 
@@ -375,7 +301,7 @@ def load_workload(path: Path) -> Workload:
         spec=spec,
         cases=cases,
         params=params,
-        load=_load(spec.load, len(cases), loaded),
+        load=load_of(spec.load, len(sessions_of(cases)) or len(cases)),
         digest=_digest(spec, cases),
     )
 
@@ -394,12 +320,28 @@ def params_of(generation: GenerationSpec, base: Params) -> Params:
 
 
 def quick(workload: Workload) -> Workload:
-    """A stratified sixth of the cases: every tier and kind keeps its share."""
-    strata: dict[tuple[str, str], list[Case]] = {}
+    """A stratified sixth of the cases, sessions whole: every tier and kind keeps its share."""
+    strata: dict[tuple[str, str], list[str]] = {}
     for case in workload.cases:
-        strata.setdefault((str(case.tags.get("kind", "")), str(case.tags.get("tier", ""))), []).append(case)
-    keep = {case.id for cases in strata.values() for case in cases[: max(1, round(len(cases) / 6))]}
-    return workload.with_cases([case for case in workload.cases if case.id in keep])
+        if case.turn <= 1:
+            stratum = strata.setdefault((str(case.tags.get("kind", "")), str(case.tags.get("tier", ""))), [])
+            stratum.append(case.session or case.id)
+    keep = {name for names in strata.values() for name in names[: max(1, round(len(names) / 6))]}
+    return workload.with_cases([case for case in workload.cases if (case.session or case.id) in keep])
+
+
+def sessions_of(cases: Sequence[Case]) -> tuple[range, ...]:
+    """The turns of each session, in order, as indices of `cases`, which hold a session's turns side by side."""
+    begins = [index for index, case in enumerate(cases) if case.turn == 1]
+    return tuple(range(begin, end) for begin, end in zip(begins, [*begins[1:], len(cases)], strict=False))
+
+
+def live(case: Case, replies: Sequence[str]) -> Case:
+    """A turn of a session with what the model really said before, in place of what the item remembers."""
+    messages = list(case.messages)
+    for back, reply in enumerate(reversed(replies)):
+        messages[-2 - 2 * back] = {"role": "assistant", "content": reply}
+    return replace(case, messages=tuple(messages))
 
 
 def salted(messages: Sequence[Mapping[str, Any]], salt: str) -> tuple[Mapping[str, Any], ...]:
@@ -439,12 +381,7 @@ def _not_runnable(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Problem]:
         yield problem(
             "environment", spec.environment.name, "a workload without an environment; this version runs single replies"
         )
-    if spec.load.pattern in ("replay", "sweep"):
-        yield problem("load.pattern", spec.load.pattern, "concurrent, constant, poisson or gamma")
-    if spec.load.unit == "session":
-        yield problem("load.unit", "session", "request; this version runs single replies")
-    if spec.load.pattern == "gamma" and spec.load.cv is None:
-        yield problem("load.cv", "nothing", "the coefficient of variation of the gaps, e.g. 2.0")
+    yield from load_problems(spec.load, spec.slo is not None and spec.slo.can_be_checked, problem)
     if spec.dataset.type == "trace":
         yield problem("dataset.type", "trace", "generator, file or inline")
     if spec.dataset.type == "generator" and spec.dataset.generator not in GENERATORS:
@@ -453,51 +390,26 @@ def _not_runnable(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Problem]:
         yield problem("dataset.format", spec.dataset.format, "jsonl or csv")
     if spec.messages is None and spec.dataset.type != "inline":
         yield problem("messages", "nothing", "the messages to send, e.g. [{role: user, content: '{{ question }}'}]")
-    for at, message in enumerate(spec.messages or ()):
-        if isinstance(message, InsertSpec) and message.insert == "session":
-            yield problem(f"messages.{at}.insert", "session", "history or messages; this version runs single replies")
+    yield from _session_problems(spec, problem)
     if spec.scoring is not None:
         for at, scorer in enumerate(spec.scoring.scorers):
             if scorer.type not in SCORERS:
                 yield problem(f"scoring.scorers.{at}.type", scorer.type, f"one of {', '.join(sorted(SCORERS))}")
-    yield from _stage_problems(spec.load, loaded)
 
 
-def _stage_problems(spec: LoadSpec, loaded: Loaded) -> Iterator[Problem]:
-    for at, stage in enumerate(spec.stages or ()):
-        path = f"load.stages.{at}"
-        if stage.ramp:
-            yield _problem(loaded, f"{path}.ramp", "true", "false; this version runs flat stages")
-        if spec.pattern == "concurrent" and stage.concurrency is None:
-            yield _problem(loaded, path, "no concurrency", "concurrency, since load.pattern is concurrent, e.g. 8")
-        if spec.pattern in ("constant", "poisson", "gamma") and stage.rate is None:
-            yield _problem(loaded, path, "no rate", f"rate, since load.pattern is {spec.pattern}, e.g. 2.5")
-
-
-def _load(spec: LoadSpec, n_cases: int, loaded: Loaded) -> Load:
-    stages = tuple(
-        Stage(
-            rate_per_s=s.rate,
-            concurrency=s.concurrency,
-            requests=s.requests,
-            duration_ns=s.duration,
+def _session_problems(spec: WorkloadSpec, problem: Callable[[str, str, str], Problem]) -> Iterator[Problem]:
+    inserts = [
+        at
+        for at, message in enumerate(spec.messages or ())
+        if isinstance(message, InsertSpec) and message.insert == "session"
+    ]
+    if spec.load.unit != "session":
+        for at in inserts:
+            yield problem(f"messages.{at}.insert", "session", "history or messages; sessions need load.unit: session")
+    elif spec.messages is not None and inserts != [len(spec.messages) - 1]:
+        yield problem(
+            "messages", "no session at the end", "{insert: session} as the last of the messages, and only there"
         )
-        for s in spec.stages or ()
-    )
-    if not stages:
-        stages = (Stage(None, 1, n_cases, None) if spec.pattern == "concurrent" else Stage(1.0, None, n_cases, None),)
-    stages = tuple(replace(s, requests=n_cases) if s.requests is None and s.duration_ns is None else s for s in stages)
-    return Load(
-        pattern=spec.pattern,  # type: ignore[arg-type]  # replay and sweep were refused by _not_runnable
-        arrangement=spec.arrangement,
-        stages=stages,
-        cv=spec.cv,
-        warmup_requests=spec.warmup.requests or 0,
-        max_in_flight=spec.max_in_flight,
-        timeout_ns=spec.timeout or DEFAULT_TIMEOUT_NS,
-        retries=spec.retries,
-        budget_usd=spec.budget_usd,
-    )
 
 
 def _cache(spec: CacheSpec) -> dict[str, Any]:
@@ -546,7 +458,8 @@ def _cases(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Case]:
     if spec.dataset.limit is not None:
         items = items[: spec.dataset.limit]
     templates: list[Any] = []
-    for at, message in enumerate(spec.messages or [InsertSpec(insert="messages")]):
+    in_sessions = spec.load.unit == "session"
+    for at, message in enumerate(spec.messages or [InsertSpec(insert="session" if in_sessions else "messages")]):
         if isinstance(message, InsertSpec):
             templates.append(message.insert)
             continue
@@ -564,6 +477,8 @@ def _cases(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Case]:
         messages: list[Mapping[str, Any]] = []
         try:
             for template in templates:
+                if template == "session":
+                    continue  # the turns follow
                 if isinstance(template, str):
                     messages.extend(item.get(template) or ())
                 else:
@@ -577,7 +492,7 @@ def _cases(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Case]:
                 [_problem(loaded, "messages", f"{error} in {where}", "templates that use only fields the items have")]
             ) from None
         tags = dict(item.get("metadata") or {})
-        yield Case(
+        case = Case(
             id=str(item.get("id", number)),
             messages=tuple(messages),
             expected=item.get("expected") or {"target": item.get("target")},
@@ -586,6 +501,41 @@ def _cases(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Case]:
             answers=item.get("answers") or {},
             source=f"{spec.dataset.path or spec.dataset.generator or 'inline'}#{item.get('id', number)}",
         )
+        if in_sessions:
+            yield from _turns(case, item, loaded, recorded=(spec.load.session or SessionSpec()).history == "recorded")
+        else:
+            yield case
+
+
+def _turns(session: Case, item: Mapping[str, Any], loaded: Loaded, *, recorded: bool) -> Iterator[Case]:
+    """A case for every scripted user turn of an item, each with the turns before it.
+
+    What the item expects is judged on the last reply, unless a turn says what it expects itself.
+    """
+    turns = item.get("turns")
+    want = "turns: [{user: ..., assistant: ...}, ...], or the user's words alone"
+    if not isinstance(turns, list) or not turns:
+        raise ConfigError([_problem(loaded, "dataset", f"item {session.id} without turns", want)])
+    said: list[Mapping[str, Any]] = []
+    for number, turn in enumerate(turns, 1):
+        turn = {"user": turn} if isinstance(turn, str) else turn
+        if not isinstance(turn, dict) or not isinstance(turn.get("user"), str):
+            raise ConfigError([_problem(loaded, "dataset", f"turn {number} of item {session.id}", want)])
+        last = number == len(turns)
+        if recorded and not last and not isinstance(turn.get("assistant"), str):
+            got = f"turn {number} of item {session.id} without the assistant's words"
+            raise ConfigError([_problem(loaded, "dataset", got, "them, or load.session.history: live")])
+        said.append({"role": "user", "content": turn["user"]})
+        yield replace(
+            session,
+            id=f"{session.id}/{number}",
+            messages=(*session.messages, *said),
+            expected=turn.get("expected") or (session.expected if last else {}),
+            answers=turn.get("answers") or (session.answers if last else {}),
+            session=session.id,
+            turn=number,
+        )
+        said.append({"role": "assistant", "content": turn.get("assistant") or ""})
 
 
 def _items(spec: WorkloadSpec, loaded: Loaded) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from bench.workload import json_schema as workload_schema
 ROOT = Path(__file__).parent.parent
 
 HEADS = {
-    "schedule": "The plan, written and hashed before the first byte is sent.",
+    "schedule": "The plan, written and hashed before the first byte is sent; in a sweep that looks for its own end, level by level.",
     "requests": "One row per request. Figures use rows with phase = measure and spoiled = false.",
     "attempts": "One row per try on the wire. A request that was tried three times has three.",
     "chunks": "One row per try: when each piece of the body arrived.",
@@ -27,6 +27,10 @@ def columns_page() -> str:
         "",
         "Printed from `bench/record.py` by `scripts/docs.py`; a test keeps the two equal. Every table is Parquet in the run's folder.",
         "Times are nanoseconds of one monotonic clock since the run's anchor; the manifest holds the anchor's wall time. Null means not known.",
+        "",
+        "A run that was continued (`--resume`) has several segments, listed in the manifest. All `_ns` count from the first one's anchor: a",
+        "later segment begins at its `offset_ns`, by the wall clock, and never before the end of the one before it. A row belongs to the last",
+        "segment whose `offset_ns` is not above its `sent_ns`; no duration crosses a pause, and figures over time leave pauses out.",
     ]
     for name, columns in TABLES.items():
         out += [

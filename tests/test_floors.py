@@ -8,11 +8,24 @@ import pytest
 ROOT = Path(__file__).parent.parent / "bench"
 
 FLOORS = {
-    0: {"errors", "record", "workload", "targets", "plan", "metrics", "yamlfile", "registry"},
+    0: {"errors", "record", "workload", "load", "targets", "plan", "metrics", "yamlfile", "registry"},
     1: {"dialects", "wire"},
     2: {"providers"},
     3: {"engine", "score", "price", "stats", "store", "world"},
-    4: {"preflight", "collect", "calibrate", "instrument", "measure", "simulation", "runner"},
+    4: {
+        "preflight",
+        "resume",
+        "collect",
+        "calibrate",
+        "instrument",
+        "measure",
+        "sweep",
+        "quota",
+        "simulation",
+        "lanes",
+        "crew",
+        "runner",
+    },
     5: {"report"},
     6: {"cli", "commands", "__main__", "__init__"},
 }

@@ -14,7 +14,15 @@ from typing import Annotated, Any
 import typer
 
 from bench.commands import invocation
-from bench.errors import ConfigError, Problem
+from bench.errors import EXIT_BUDGET, ConfigError, Problem
+
+MOST_WORKERS = 256
+
+
+class Limits(StrEnum):
+    pace = "pace"
+    probe = "probe"
+    off = "off"
 
 
 class Replies(StrEnum):
@@ -32,6 +40,9 @@ def run(
     ] = False,
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     run_id: Annotated[str | None, typer.Option(help="Name of the run. Default: time, workload, random.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="A run that stopped early: go on with the rest of its plan.", metavar="RUN")
+    ] = None,
     concurrency: Annotated[
         int | None,
         typer.Option(min=1, help="Closed loop: requests in flight, in all, or for each target with --lanes."),
@@ -47,6 +58,9 @@ def run(
     quick: Annotated[
         bool, typer.Option("--quick", help="A stratified sixth of the cases: a look, not a claim.")
     ] = False,
+    workers: Annotated[
+        str, typer.Option(help="Processes that send, each with a share of the prompts: a number, or auto.")
+    ] = "1",
     seed: Annotated[int, typer.Option(help="Seed of order, due times and look-alikes.")] = 1,
     max_usd: Annotated[str | None, typer.Option(help="Stop before spending more, replies in flight included.")] = None,
     estimate: Annotated[
@@ -59,6 +73,12 @@ def run(
     calibrate: Annotated[
         bool, typer.Option("--calibrate/--no-calibrate", help="Measure ourselves on loopback first.")
     ] = True,
+    limits: Annotated[
+        Limits,
+        typer.Option(
+            help="Declared rate limits: refuse a plan they would throttle, probe them (no retries), or ignore them."
+        ),
+    ] = Limits.pace,
     replies: Annotated[Replies, typer.Option(help="What is kept of the replies.")] = Replies.full,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> int:
@@ -81,6 +101,8 @@ def run(
             limit = Decimal(-1)
         if limit <= 0 or not limit.is_finite():
             problems.append(Problem("command line", "--max-usd", max_usd, "an amount above 0, e.g. 5.00"))
+    if workers != "auto" and not (workers.isascii() and workers.isdigit() and 1 <= int(workers) <= MOST_WORKERS):
+        problems.append(Problem("command line", "--workers", workers, f"1 to {MOST_WORKERS}, or auto"))
     labels = []
     for text in label or []:
         key, sign, value = text.partition("=")
@@ -89,6 +111,8 @@ def run(
         labels.append((key, value))
     if run_id is not None and (not run_id or any(c in run_id for c in "/\\=: ") or run_id.startswith(".")):
         problems.append(Problem("command line", "--run-id", run_id, "a plain name, e.g. before-upgrade"))
+    if run_id is not None and resume is not None:
+        problems.append(Problem("command line", "--run-id", "both it and --resume", "one of the two"))
     if problems:
         raise ConfigError(problems)
     options = Options(
@@ -98,6 +122,7 @@ def run(
         simulate=simulate,
         out=out,
         run_id=run_id,
+        resume=resume,
         concurrency=concurrency,
         request_rate=request_rate,
         requests=requests,
@@ -108,8 +133,10 @@ def run(
         max_usd=limit,
         labels=tuple(labels),
         calibrate=calibrate,
+        limits=limits.value,
         replies=replies.value,
         baseline=baseline,
+        workers=None if workers == "auto" else int(workers),
         command=shlex.join(["bench", *invocation]),
     )
     if estimate:
@@ -127,6 +154,11 @@ def _run(options: Any, as_json: bool) -> int:
     print_table(result.table, as_json)
     for reason in result.manifest["invalid"]:
         print(f"NOT A MEASUREMENT: {reason}", file=sys.stderr)
+    if not result.manifest["complete"]:
+        from bench.store.runs import resume_command
+
+        how = " with a higher --max-usd" if result.exit_code == EXIT_BUDGET else ""
+        print(f"To go on where it stopped{how}: {resume_command(result.manifest, result.folder)}", file=sys.stderr)
     return result.exit_code
 
 

@@ -41,11 +41,14 @@ def show(
 
 @app.command("check")
 def check(file: Annotated[Path, typer.Argument(help="The workload file.")]) -> int:
-    """Check a workload's file, its data and its templates. Every mistake is listed with its line."""
+    """Check a workload's file, its data and its templates, and print its load. Every mistake is listed with its line."""
+    from bench.commands.shape import lines
     from bench.workload import load_workload
 
     workload = load_workload(file)
     print(f"{file}: {len(workload.cases)} cases, {len(workload.scorers)} scorers, digest {workload.digest[:16]}: fine")
+    for line in lines(workload):
+        print(line)
     return 0
 
 

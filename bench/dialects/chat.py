@@ -168,8 +168,8 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
             for position, part in enumerate(read.as_list(parts)):
                 if _add_call(calls, read.as_dict(part), position):
                     content_ns.append(arrived_ns)
-        accompanied = thought or refusal or parts or choice.get("finish_reason") or event.get("usage")
-        if text and not accompanied and repeats.learn(b"content", text, data):
+        more = thought or refusal or parts or choice.get("finish_reason") or event.get("usage")
+        if text and not more and repeats.learn(b"content", text, data):
             told, told_from = repeats.texts_of([data for _, _, data in events[at + 1 :]]), at + 1
 
     native_stop = read.as_name(finish_reason)

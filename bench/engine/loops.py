@@ -12,7 +12,7 @@ from bench.wire.clock import Alarm, now_ns
 from bench.wire.http import Outgoing
 
 Prepare = Callable[[Request], Awaitable[Outgoing]]
-Fire = Callable[[Request, Outgoing], Coroutine[Any, Any, None]]
+Fire = Callable[[Request, Outgoing], Coroutine[Any, Any, object]]
 
 AHEAD_NS = 2_000_000_000
 """Requests are built this long before they are due: far less than a signature lives, far more than building takes."""
@@ -33,7 +33,9 @@ class Control:
         self.reason: str | None = None
         self.invalid: list[str] = []
         self.error: Exception | None = None
-        self.flights: set[asyncio.Task[None]] = set()
+        self.trying = False
+        self.overflowed = False
+        self.flights: set[asyncio.Task[object]] = set()
 
     def stop(self, reason: str) -> None:
         if not self.stopping.is_set():
@@ -45,11 +47,25 @@ class Control:
         self.error = self.error or error
         self.stop("an error of our own")
 
-    def launch(self, flight: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def overflow(self, max_in_flight: int) -> None:
+        """An open load met its cap: to go on would be a slower plan, so there is no going on.
+
+        Where levels are tried, the cap is what a level that is too high comes to: it ends that level alone.
+        """
+        if self.trying:
+            self.overflowed = True
+        elif not self.stopping.is_set():
+            self.invalid.append(f"max_in_flight ({max_in_flight}) was reached: the offered load could not be kept up")
+            self.stop("max_in_flight reached")
+
+    def launch(self, flight: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = asyncio.ensure_future(flight)
         self.flights.add(task)
         task.add_done_callback(self.flights.discard)
         return task
+
+    def in_flight(self) -> int:
+        return len(self.flights)
 
     async def drain(self) -> None:
         """Waits for everything in flight. Each flight ends by its own deadline."""
@@ -103,11 +119,8 @@ async def open_loop(
             await _until(start_ns + request.due_ns, alarm, stopped)
             if control.stopping.is_set():
                 break
-            if len(control.flights) >= max_in_flight:
-                control.invalid.append(
-                    f"max_in_flight ({max_in_flight}) was reached: the offered load could not be kept up"
-                )
-                control.stop("max_in_flight reached")
+            if control.in_flight() >= max_in_flight:
+                control.overflow(max_in_flight)
                 break
             control.launch(fire(request, prepared))
     finally:
@@ -149,7 +162,9 @@ async def closed_loop(
         # have all their successors built in one go, and every arrival meanwhile would share its read with the next.
         async with building:
             for request in source:
-                return request, await prepare(request)
+                prepared = await prepare(request)
+                await asyncio.sleep(0)
+                return request, prepared
         return None
 
     async def slot(number: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,8 +35,12 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
+    """`desk` is where replies are decoded, one per turn of the event loop: replies that end together would else be decoded in
+    one go, and everything that arrives meanwhile would share its read, and so its stamp, with what comes behind it."""
+
     timeout_ns: int
     retries: int
+    desk: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,9 @@ async def send(
 
 async def _attempt(n: int, lane: Lane, prepared: Outgoing, wire: Wire, policy: Policy) -> Attempt:
     exchange = await wire.exchange(prepared, now_ns() + policy.timeout_ns)
-    reply = lane.decode(exchange)
+    async with policy.desk:
+        reply = lane.decode(exchange)
+        await asyncio.sleep(0)
     return Attempt(n, exchange, reply, fault_of(lane.provider, exchange, reply))
 
 

@@ -5,6 +5,7 @@ A renderer receives a finished Table and computes nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -92,3 +93,32 @@ def comparison_labels(table: Table) -> dict[str, str]:
     """Label of each compared metric, in the order to show them."""
     labels = {c.metric: c.label for c in table.comparisons if c.primary}
     return {name: labels[name] for name in table.comparison_columns}
+
+
+LEVEL_HEAD = ("target", "level", "n", "achieved/s", "of offered", "TTFT p50 ms", "p95 ms", "TPOT p50 ms", "E2E p95 ms",
+              "failed", "slo")  # fmt: skip
+
+
+def level_rows(table: Table) -> list[tuple[str, ...]]:
+    """The levels of a sweep as text, under `LEVEL_HEAD`: by target and level, repeated levels in the order of sending."""
+    order = {row.target: i for i, row in enumerate(table.rows)}
+    found = sorted(table.levels, key=lambda one: (order.get(one.target, len(order)), one.level, one.stage))
+    return [
+        (
+            one.target,
+            f"{one.level:g}",
+            f"{one.n:,}",
+            _plain(one.achieved_per_s, "{:.3g}"),
+            _plain(one.achieved_share, "{:.0%}"),
+            *(_plain(ms, "{:,.1f}") for ms in (one.ttft_p50_ms, one.ttft_p95_ms, one.tpot_p50_ms, one.e2e_p95_ms)),
+            _plain(one.failed_share, "{:.1%}"),
+            {True: "met", False: "missed", None: "–"}[one.meets_slo],
+        )
+        for one in found
+    ]
+
+
+def _plain(value: float | None, form: str) -> str:
+    if value is None:
+        return "–"
+    return "failed" if math.isinf(value) else form.format(value)

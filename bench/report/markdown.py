@@ -25,6 +25,9 @@ def render(table: Table) -> str:
         "\n".join(f"- **{escape(question)}**: {escape(answer)}" for question, answer in table.answers),
         _figures(table, marks),
         *(_compared(table, baseline, targets) for baseline, targets in report.by_baseline(table).items()),
+        _grid(report.LEVEL_HEAD, [[escape(text) for text in row] for row in report.level_rows(table)])
+        if table.levels
+        else "",
         _bullets([f"**{escape(alarm)}**" for alarm in (*table.alarms, *marks.throughout)]),
         _bullets([f"{mark} {escape(warning)}" for mark, warning in marks.notes]),
         _bullets([escape(note) for note in table.notes]),

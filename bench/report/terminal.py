@@ -50,7 +50,7 @@ def _parts(table: Table, width: int) -> list[RenderableType]:
     parts: list[RenderableType] = [*banners, *([blank] if banners else [])]
     parts += [_said(table.title, "bold"), *([_answers(table)] if table.answers else []), blank]
     parts += _stacked(table, marks, width) if width < STACKED_BELOW else _panels(table, marks, width)
-    parts += [*_notes(table, marks), *_footer(table)]
+    parts += [*_levels(table), *_notes(table, marks), *_footer(table)]
     if table.answers:
         # A terminal shows the end of a long text: the answers stand there again.
         parts += [blank, _answers(table)]
@@ -113,6 +113,19 @@ def _panels(table: Table, marks: report.Marks, width: int) -> list[RenderableTyp
         for group in _cut(columns, max(names, min(cell_len(heading), _WIDEST_NAME)), width):
             parts += [_grid(heading, names, group, labels), Text("")]
     return parts
+
+
+def _levels(table: Table) -> list[RenderableType]:
+    """The levels of a sweep, one line each."""
+    if not table.levels:
+        return []
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False, header_style="")
+    grid.add_column(Text("target", style="bold cyan"), max_width=_WIDEST_NAME, overflow="fold")
+    for name in report.LEVEL_HEAD[1:]:
+        grid.add_column(Text(name, style="bold", justify="right"), justify="right")
+    for target, *figures in report.level_rows(table):
+        grid.add_row(_said(target, "bold"), *(Text(figure) for figure in figures))
+    return [grid, Text("")]
 
 
 def _grid(heading: str, names: int, columns: Sequence[_Column], labels: Sequence[Text]) -> Grid:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics import plural
+from bench.stats import pauses
 from bench.stats.quantiles import Floats, Ints
 
 if TYPE_CHECKING:
@@ -92,8 +93,9 @@ def is_null(value: Any) -> bool:
 
 
 def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, Any]) -> Selection:
-    notes: list[str] = []
+    notes = pauses.notes(requests, manifest)
     alarms: list[str] = []
+    requests = pauses.closed_up(requests, manifest)
     counted = requests[requests["phase"] == "measure"]
     if len(counted) < len(requests):
         notes.append(f"{plural(len(requests) - len(counted), 'warm-up request')} stored and left out")

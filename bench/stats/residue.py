@@ -204,9 +204,10 @@ def _lag_and_load(targets: Sequence[Measured], own: Mapping[str, Any]) -> list[s
         lag_ms = _nearest(seen, 0.99)
     if lag_ms is not None:
         parts.append(f"event loop lag {lag_ms:.2g} ms at p99")
-    share = own["cpu_s"] / own["wall_s"] if own.get("wall_s") else None
+    processes = [one for one in own.get("workers") or [own] if one.get("wall_s")]
+    share = max((one["cpu_s"] / one["wall_s"] for one in processes), default=None)
     if share is not None:
-        parts.append(f"{share:.0%} of a core")
+        parts.append(f"{share:.0%} of a core" + (" in the busiest worker" if len(processes) > 1 else ""))
     pauses = own.get("gc") or {}
     if pauses.get("n"):
         parts.append(f"{plural(pauses['n'], 'GC pause')} of up to {pauses['max_ns'] / 1e6:.2g} ms")

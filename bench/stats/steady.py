@@ -71,11 +71,11 @@ class Steadiness:
     finished_noise: float
 
 
-def judge(targets: Sequence[Measured], load: Mapping[str, Any]) -> tuple[list[Steadiness], list[str]]:
+def judge(targets: Sequence[Measured], manifest: Mapping[str, Any]) -> tuple[list[Steadiness], list[str]]:
     """The checks of every target and run that can be judged, and why others cannot (at most one sentence)."""
-    stages = load.get("stages") or [{}]
-    if len(stages) > 1 or load.get("pattern", "constant") not in STEADY_PATTERNS:
-        return [], [f"the plan changes the load ({plural(len(stages), 'stage')}): no steady state was to be expected"]
+    changed = _changed_by_plan(manifest)
+    if changed:
+        return [], [f"{changed}: no steady state was to be expected, and none was looked for"]
     alpha = ALPHA / CHECKS / max(1, len(targets))
     found: list[Steadiness] = []
     short: list[str] = []
@@ -97,6 +97,20 @@ def judge(targets: Sequence[Measured], load: Mapping[str, Any]) -> tuple[list[St
     of_whom = "" if len(names) == len([m for m in targets if m.n]) else f": {', '.join(names)}"
     return found, [f"too short to judge whether the load was steady: that takes {FEWEST} requests per target, over some 15 "
                    f"latencies{of_whom}"]  # fmt: skip
+
+
+def _changed_by_plan(manifest: Mapping[str, Any]) -> str:
+    load = manifest.get("load") or {}
+    stages = load.get("stages") or [{}]
+    if len(stages) > 1:
+        return f"the plan changes the load ({plural(len(stages), 'stage')})"
+    if stages[0].get("start") is not None or load.get("pattern", "constant") not in STEADY_PATTERNS:
+        return "the plan changes the load"
+    if load.get("session"):
+        return "turns of a session follow each other"
+    if len(manifest.get("segments") or []) > 1:
+        return "the run was stopped and continued"
+    return ""
 
 
 def _judge(target: str, start_s: Floats, end_s: Floats, ttft_ms: Floats, alpha: float) -> Steadiness | None:

@@ -1,9 +1,9 @@
 """The honest table: build it from the rows of a run, and flatten it for summary.parquet.
 
 `build` reads these keys of the manifest, all of them optional: run_id, run_folder, command, simulated, complete,
-exit_status, seed, targets (id, model, provider, region, api_version, service_tier, sku, params), workload (name,
+exit_status, seed, sessions_cut, targets (id, model, provider, region, api_version, service_tier, sku, params), workload (name,
 title), scorers (name, required), clusters (case id to source), calibration (rate_per_s, ttft_error_p50_ms,
-ttft_error_p99_ms), load (pattern, stages), instrument, host, margins (p50, p99, cost, quality).
+ttft_error_p99_ms), load, segments, instrument, host, margins (p50, p99, cost, quality).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from bench.stats import answers as first_screen
 from bench.stats import residue, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish
+from bench.stats.levels import COLUMNS, SUSTAINED, levels
 from bench.stats.measured import Measured, Selection, required_scorers, select
-from bench.stats.types import Cell, Comparison, Row, Table
+from bench.stats.types import Cell, Comparison, Level, Row, Table
 from bench.stats.verdicts import MARGINS
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def build(
         raise ConfigError([Problem("", "baseline", baseline, f"a target of this run, one of {have}")])
     seed = int(manifest.get("seed") or 0)
     margins = {**MARGINS, **(manifest.get("margins") or {})}
-    steadiness, unjudged = steady.judge(targets, manifest.get("load") or {})
+    steadiness, unjudged = steady.judge(targets, manifest)
     of_course = steady.figures(steadiness)
     rows = tuple(
         Row(m.target, m.model, m.provider, m.region, m.n, m.blocks, m.spent_usd,
@@ -67,7 +68,7 @@ def build(
         rows=rows,
         comparisons=compared,
         answers=first_screen.answers(targets, rows, compared, seed, margins),
-        alarms=(*_alarms(selection, requests, simulated), *steady.alarms(steadiness)),
+        alarms=(*_alarms(selection, requests, manifest, simulated), *steady.alarms(steadiness)),
         notes=(*_notes(selection, attempts, scores, manifest, compared), *residue.shared_reads(rows), *unjudged),
         hint=first_screen.p99_hint(targets, cells_of),
         instrument=residue.instrument(targets, manifest),
@@ -76,7 +77,16 @@ def build(
         simulated=simulated,
         partial=_partial(manifest),
         comparison_columns=_comparison_columns(compared),
+        levels=_levels(requests, manifest),
     )
+
+
+def _levels(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> tuple[Level, ...]:
+    if not requests["level"].notna().any():
+        return ()
+    slo = (manifest.get("workload") or {}).get("slo") or {}
+    rows: list[Any] = requests[list(COLUMNS)].to_dict("records")
+    return tuple(levels(rows, slo))
 
 
 def _title(manifest: Mapping[str, Any], targets: Sequence[Measured]) -> str:
@@ -88,6 +98,8 @@ def _title(manifest: Mapping[str, Any], targets: Sequence[Measured]) -> str:
 def _partial(manifest: Mapping[str, Any]) -> str | None:
     if manifest.get("complete") is True:
         return None
+    if manifest.get("recovered"):
+        return "the run crashed"
     return _STOPPED.get(
         manifest.get("exit_status") or 0, "the run did not finish, or its manifest does not say that it did"
     )
@@ -111,9 +123,17 @@ def _comparison_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     return tuple(name for name in (*QUANTILES, "quality", "usd_per_correct", "usd_per_1k") if name in present)
 
 
-def _alarms(selection: Selection, requests: pd.DataFrame, simulated: bool) -> list[str]:
+def _alarms(selection: Selection, requests: pd.DataFrame, manifest: Mapping[str, Any], simulated: bool) -> list[str]:
     targets = selection.targets
     said = [*selection.alarms, *residue.alarms(targets, selection.rows)]
+    said += [
+        f"{plural(n, 'session')} of {target} ended early, since a reply did not come: later turns are missing"
+        for target, n in (manifest.get("sessions_cut") or {}).items()
+    ]
+    if (n := int(requests["level"].nunique())) > 1:
+        said.append(
+            f"a sweep: the figures put {n} levels of load together; what holds at each level stands in its own table"
+        )
     nothing = [m.target for m in targets if m.n == 0]
     if nothing:
         said.append(f"nothing was measured for {', '.join(nothing)}")
@@ -139,7 +159,29 @@ def _notes(
     notes += residue.residue(targets, rows, attempts, manifest)
     notes += residue.scorer_gaps(scores, required_scorers(scores, manifest)) if len(scores) else []
     notes += _unpaired(comparisons, targets)
+    notes += _found(manifest.get("sweep") or {})
     return notes + list(selection.notes)
+
+
+def _found(sweep: Mapping[str, Any]) -> list[str]:
+    """What a sweep that looked for its own end came to."""
+    if not sweep:
+        return []
+    unit = "/s" if sweep["over"] == "rate" else " in flight"
+    held = (
+        "met the slo" if sweep["until"] == "slo" else f"kept up ({SUSTAINED:.0%} of what was offered came back in time)"
+    )
+    lines = []
+    for target, found in sweep["found"].items():
+        low, high = found["held_at"], found["failed_at"]
+        good = "at no level that was tried" if low is None else f"up to {low:g}{unit}"
+        bad = "no level failed" if high is None else f"failed at {high:g}{unit}"
+        lines.append(f"{target} {held} {good}; {bad}")
+    if sweep.get("ceiling") is not None:
+        lines.append(
+            f"nothing was tried from {sweep['ceiling']:g}{unit} on: the cap of requests in flight or a declared limit"
+        )
+    return lines
 
 
 def _method(comparisons: Sequence[Comparison]) -> list[str]:

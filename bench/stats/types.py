@@ -83,6 +83,29 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """One level of a sweep as one target met it. Estimates without intervals: a level is a look, not a claim.
+
+    `level` is the rate (per second) or the concurrency. `achieved_share` is the share of the offered load that came back in
+    time: of the rate, or of the throughput that the lowest level promises. A percentile is inf when it is a failed request.
+    """
+
+    target: str
+    stage: int
+    level: float
+    n: int
+    achieved_per_s: float | None
+    achieved_share: float | None
+    ttft_p50_ms: float | None
+    ttft_p95_ms: float | None
+    tpot_p50_ms: float | None
+    e2e_p95_ms: float | None
+    failed_share: float | None
+    meets_slo: bool | None
+    """Whether every limit of the workload's slo holds; None without limits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Everything one run (or several) says about its targets.
 
@@ -107,6 +130,8 @@ class Table:
     """Why the run is not complete; None when it is."""
     comparison_columns: tuple[str, ...] = field(default=())
     """Names of the metrics of the primary comparisons, in the order to show them."""
+    levels: tuple[Level, ...] = ()
+    """The levels of a sweep, in the order of sending; empty outside sweeps."""
 
     def row(self, target: str) -> Row:
         return next(row for row in self.rows if row.target == target)

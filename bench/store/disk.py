@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -44,6 +45,19 @@ def digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds a file's lock: no second process gets it until the block, or this process, ends. Raises CannotRun."""
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError as error:
+        raise CannotRun(f"{path.parent}: another process is writing this run", "wait until it ends") from error
+    except OSError as error:
+        raise CannotRun(f"{path}: cannot lock: {error.strerror or error}", next_step(error)) from error
 
 
 @contextmanager

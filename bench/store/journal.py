@@ -5,15 +5,19 @@
     payload = length of the JSON (u32), JSON, then the raw stamps of every chunk row:
               int64 arrived, int32 sizes, int64 content
 
-All integers are little-endian. The first record is the header given at the start (`{"meta": {...}}`), every other one
-is everything of one request. Appending only encodes and queues; a thread of its own writes and syncs, so that the
-loop that measures never waits for a disk.
+All integers are little-endian. The first record is the header given at the start (`{"meta": {...}}`). Every other one is
+everything of one request, or a note: that a request was handed to the wire (`{"sent": seq}`), or a fact of the run that
+became known later (`{"facts": {...}}`). Appending only encodes and queues; a thread of its own writes and syncs, so that
+the loop that measures never waits for a disk.
+
+A run that is continued begins a journal of its own; none is ever written to again after its process ended.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import struct
 import sys
 import threading
@@ -33,11 +37,15 @@ from bench.store.disk import next_step, sync_folder
 
 MAGIC = b"BENCHJ1\n"
 FLUSH_BYTES = 4 << 20
+WRITE_SECONDS = 0.1
+"""A killed process loses what it had not written: this much."""
 FLUSH_SECONDS = 1.0
+"""A power cut loses what was not synced: this much."""
 QUEUE_BYTES = 512 << 20
 """More than this waiting means that the disk cannot keep up; memory must not pay for it without a word."""
 RECORD_BYTES = 1 << 30
 
+_NAME = re.compile(r"journal(?:-r(\d+))?(?:-(\d+))?\.bin")
 _HEAD = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 _STAMPS = (("arrived_ns", "q", "<i8"), ("sizes", "i", "<i4"), ("content_ns", "q", "<i8"))
@@ -115,9 +123,9 @@ def _decode(body: bytes) -> dict[str, Any]:
 class Journal:
     """The open journal of a running process. Appends come from one thread; the disk is another thread's business.
 
-    Written and synced at least every `flush_seconds`, and sooner when `FLUSH_BYTES` wait. After an error of the disk
-    nothing more is written, and every later `append`, `flush` and `close` raises it. The file is locked while open,
-    so a run that is still going can be told from one that crashed.
+    Written every `WRITE_SECONDS`, synced every `flush_seconds`, and both sooner when `FLUSH_BYTES` wait. After an error
+    of the disk nothing more is written, and every later `append`, `flush` and `close` raises it. The file is locked while
+    open, so a run that is still going can be told from one that crashed.
     """
 
     def __init__(
@@ -125,26 +133,31 @@ class Journal:
         path: Path,
         meta: Mapping[str, Any] | None = None,
         *,
-        resume: bool = False,
         flush_seconds: float = FLUSH_SECONDS,
     ) -> None:
-        """Starts the file with `meta`, or with `resume` goes on behind the last whole record of an existing one."""
+        """Makes the file and starts it with `meta`."""
         self.path = Path(path)
-        self._queue: list[bytes] = []
-        self._waiting = 0
+        self._queue: list[bytes] = [MAGIC, *encode({"meta": dict(meta or {})})]
+        self._waiting = sum(map(len, self._queue))
+        self._unsynced = 0
         self._closing = False
         self._error: JournalError | None = None
-        self._flush_seconds = flush_seconds
+        self._write_seconds = min(WRITE_SECONDS, flush_seconds)
+        self._writes_per_sync = max(1, round(flush_seconds / self._write_seconds))
         self._changed = threading.Condition()
         self._urgent = False
-        self._fd, started = _open(self.path, resume)
-        if not started:
-            self._queue = [MAGIC, *encode({"meta": dict(meta or {})})]
-            self._waiting = sum(map(len, self._queue))
+        self._fd = _create(self.path)
         self._thread = threading.Thread(target=self._run, name="bench-journal", daemon=True)
         self._thread.start()
-        if not started:
-            self.flush()  # a disk that cannot take the first line is told before the first request
+        self.flush()  # a disk that cannot take the first line is told before the first request
+
+    def sent(self, seq: int) -> None:
+        """Notes that a request is on its way: one that was noted and has no record was in flight when a run crashed."""
+        self.append({"sent": seq})
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Notes facts of the run that were not known when it started. They are found in the `meta` of its records."""
+        self.append({"facts": dict(facts)})
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Queues one request's record. Raises JournalError when the disk failed earlier or cannot keep up."""
@@ -195,21 +208,27 @@ class Journal:
 
     def _run(self) -> None:
         """The writing thread: takes the queue when it is long, when its time has come, or at the end."""
+        rounds = 0
         while True:
             with self._changed:
                 self._changed.wait_for(
-                    lambda: self._closing or self._urgent or self._waiting >= FLUSH_BYTES, self._flush_seconds
+                    lambda: self._closing or self._urgent or self._waiting - self._unsynced >= FLUSH_BYTES,
+                    self._write_seconds,
                 )
+                rounds += 1
+                urgent = self._urgent or self._closing or self._waiting >= FLUSH_BYTES
                 self._urgent = False
-                frames, size = self._queue, self._waiting
-                self._queue = []
-                done = self._closing and not frames
+                frames, self._queue = self._queue, []
+                size = self._waiting - self._unsynced
+                done = self._closing and not self._waiting
             if done:
                 return
-            if not frames:
-                continue
             try:
-                write_all(self._fd, frames)
+                if frames:
+                    write_all(self._fd, frames)
+                    self._unsynced += size
+                if not self._unsynced or not (urgent or rounds >= self._writes_per_sync):
+                    continue
                 os.fdatasync(self._fd)
             except Exception as error:  # nothing may end this thread without a word to the one that appends
                 with self._changed:
@@ -217,8 +236,9 @@ class Journal:
                     self._changed.notify_all()
                 return
             with self._changed:
-                self._waiting -= size
+                self._waiting -= self._unsynced
                 self._changed.notify_all()
+            self._unsynced = rounds = 0
 
 
 def write_all(fd: int, buffers: Sequence[bytes]) -> None:
@@ -234,30 +254,19 @@ def write_all(fd: int, buffers: Sequence[bytes]) -> None:
                 pending[0] = memoryview(pending[0])[written:]
 
 
-def _open(path: Path, resume: bool) -> tuple[int, bool]:
-    """The locked file, positioned for the next record, and whether it holds its header already."""
-    started = False
+def _create(path: Path) -> int:
+    """The new file, locked."""
     try:
-        fd = os.open(path, os.O_RDWR | (0 if resume else os.O_CREAT | os.O_EXCL), 0o644)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except OSError as error:
         raise _explain(path, error) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if resume:
-            records = read(path)
-            for _ in records:
-                pass
-            started = records.good_bytes > len(MAGIC)
-            os.ftruncate(fd, records.good_bytes if started else 0)
-            os.lseek(fd, 0, os.SEEK_END)
-        else:
-            sync_folder(path.parent)
-    except BaseException as error:
+        sync_folder(path.parent)
+    except OSError as error:
         os.close(fd)
-        if isinstance(error, OSError):
-            raise _explain(path, error) from error
-        raise
-    return fd, started
+        raise _explain(path, error) from error
+    return fd
 
 
 def _explain(path: Path, error: Exception) -> JournalError:
@@ -267,7 +276,7 @@ def _explain(path: Path, error: Exception) -> JournalError:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a living process still writes this journal."""
+    """Whether a living process holds the lock of this file."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -279,15 +288,17 @@ def is_locked(path: Path) -> bool:
 class Records(Iterator[dict[str, Any]]):
     """The records of a journal, in order, up to the first that is not whole.
 
-    `meta` is the header, known at once. After the last record `good_bytes` is the length of the whole part, and
-    `dropped_bytes` what stands behind it: the tail that a crash tore, or everything after damage in the middle.
-    Stamps come as numpy arrays, decimals as Decimal.
+    `meta` is the header, known at once; `headed` says whether it is whole, and if it is not, nothing follows. Facts that
+    were noted later join it, and `sent` gathers the requests that were noted as sent, as the records are read. After the
+    last record `good_bytes` is the length of the whole part, and `dropped_bytes` what stands behind it: the tail that a
+    crash tore, or everything after damage in the middle. Stamps come as numpy arrays, decimals as Decimal.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.good_bytes = 0
         self.dropped_bytes = 0
+        self.sent = array("q")
         self._file: BinaryIO | None = None
         try:
             self._file = path.open("rb")
@@ -300,13 +311,18 @@ class Records(Iterator[dict[str, Any]]):
             raise JournalError(f"{path}: not a journal of bench", "check the path")
         self.good_bytes = len(start) if start == MAGIC else 0
         first = self._next()
+        self.headed = first is not None
         self.meta: dict[str, Any] = first.get("meta", {}) if first else {}
 
     def __next__(self) -> dict[str, Any]:
-        record = self._next()
-        if record is None:
-            raise StopIteration
-        return record
+        while (record := self._next()) is not None:
+            if "sent" in record:
+                self.sent.append(record["sent"])
+            elif "facts" in record:
+                self.meta.update(record["facts"])
+            else:
+                return record
+        raise StopIteration
 
     def _next(self) -> dict[str, Any] | None:
         if self._file is None:
@@ -340,6 +356,22 @@ def read(path: Path) -> Records:
     return Records(path)
 
 
+def journal_path(run_dir: Path, segment: int = 0, worker: int | None = None) -> Path:
+    """Where a segment of a run keeps its journal: `journal.bin`, and `journal-r1.bin` after it was continued once.
+
+    With several processes each has its own: `journal-0.bin`, `journal-r1-0.bin`.
+    """
+    again = f"-r{segment}" if segment else ""
+    of = "" if worker is None else f"-{worker}"
+    return run_dir / f"journal{again}{of}.bin"
+
+
+def segment_of(journal: Path) -> int:
+    """Which segment of a run a journal belongs to: 0 for the first."""
+    found = _NAME.fullmatch(journal.name)
+    return int(found[1] or 0) if found else 0
+
+
 def journals(run_dir: Path) -> list[Path]:
-    """The journals of a run: `journal.bin`, or one per process, `journal-<worker>.bin`."""
-    return sorted(run_dir.glob("journal*.bin"))
+    """The journals of a run, in the order of its segments."""
+    return sorted(run_dir.glob("journal*.bin"), key=lambda path: (segment_of(path), path.name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from bench.errors import CannotRun
 from bench.record import SCHEMA_VERSION, TABLES, Column
 from bench.store.disk import atomic, digest
-from bench.store.journal import journals, read
+from bench.store.journal import journals, read, segment_of
 from bench.store.schema import KINDS, encodings, schema
 
 GROUP_ROWS = 10_000
@@ -187,22 +187,41 @@ def write_tables(
 
     `amend` sees each record first and may change it: that is where a request gets its price and its `scores` rows.
     `replies` is the policy for the text of replies; what was scored is the full text either way.
+
+    A run that was continued has a journal for each segment, and the tables of those that were sealed. The newest word on
+    a request stands: later journals are written first, and what they hold is left out of earlier ones and of the tables
+    that were there. So a second pass, after a first that was cut off anywhere, gives the same rows.
     """
+    found = journals(run_dir)
+    paths = {name: run_dir / f"{name}.parquet" for name in tables}
+    sealed = {name: path for name, path in paths.items() if path.exists()}
+    segments = sorted({segment_of(journal) for journal in found}, reverse=True)
+    newer: set[int] | None = set() if sealed or len(segments) > 1 else None
     dropped = 0
     with ExitStack() as stack:
-        paths = {name: run_dir / f"{name}.parquet" for name in tables}
         temporary = {name: stack.enter_context(atomic(path)) for name, path in paths.items()}
         writers = {name: _Writer(temporary[name], name) for name in tables}
         try:
-            for journal in journals(run_dir):
-                records = read(journal)
-                for record in records:
-                    if amend:
-                        amend(record)
-                    for name, row in _rows(record, replies):
-                        if name in writers:
-                            writers[name].add(row)
-                dropped += records.dropped_bytes
+            for segment in segments:
+                written: list[int] = []
+                for journal in (path for path in found if segment_of(path) == segment):
+                    records = read(journal)
+                    for record in records:
+                        if newer is not None:
+                            if (seq := record["request"]["seq"]) in newer:
+                                continue
+                            written.append(seq)
+                        if amend:
+                            amend(record)
+                        for name, row in _rows(record, replies):
+                            if name in writers:
+                                writers[name].add(row)
+                    dropped += records.dropped_bytes
+                if newer is not None:
+                    newer.update(written)
+            for name, path in sealed.items():
+                for batch in _without(path, newer or set()):
+                    writers[name].add_table(batch)
             for writer in writers.values():
                 writer.close()
         except BaseException:
@@ -214,6 +233,17 @@ def write_tables(
             for name in tables
         }
     return files, dropped
+
+
+def _without(path: Path, seqs: set[int]) -> Iterator[Any]:
+    """The rows of a stored table, but for those of some requests, one row group after the other."""
+    leave = np.fromiter(seqs, np.int64, len(seqs))
+    with _opened(path) as file:
+        for group in range(file.num_row_groups):
+            data = file.read_row_group(group)
+            keep = ~np.isin(data.column("seq").to_numpy(), leave)
+            if keep.any():
+                yield data.filter(pa.array(keep))
 
 
 def _rows(record: Mapping[str, Any], replies: Replies) -> Iterator[tuple[str, Row]]:
@@ -255,6 +285,16 @@ def read_table(run_dir: Path, name: str, columns: Sequence[str] | None = None) -
     """A table of a run as a pyarrow Table. Columns that an older run did not have come back as null."""
     path = Path(run_dir) / f"{name}.parquet"
     wanted = schema(name) if columns is None else pa.schema([schema(name).field(c) for c in columns])
+    with _opened(path) as file:
+        there = [n for n in wanted.names if n in file.schema_arrow.names]
+        data = file.read(columns=there)
+    filled = [data.column(f.name).cast(f.type) if f.name in there else pa.nulls(len(data), f.type) for f in wanted]
+    return pa.Table.from_arrays(filled, schema=wanted)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A stored table. Whatever is wrong with it is told with the next step."""
     try:
         with pq.ParquetFile(path) as file:
             version = int((file.schema_arrow.metadata or {}).get(b"bench.schema_version", b"1"))
@@ -263,14 +303,11 @@ def read_table(run_dir: Path, name: str, columns: Sequence[str] | None = None) -
                     f"{path}: written by a newer bench (schema {version}, this one reads {SCHEMA_VERSION})",
                     "upgrade bench: pip install --upgrade bench",
                 )
-            there = [n for n in wanted.names if n in file.schema_arrow.names]
-            data = file.read(columns=there)
+            yield file
     except FileNotFoundError as error:
-        raise CannotRun(f"{path}: the run has no table {name}", "check the run: bench verify RUN") from error
+        raise CannotRun(f"{path}: the run has no table {path.stem}", "check the run: bench verify RUN") from error
     except (OSError, pa.ArrowInvalid) as error:
         raise CannotRun(f"{path}: cannot read: {error}", "check the run: bench verify RUN") from error
-    filled = [data.column(f.name).cast(f.type) if f.name in there else pa.nulls(len(data), f.type) for f in wanted]
-    return pa.Table.from_arrays(filled, schema=wanted)
 
 
 def release_memory() -> None:

@@ -1,18 +1,21 @@
 """Runs on disk: `results/date=YYYY-MM-DD/run=<id>/`, sealed by a manifest that is written last.
 
-A folder with a manifest is a finished run (`complete` says how). A folder with a journal and no manifest is a run that
-crashed, or one that is still going: the journal is locked as long as its writer lives.
+A folder with a manifest is sealed: its tables are the record, and `complete` says whether the plan was kept to its end. A
+folder with a journal and no manifest is a run that crashed, or one that is still going: the schedule is locked as long as
+the run's process lives.
 """
 
 from __future__ import annotations
 
 import datetime
-import os
 import re
 import secrets
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,12 +24,12 @@ import orjson
 
 from bench.errors import EXIT_CANNOT_RUN, BenchError, CannotRun
 from bench.record import SCHEMA_VERSION
-from bench.store.disk import atomic, digest, next_step
+from bench.store.disk import atomic, digest, locked, next_step
 from bench.store.journal import is_locked, journals, read
-from bench.store.parquet import FileInfo, Replies, read_table, release_memory, write_tables
+from bench.store.parquet import FileInfo, Replies, info, read_table, release_memory, write_tables
+from bench.store.recorded import CRASHED, MANIFEST, recorded
 
-MANIFEST = "manifest.json"
-JOURNAL = "journal.bin"
+SCHEDULE = "schedule.parquet"
 FREE_BYTES = 256 << 20
 """Asked for when the caller has no estimate: some 60,000 requests of 128 tokens, journal and Parquet together."""
 
@@ -85,7 +88,7 @@ def write_manifest(
         "schema_version": SCHEMA_VERSION,
         "complete": complete,
         "exit_status": exit_status,
-        "files": {name: asdict(info) for name, info in sorted(files.items())},
+        "files": {name: asdict(said) for name, said in sorted(files.items())},
     }
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
     raw = orjson.dumps(manifest, default=str, option=options)
@@ -95,10 +98,18 @@ def write_manifest(
     return sealed
 
 
+def unseal(run_dir: Path) -> None:
+    """Takes away what was said of a run that goes on: its manifest, whose facts must be in the new segment's journal by
+    then, and its summary. The rows stay."""
+    for name in (MANIFEST, "summary.parquet"):
+        (run_dir / name).unlink(missing_ok=True)
+
+
 def remove_journals(run_dir: Path) -> None:
     """Deletes the journals of a sealed run.
 
-    They repeat what the tables hold, and keep the text that a policy removed.
+    They repeat what the tables hold, and keep the text that a policy removed. A run that is continued takes what it has
+    from the tables.
     """
     if not (run_dir / MANIFEST).exists():
         raise ValueError(f"{run_dir} has no manifest: its journal is all there is")
@@ -153,18 +164,42 @@ def open_run(path: Path | str) -> Run:
         found = journals(path)
         if not found:
             raise CannotRun(f"{path}: not a run: it has no {MANIFEST}", "give a folder below results/") from error
-        if any(is_locked(journal) for journal in found):
+        if is_going(path):
             raise CannotRun(f"{path}: the run is still going", "wait until it ends") from error
-        name = path.name.removeprefix("run=")
         raise CannotRun(
             f"{path}: the run did not end; its journal holds what was measured",
-            f"continue it: bench run WORKLOAD.yaml --resume {name}",
+            f"continue it: {resume_command(_journal_meta(path), path)}",
         ) from error
     except (OSError, orjson.JSONDecodeError) as error:
         raise CannotRun(f"{path / MANIFEST}: cannot read: {error}", "check the run: bench verify RUN") from error
     if not isinstance(manifest, dict) or manifest.get("schema_version", 0) > SCHEMA_VERSION:
         raise CannotRun(f"{path / MANIFEST}: written by a newer bench", "upgrade bench: pip install --upgrade bench")
     return Run(path, manifest)
+
+
+def is_going(run_dir: Path) -> bool:
+    """Whether a process that lives is writing this run: the one that conducts it, or one that it started."""
+    held = [path for path in (run_dir / SCHEDULE, *journals(run_dir)) if path.exists()]
+    return any(is_locked(path) for path in held)
+
+
+def writing(run_dir: Path) -> AbstractContextManager[None]:
+    """Held by the process that writes a run, from the plan to the manifest. Raises CannotRun when another one holds it."""
+    return locked(run_dir / SCHEDULE)
+
+
+def resume_command(facts: Mapping[str, Any], run_dir: Path) -> str:
+    """The command that continues a run: the one that started it, with `--resume` in place of a name."""
+    words = shlex.split(str(facts.get("command") or "")) or ["bench", "run", "WORKLOAD.yaml"]
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if not (before in _NAMING or word.split("=")[0] in _NAMING)
+    ]
+    return shlex.join([*kept, "--resume", run_dir.name.removeprefix("run=")])
+
+
+_NAMING = ("--run-id", "--resume")
 
 
 def _run_dirs(results: Path) -> list[Path]:
@@ -219,11 +254,11 @@ def verify_digests(run: Run) -> list[str]:
     """What differs between a run's files and its manifest, one line each; empty when nothing does."""
     findings = []
     files = run.manifest.get("files", {})
-    for name, info in sorted(files.items()):
+    for name, said in sorted(files.items()):
         path = run.path / name
         if not path.is_file():
             findings.append(f"{name}: missing")
-        elif digest(path) != info["sha256"]:
+        elif digest(path) != said["sha256"]:
             findings.append(f"{name}: differs from its digest in {MANIFEST}")
     findings += [f"{p.name}: not in {MANIFEST}" for p in sorted(run.path.glob("*.parquet")) if p.name not in files]
     return findings
@@ -233,24 +268,30 @@ def recover(run_dir: Path) -> Run:
     """Makes tables and a manifest with `complete: false` of a crashed run, and returns it. A sealed run is only opened.
 
     What the journal's header says (who, when, simulated, the policy for replies) goes into the manifest, with the
-    number of bytes that the crash tore off. The journal stays, unless the policy forbids the text that it holds.
+    number of bytes that the crash tore off. The journals stay: the replies in them are scored when the run goes on.
     """
     if (run_dir / MANIFEST).exists():
         return open_run(run_dir)
-    found = journals(run_dir)
-    if not found:
+    if not journals(run_dir):
         raise CannotRun(f"{run_dir}: nothing to recover: no journal and no {MANIFEST}", "give a folder below results/")
-    if any(is_locked(path) for path in found):
+    if is_going(run_dir):
         raise CannotRun(f"{run_dir}: the run is still going", "wait until it ends")
-    meta = _journal_meta(run_dir)
-    policy: Replies = meta.get("replies", "full") if meta.get("replies") in ("hashed", "none") else "full"
-    files, dropped = write_tables(run_dir, replies=policy)
-    schedule = run_dir / "schedule.parquet"
-    if schedule.is_file():
-        rows = read_table(run_dir, "schedule", ["seq"]).num_rows
-        files["schedule.parquet"] = FileInfo(digest(schedule), rows, os.path.getsize(schedule))
-    facts = {"run_id": run_dir.name.removeprefix("run="), **meta, "recovered": True, "dropped_bytes": dropped}
-    write_manifest(run_dir, facts, files, complete=False, exit_status=EXIT_CANNOT_RUN)
-    if policy != "full":
-        remove_journals(run_dir)
+    schedule = run_dir / SCHEDULE
+    with writing(run_dir) if schedule.is_file() else nullcontext():
+        found = recorded(run_dir)
+        policy: Replies = found.facts.get("replies", "full")
+        files, dropped = write_tables(run_dir, replies=policy if policy in ("hashed", "none") else "full")
+        for path in (schedule, *sorted(run_dir.glob("truth*.parquet"))):
+            if path.is_file():
+                files[path.name] = info(path)
+        facts = {
+            "run_id": run_dir.name.removeprefix("run="),
+            **found.facts,
+            "recovered": True,
+            "dropped_bytes": dropped,
+            "stopped": CRASHED,
+            "spent_usd": sum(found.spent_usd.values(), Decimal(0)),
+            "invalid": [],
+        }
+        write_manifest(run_dir, facts, files, complete=False, exit_status=EXIT_CANNOT_RUN)
     return open_run(run_dir)

@@ -306,9 +306,13 @@ def _read_fact(path: str) -> str | None:
         return None
 
 
+def allowed_cores() -> int | None:
+    """Cores that this process may use; None where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
 def clock_facts() -> dict[str, Any]:
     """What a reader of stamps should know of this machine; `None` where it cannot be read."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     started = now_ns()
     for _ in range(1000):
         now_ns()
@@ -322,7 +326,7 @@ def clock_facts() -> dict[str, Any]:
         "wall_shift_error_ns": width // 2,
         "cpu_governor": _read_fact("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "cores": os.cpu_count(),
-        "cores_allowed": affinity,
+        "cores_allowed": allowed_cores(),
         "load_average_1m": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         **_ntp_facts(),
     }

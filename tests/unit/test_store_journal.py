@@ -18,7 +18,17 @@ from hypothesis import strategies as st
 
 import bench.store.journal as journal_module
 from bench.errors import EXIT_CANNOT_RUN, CannotRun
-from bench.store.journal import MAGIC, Journal, JournalError, encode, is_locked, journals, read
+from bench.store.journal import (
+    MAGIC,
+    Journal,
+    JournalError,
+    encode,
+    is_locked,
+    journal_path,
+    journals,
+    read,
+    segment_of,
+)
 
 META = {"run_id": "20260316T080000Z-abc123", "replies": "full"}
 
@@ -305,37 +315,43 @@ def test_a_journal_that_cannot_start_says_what_to_do(tmp_path, make, message, hi
     assert hint in error.value.hint
 
 
-def test_a_journal_that_is_being_written_cannot_be_opened_twice(tmp_path):
+def test_a_journal_is_never_written_to_by_a_second_process(tmp_path):
     path = tmp_path / "journal.bin"
     with Journal(path, META):
-        with pytest.raises(JournalError, match="cannot write") as error:
-            Journal(path, resume=True)
-        assert "wait until it ends" in error.value.hint
+        assert is_locked(path)
+        with pytest.raises(JournalError, match="File exists"):
+            Journal(path, META)
     assert not is_locked(path)
+    with pytest.raises(JournalError, match="File exists") as error:
+        Journal(path, META)
+    assert "--resume" in error.value.hint
 
 
-def test_resuming_goes_on_behind_the_last_whole_record(tmp_path):
+def test_what_was_sent_and_what_became_known_later_are_noted_beside_the_records(tmp_path):
     path = tmp_path / "journal.bin"
-    path.write_bytes(MAGIC + frame({"meta": META}) + frame(record(0)) + frame(record(1))[:-3])
-    with Journal(path, {"run_id": "ignored"}, resume=True) as journal:
-        journal.append(record(1))
-        journal.append(record(2))
+    with Journal(path, META) as journal:
+        journal.sent(0)
+        journal.sent(1)
+        journal.append(record(0))
+        journal.note({"calibration": {"ttft_error_p99_ms": 0.5}})
+        journal.sent(2)
     records = read(path)
-    assert [plain(r) for r in records] == [record(0), record(1), record(2)]
     assert records.meta == META
-    assert records.dropped_bytes == 0
+    assert [plain(r) for r in records] == [record(0)]
+    assert list(records.sent) == [0, 1, 2]
+    assert records.meta == {**META, "calibration": {"ttft_error_p99_ms": 0.5}}
 
 
-def test_resuming_a_file_torn_inside_its_header_starts_it_anew(tmp_path):
+def test_a_killed_process_loses_what_it_had_not_written_which_is_less_than_what_it_had_not_synced(tmp_path):
     path = tmp_path / "journal.bin"
-    start = MAGIC + frame({"meta": META})
-    for cut in (0, 3, len(MAGIC), len(MAGIC) + 5, len(start) - 1):
-        path.write_bytes(start[:cut])
-        with Journal(path, META, resume=True) as journal:
-            journal.append(record(0))
-        records = read(path)
-        assert records.meta == META
-        assert len(list(records)) == 1
+    with Journal(path, META, flush_seconds=3600) as journal:
+        journal.append(record(0))
+        pause = threading.Event()
+        for _ in range(500):  # five seconds at most; a tenth of one on an idle machine
+            if sum(1 for _ in read(path)):
+                break
+            pause.wait(0.01)
+        assert len(list(read(path))) == 1  # another process reads it, an hour before it is synced
 
 
 def test_a_closed_journal_takes_nothing_more(tmp_path):
@@ -346,7 +362,12 @@ def test_a_closed_journal_takes_nothing_more(tmp_path):
         journal.append(record(0))
 
 
-def test_every_process_has_a_journal_of_its_own(tmp_path):
-    for name in ("journal-1.bin", "journal-0.bin"):
-        Journal(tmp_path / name, META).close()
-    assert [p.name for p in journals(tmp_path)] == ["journal-0.bin", "journal-1.bin"]
+def test_every_segment_and_every_process_has_a_journal_of_its_own(tmp_path):
+    made = [
+        journal_path(tmp_path, segment, worker) for segment, worker in ((10, 0), (2, 1), (2, 0), (1, None), (0, None))
+    ]
+    for path in made:
+        Journal(path, META).close()
+    assert journals(tmp_path) == made[::-1]
+    assert [segment_of(p) for p in journals(tmp_path)] == [0, 1, 2, 2, 10]
+    assert journal_path(tmp_path).name == "journal.bin"

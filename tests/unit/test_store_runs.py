@@ -16,7 +16,7 @@ from bench.errors import EXIT_CANNOT_RUN, CannotRun
 from bench.record import SCHEMA_VERSION
 from bench.store.disk import digest
 from bench.store.journal import Journal, encode
-from bench.store.parquet import write_table, write_tables
+from bench.store.parquet import read_table, write_table, write_tables
 from bench.store.runs import (
     create_run_dir,
     find_run,
@@ -234,10 +234,10 @@ def test_a_crashed_run_is_recovered_with_what_its_journal_holds(tmp_path):
     assert recover(folder).manifest == run.manifest
 
 
-def test_recovering_keeps_the_policy_for_replies(tmp_path):
+def test_recovering_keeps_the_policy_for_replies_and_the_journal_for_their_scores(tmp_path):
     run = recover(crashed(tmp_path, replies="none"))
     assert list(run.frame("replies")["text"].isna()) == [True] * 3
-    assert not (run.path / "journal.bin").exists()
+    assert (run.path / "journal.bin").exists()
 
 
 def test_a_run_that_is_still_going_is_neither_opened_nor_recovered(tmp_path):
@@ -247,6 +247,28 @@ def test_a_run_that_is_still_going_is_neither_opened_nor_recovered(tmp_path):
             with pytest.raises(CannotRun, match="still going"):
                 attempt(folder)
     assert recover(folder).manifest["files"]["requests.parquet"]["rows"] == 0
+
+
+def test_the_newest_word_on_a_request_stands_whatever_holds_it(tmp_path):
+    """Tables of a sealed segment hold 0 to 3, and 3 was abandoned; two more segments sent 3 and 4, and 4 and 5."""
+    folder = create_run_dir(tmp_path, "a", NS)
+    with Journal(folder / "journal.bin", {}) as journal:
+        for seq in range(4):
+            journal.append(record(seq, outcome="transport" if seq == 3 else "ok", worker=0))
+    write_tables(folder)
+    (folder / "journal.bin").unlink()
+    for segment, seqs in ((1, (3, 4)), (2, (4, 5))):
+        with Journal(folder / f"journal-r{segment}.bin", {}) as journal:
+            for seq in seqs:
+                journal.append(record(seq, worker=segment))
+    for _ in range(2):  # a second pass, as after a first that was cut off, changes nothing
+        files, _ = write_tables(folder)
+        rows = read_table(folder, "requests", ["seq", "worker", "outcome"]).to_pylist()
+        assert {row["seq"]: row["worker"] for row in rows} == {0: 0, 1: 0, 2: 0, 3: 1, 4: 2, 5: 2}
+        assert {row["outcome"] for row in rows} == {"ok"}
+        assert {info.rows for name, info in files.items() if name != "scores.parquet"} == {6}
+        for table in ("attempts", "chunks", "replies"):
+            assert sorted(read_table(folder, table, ["seq"])["seq"].to_pylist()) == list(range(6))
 
 
 def test_a_crashed_run_is_the_latest_when_it_was_started_last(tmp_path):
