@@ -232,9 +232,10 @@ def test_every_setting_has_its_place() -> None:
 REFUSED = [
     (Params(top_k=4), "top_k"),
     (Params(thinking_budget_tokens=0), "thinking_budget_tokens"),
-    (Params(cache_breakpoints=("system",)), "cache_breakpoints"),
-    (Params(cache_ttl="1h"), "cache_ttl"),
     (Params(tool_choice="any"), "tool_choice"),
+    (Params(tool_choice={"type": "tool", "name": "f"}), "tool_choice"),
+    (Params(tools=({"name": "f", "input_schema": {}},)), "tools"),
+    (Params(response_format={"type": "json_schema", "json_schema": {"schema": {}}}), "response_format"),
 ]
 
 
