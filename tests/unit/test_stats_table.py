@@ -339,6 +339,16 @@ def test_fields_that_differ_between_targets_or_inside_one_are_said():
     assert "client stack differs" not in notes
 
 
+def test_what_was_said_of_the_targets_stands_under_the_table_once():
+    manifest = {**COMPLETE, "targets": [
+        {"id": "a", "model": "m", "params": {}, "notes": ["a: thinks first", "a: cache_ttl: not sent"]},
+        {"id": "b", "model": "m", "params": {}, "notes": ["b: thinks first"]},
+    ]}  # fmt: skip
+    notes = table(run("ab", 96), manifest=manifest).notes
+    assert [note for note in notes if "thinks" in note] == ["a, b: thinks first"]
+    assert "a: cache_ttl: not sent" in notes
+
+
 def test_contradicted_regions_and_estimated_tokens_raise_the_alarm():
     built = table(run("a", 12, lambda _, seq: {"region_proof": "contradicted" if seq < 2 else "consistent",
                                                "usage_source": "estimate"}))  # fmt: skip
