@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from bench.errors import CannotRun
@@ -317,6 +316,8 @@ def release_memory() -> None:
 
 def dataset(results: Path, name: str) -> Any:
     """One table of every run below `results/`, as a pyarrow Dataset with the partition columns `date` and `run`."""
+    import pyarrow.dataset as ds  # imports pandas, which a run needs when its load is over, and not before
+
     files = sorted(str(path) for path in Path(results).glob(f"date=*/run=*/{name}.parquet"))
     keys = pa.schema([("date", pa.string()), ("run", pa.string())])
     hive = ds.HivePartitioning(keys)
