@@ -415,7 +415,10 @@ def _session_problems(spec: WorkloadSpec, problem: Callable[[str, str, str], Pro
 def _cache(spec: CacheSpec) -> dict[str, Any]:
     if spec.prompt_caching == "off":
         return {}
-    return {"cache_breakpoints": tuple(spec.breakpoints), "cache_ttl": None if spec.ttl is None else _lifetime(spec.ttl)}
+    return {
+        "cache_breakpoints": tuple(spec.breakpoints),
+        "cache_ttl": None if spec.ttl is None else _lifetime(spec.ttl),
+    }
 
 
 def _lifetime(ttl_ns: int) -> str:
