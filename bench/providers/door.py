@@ -148,6 +148,10 @@ class Door:
         """Headers that this target adds to every request."""
         return {}
 
+    def path_of(self, target: Target) -> str:
+        """The path for this target, where a door has several."""
+        return self.path
+
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options that the SDK's own method adds to the request."""
         return {}
@@ -223,7 +227,7 @@ class Door:
     async def _built(self, opened: Opened, given: Mapping[str, Any], headers: Mapping[str, str]) -> httpx2.Request:
         """The request that the SDK itself builds, authenticates and signs for this body."""
         response: httpx2.Response = await opened.client.post(
-            self.path,
+            self.path_of(opened.target),
             body=dict(given),
             cast_to=httpx2.Response,
             options={**self.options(given), "headers": {**self.headers(opened.target), **headers}},
