@@ -19,7 +19,10 @@ __all__ = ["ALLOWED_HEADERS", "PROVIDERS", "REQUEST_ID_HEADERS", "get", "names"]
 PROVIDERS: Mapping[str, str] = {
     "anthropic": "bench.providers.anthropic:Anthropic",
     "bedrock": "bench.providers.bedrock:Bedrock",
+    "bedrock-mantle": "bench.providers.bedrock_mantle:BedrockMantle",
+    "claude-aws": "bench.providers.claude_aws:ClaudeAws",
     "vertex": "bench.providers.vertex:Vertex",
+    "claude-gcp": "bench.providers.claude_gcp:ClaudeGcp",
     "foundry": "bench.providers.foundry:Foundry",
     "openai-compatible": "bench.providers.openai_compatible:OpenAICompatible",
 }
