@@ -199,6 +199,8 @@ def _check(target: Target, workload: Workload, options: Options, today: date) ->
             problems.append(
                 Problem(target.id, "params", what, f"a setting that the dialect {target.dialect} can carry")
             )
+    if hasattr(provider, "refused"):  # what a server of that make does not take
+        problems += provider.refused(target, params)
     if not options.simulate:
         problems += provider.check(target)
     return problems, Ready(target, params, tuple(notes))

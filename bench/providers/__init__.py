@@ -24,6 +24,10 @@ PROVIDERS: Mapping[str, str] = {
     "vertex": "bench.providers.vertex:Vertex",
     "claude-gcp": "bench.providers.claude_gcp:ClaudeGcp",
     "foundry": "bench.providers.foundry:Foundry",
+    "openai": "bench.providers.openai:OpenAI",
+    "azure-openai": "bench.providers.azure_openai:AzureOpenAI",
+    "openai-bedrock": "bench.providers.openai_bedrock:OpenAIBedrock",
+    "openai-vertex": "bench.providers.openai_vertex:OpenAIVertex",
     "openai-compatible": "bench.providers.openai_compatible:OpenAICompatible",
 }
 GROUP = "bench.providers"

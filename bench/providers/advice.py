@@ -111,6 +111,4 @@ def _told(door: str, cause: str, fix: str, fault: Fault) -> Fault:
 
 def _no_quota(headers: tuple[tuple[str, str], ...]) -> bool:
     """A limit of nothing at all, which no waiting fills."""
-    return any(
-        value == "0" for name, value in first(headers).items() if re.fullmatch(r"x-ratelimit-limit-\w+", name)
-    )
+    return any(value == "0" for name, value in first(headers).items() if re.fullmatch(r"x-ratelimit-limit-\w+", name))

@@ -9,6 +9,7 @@ import orjson
 from bench.simulate.base import Headers, Json, Received, Refused, TargetConfig
 from bench.simulate.doors.chat import CompatibleDoor
 from bench.simulate.doors.reading import Unreadable, base59, bearer, uuid_of
+from bench.simulate.doors.reasoning import refuse_for_reasoning
 
 # fmt: off
 FIELDS = frozenset((
@@ -49,6 +50,7 @@ class OpenAIDoor(CompatibleDoor):
         for field in body:
             if field not in FIELDS:
                 raise Unreadable(f"Unknown parameter: '{field}'.")
+        refuse_for_reasoning(body)
 
     def missing_model(self, model: str) -> Refused:
         return Refused(404, "model_not_found", f"The model `{model}` does not exist or you do not have access to it.")
