@@ -33,4 +33,6 @@ def targets(
             print(f"    {problem}")
         if ending is not None:
             print(f"  note: {ending}")
+        for told in providers.told(target):
+            print(f"  note: {told}")
     return 0

@@ -33,6 +33,8 @@ TABLE = tuple(Advice(*row) for row in (
      "check organization and project of the target, OPENAI_ORG_ID and OPENAI_PROJECT_ID"),
     ("openai", r"unsupported_country", "this machine's address is in a country that is not served",
      "run from a region that is"),
+    ("openai", r"model_not_found|^404 ", "there is no such model for this project",
+     "check model_id, and that the project may use it"),
     ("openai", r"^401 |invalid_api_key|^403 ", "the key was not accepted",
      "check the variable that auth names (without one, OPENAI_API_KEY)"),
     ("azure-openai", r"content_filter|ResponsibleAIPolicy", "the deployment's content filter stopped the prompt",
@@ -72,11 +74,7 @@ TABLE = tuple(Advice(*row) for row in (
      "give it the role roles/aiplatform.user, and check project"),
     ("openai-vertex", r"^404 |NOT_FOUND|not servable", "the model is not enabled for the project, or not offered there",
      "enable its API Service in Model Garden, or try region: global"),
-    ("openai-vertex", r"limit: 0\b|limit.*\b0 ", "the project has no quota for this model there",
-     "ask for some under Quotas, or use another region; waiting does not help"),
     # the request
-    ("openai", r"model_not_found|^404 ", "there is no such model for this project",
-     "check model_id, and that the project may use it"),
     (EVERY, r"unsupported_(parameter|value)|[Uu]nsupported (parameter|value)|Unknown parameter|unknown_parameter",
      "the model does not take a setting that was sent",
      "leave it out of the workload's generation, or of the target's params and extra_body"),
@@ -90,16 +88,17 @@ TABLE = tuple(Advice(*row) for row in (
     ("openai-compatible", r"try pulling it", "the server has not loaded this model", "ollama pull NAME"),
 ))  # fmt: skip
 
-NO_QUOTA = "the deployment or project has a quota of zero"
+NO_QUOTA = "the quota of the deployment or project is zero"
 
 
 def advised(door: str, status: int | None, headers: tuple[tuple[str, str], ...], fault: Fault) -> Fault:
     """The fault with the door, the cause and what to do before the server's own words; unchanged where none fits."""
-    if _no_quota(headers) and fault.outcome == "throttled":
-        return _told(door, NO_QUOTA, "ask for quota; waiting does not help", replace(fault, retryable=False))
+    if door in EVERY.split() and fault.outcome == "throttled" and _no_quota(headers, fault.message):
+        return _told(door, NO_QUOTA, "ask for quota, or use another region; waiting does not help",
+                     replace(fault, retryable=False))  # fmt: skip
     text = f"{status if status is not None and status >= 300 else ''} {fault.code or ''} {fault.message}"
     for row in TABLE:
-        if door in row.doors.split() and re.search(row.when, text):
+        if door in row.doors.split() and re.search(row.when, text, re.IGNORECASE):
             return _told(door, row.cause, row.fix, fault)
     return fault
 
@@ -109,6 +108,7 @@ def _told(door: str, cause: str, fix: str, fault: Fault) -> Fault:
     return replace(fault, message=message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…")
 
 
-def _no_quota(headers: tuple[tuple[str, str], ...]) -> bool:
+def _no_quota(headers: tuple[tuple[str, str], ...], message: str) -> bool:
     """A limit of nothing at all, which no waiting fills."""
-    return any(value == "0" for name, value in first(headers).items() if re.fullmatch(r"x-ratelimit-limit-\w+", name))
+    limits = [value for name, value in first(headers).items() if re.fullmatch(r"x-ratelimit-limit-\w+", name)]
+    return "0" in limits or re.search(r"\blimit: 0\b", message) is not None

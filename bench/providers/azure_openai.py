@@ -39,7 +39,7 @@ CLOUDS = (
 
 class AzureOpenAI(gpt.GptDoor):
     name = "azure-openai"
-    extra = "openai"
+    extra = "azure-openai"
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         from openai import AsyncAzureOpenAI, AsyncOpenAI
@@ -81,7 +81,7 @@ class AzureOpenAI(gpt.GptDoor):
             found.append(Problem(target.id, "api_version", target.api_version or "", want))
         if not target.auth and self.secret(target) is None:
             if not installed("azure.identity"):
-                want = f"export {KEY}=..., or pip install 'bench[foundry]' and sign in to Entra"
+                want = f"export {KEY}=..., or pip install 'bench[azure-openai]' and sign in to Entra"
                 found.append(Problem(target.id, "auth", "no key in the environment, no azure-identity", want))
             elif foundry.found_entra() is None:
                 found.append(Problem(target.id, "auth", "no key, no Entra sign-in", f"export {KEY}=..., or az login"))

@@ -202,7 +202,7 @@ class Door:
             template = opened.templates.get(key)
             if template is None or not template.holds:
                 template = Template(await self._built(opened, given, headers or {}), given)
-                if template.holds and getattr(opened.client, "custom_auth", None) is None:
+                if template.holds and not _signs_later(opened.client):
                     opened.templates[key] = template
                 else:
                     return template.request
@@ -249,6 +249,12 @@ class Door:
             if hasattr(opened.keeper, "close"):
                 await opened.keeper.close()
         self._opened.clear()
+
+
+def _signs_later(client: Any) -> bool:
+    """Whether the SDK lets its HTTP client put credentials in, renewing them by itself. A bare `Auth` puts in nothing."""
+    custom = getattr(client, "custom_auth", None)
+    return custom is not None and type(custom) is not httpx2.Auth
 
 
 def address(base: str, path: str) -> dict[str, str | None]:

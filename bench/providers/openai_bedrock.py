@@ -31,7 +31,7 @@ SIGNED_ANEW = frozenset({"authorization", "x-amz-content-sha256", "x-amz-date", 
 
 class OpenAIBedrock(gpt.GptDoor):
     name = "openai-bedrock"
-    extra = "openai"
+    extra = "openai-bedrock"
     packages = ("openai", "boto3", "botocore")
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:

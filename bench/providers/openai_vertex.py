@@ -20,7 +20,7 @@ PLACES = {"chat": "endpoints/openapi", "responses": "publishers/openai/v1"}
 
 class OpenAIVertex(gpt.GptDoor):
     name = "openai-vertex"
-    extra = "openai"
+    extra = "openai-vertex"
     packages = ("openai", "google.auth")
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
