@@ -15,7 +15,23 @@ from bench.simulate.profile import Profile
 
 Headers = list[tuple[str, str]]
 Render = Callable[[str], bytes]
-Stop = Literal["stop", "length", "stop_sequence"]
+Stop = Literal["stop", "length", "stop_sequence", "tool"]
+
+
+class Thought(str):
+    """A piece of reasoning among the content events of a script; plain strings are text."""
+
+
+class Arguments(str):
+    """A piece of a tool call's arguments. `call` is the number of the call, from 0; `first` of its pieces opens it."""
+
+    call: int
+    first: bool
+
+    def __new__(cls, text: str, call: int, first: bool) -> Arguments:
+        piece = super().__new__(cls, text)
+        piece.call, piece.first = call, first
+        return piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +68,10 @@ class Ask:
     """What an admitted request asks for.
 
     `prompt` is the text of the last user message. `input_tokens` estimates the whole prompt, `cacheable_tokens` the
-    part up to the last cache mark (0 without one). `wire` names the operation where one door has several.
+    part up to the last cache mark (0 without one). `wire` names the operation where one door has several. `tools` are
+    names with the schemas of their arguments, of which `tool_choice` (auto, none, required, or the name of one) says
+    what is to be called, and `parallel` whether several may be. `schema` is that of a reply in JSON; `thinks` asks for
+    reasoning that can be read.
     """
 
     prompt: str
@@ -64,11 +83,20 @@ class Ask:
     stop: tuple[str, ...] = ()
     include_usage: bool = True
     wire: str = ""
+    tools: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    tool_choice: str = "auto"
+    parallel: bool = True
+    schema: Mapping[str, Any] | None = None
+    thinks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The planned reply: the texts of its content events with their due offsets, its counts, ids and fault."""
+    """The planned reply: the texts of its content events with their due offsets, its counts, ids and fault.
+
+    Events come in this order: reasoning (`Thought`), text, arguments of calls (`Arguments`). `tool_calls` are (name, JSON
+    arguments), `reasoning` the thoughts joined: both as far as they are sent.
+    """
 
     case_id: str | None
     kind: str
@@ -88,10 +116,16 @@ class Script:
     created_s: int
     usage: Literal["once", "twice", "none"] = "once"
     fault: Fault | None = None
+    reasoning: str = ""
+    tool_calls: tuple[tuple[str, str], ...] = ()
 
     @property
     def text(self) -> str:
-        return "".join(self.events)
+        return "".join([event for event in self.events if type(event) is str])
+
+    @property
+    def reasoning_tokens(self) -> int:
+        return sum(isinstance(event, Thought) for event in self.events)
 
 
 class Refused(Exception):

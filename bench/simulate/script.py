@@ -9,14 +9,20 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from itertools import accumulate
+from typing import Any
+
+import orjson
 
 from bench.simulate.answers import Answers, choose, filler, pieces
-from bench.simulate.base import Ask, Door, Script, Stop, TargetConfig
+from bench.simulate.base import Arguments, Ask, Door, Script, Stop, TargetConfig, Thought
 from bench.simulate.faults import Fault
+from bench.simulate.made import value_for
 from bench.simulate.profile import NS_PER_MS, OVERLOADED, Profile, Spread
 
 DEFAULT_OUTPUT_TOKENS = 64
 DEFAULT_STALL_MS = 1000.0
+THOUGHT_TOKENS = 12
+"""Length of reasoning, where it is asked for."""
 
 
 def plan(
@@ -45,7 +51,13 @@ def plan(
         fault = replace(fault, code=door.fault_refusal(OVERLOADED)[0])
 
     case_id, kind, parts = _words(profile, answers, key, kind_draw, pick)
-    tokens, stop, stop_sequence = _limited(parts, ask)
+    made_seed = random.Random(f"{seed}:{key}").getrandbits(32)  # the same at every target, as a model's own would be
+    calls = calls_for(ask, made_seed)
+    if calls:
+        kind, parts = "tool", ()
+    elif ask.schema is not None and case_id is None:
+        kind, parts = "made", pieces(_json(value_for(ask.schema, made_seed)))
+    tokens, stop, stop_sequence = _limited(parts, ask, filler(THOUGHT_TOKENS) if ask.thinks else (), calls)
     if fault and fault.name == "empty":
         tokens, stop, stop_sequence = (), "stop", None
 
@@ -89,7 +101,36 @@ def plan(
         created_s=int(wall_s),
         usage={"usage-twice": "twice", "no-usage": "none"}.get(fault.name, "once") if fault else "once",  # type: ignore[arg-type]
         fault=fault,
+        reasoning="".join([token for token in tokens if isinstance(token, Thought)]),
+        tool_calls=_as_sent(calls, tokens),
     )
+
+
+def calls_for(ask: Ask, seed: int) -> tuple[tuple[str, str], ...]:
+    """The calls (name, JSON arguments) that the request gets: the tool that is forced, one where any is required or the
+    prompt says `[[tool]]`, and all of them where it says `[[parallel]]`; none otherwise.
+    """
+    several = "[[parallel]]" in ask.prompt
+    if not ask.tools or ask.tool_choice == "none":
+        return ()
+    if ask.tool_choice == "auto" and not several and "[[tool]]" not in ask.prompt:
+        return ()
+    named = [tool for tool in ask.tools if tool[0] == ask.tool_choice]
+    chosen = named or (list(ask.tools) if several and ask.parallel else [ask.tools[seed % len(ask.tools)]])
+    return tuple((name, _json(value_for(schema, seed + n))) for n, (name, schema) in enumerate(chosen))
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _as_sent(calls: tuple[tuple[str, str], ...], tokens: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The calls as far as their arguments are among these pieces."""
+    sent: dict[int, list[str]] = {}
+    for token in tokens:
+        if isinstance(token, Arguments):
+            sent.setdefault(token.call, []).append(token)
+    return tuple((calls[n][0], "".join(arguments)) for n, arguments in sent.items())
 
 
 def _drawn_fault(profile: Profile, draw: float) -> Fault | None:
@@ -114,9 +155,11 @@ def _words(
     return entry.case_id, kind, pieces(text)
 
 
-def _limited(parts: tuple[str, ...], ask: Ask) -> tuple[tuple[str, ...], Stop, str | None]:
-    """The pieces up to the first stop sequence and within `max_tokens`, and why they end."""
-    stop: Stop = "stop"
+def _limited(
+    parts: tuple[str, ...], ask: Ask, thoughts: tuple[str, ...], calls: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, ...], Stop, str | None]:
+    """All pieces, the text's up to the first stop sequence, within `max_tokens`; and why they end."""
+    stop: Stop = "tool" if calls else "stop"
     found = None
     if ask.stop:
         text = "".join(parts)
@@ -124,6 +167,9 @@ def _limited(parts: tuple[str, ...], ask: Ask) -> tuple[tuple[str, ...], Stop, s
         if hits:
             at, found = min(hits)
             parts, stop = pieces(text[:at]), "stop_sequence"
+    arguments = [Arguments(text, n, at == 0) for n, call in enumerate(calls) for at, text in enumerate(pieces(call[1]))]
+    if thoughts or calls:
+        parts = (*map(Thought, thoughts), *parts, *arguments)
     if ask.max_tokens is not None and len(parts) > ask.max_tokens:
         return parts[: ask.max_tokens], "length", None
     return parts, stop, found
@@ -136,7 +182,7 @@ def _pause(dues: list[int], after: int, pause_ns: int) -> None:
 
 def _grouped(tokens: tuple[str, ...], token_ns: list[int], size: int) -> tuple[tuple[str, ...], list[int]]:
     """Events and their dues: the first token alone, then `size` at a time, each event when its last token is due."""
-    if size == 1:
+    if size == 1 or any(type(token) is not str for token in tokens):  # of thoughts and calls, each has its own event
         return tokens, token_ns[: len(tokens)]
     bounds = [(0, 1)] + [(n, min(n + size, len(tokens))) for n in range(1, len(tokens), size)] if tokens else []
     return tuple("".join(tokens[a:b]) for a, b in bounds), [token_ns[b - 1] for _, b in bounds]

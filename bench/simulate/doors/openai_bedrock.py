@@ -15,7 +15,7 @@ _OF_RUNTIME = re.compile(r"(us|eu|global)\.|.+-\d+:\d+$")
 
 
 class OpenAIBedrockDoor(OpenAIDoor):
-    """`POST /openai/v1/chat/completions`, for open-weight models also `/v1/chat/completions`.
+    """`POST /openai/v1/chat/completions` and `/responses`, for open-weight models also below `/v1`.
 
     A Bedrock key as bearer, or a signature for the service that the id belongs to: `bedrock-mantle` or `bedrock`.
     """
@@ -37,11 +37,12 @@ class OpenAIBedrockDoor(OpenAIDoor):
         service = "bedrock" if _OF_RUNTIME.match(target.model_id) else "bedrock-mantle"
         check_signature(received, target.credentials, service)
 
+    def is_responses(self, received: Received) -> bool:
+        return received.path in ("/openai/v1/responses", "/v1/responses")
+
     def path_fits(self, received: Received, target: TargetConfig) -> bool:
-        paths = ["/openai/v1/chat/completions"]
-        if "gpt-oss" in target.model_id:
-            paths.append("/v1/chat/completions")
-        return received.path in paths
+        bases = ["/openai/v1", "/v1"] if "gpt-oss" in target.model_id else ["/openai/v1"]
+        return received.path in [f"{base}/{what}" for base in bases for what in ("chat/completions", "responses")]
 
     def refusal(self, status: int, code: str, message: str, request_id: str) -> tuple[Headers, bytes]:
         if code.endswith("Exception"):

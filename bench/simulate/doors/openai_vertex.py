@@ -1,23 +1,33 @@
-"""Open models on Vertex AI: the wire of `chat.py` below a project and location, an OAuth token as bearer."""
+"""Open models on Vertex AI: OpenAI's wires below a project and location, an OAuth token as bearer."""
 
 from __future__ import annotations
 
 import re
 
-from bench.simulate.base import Headers, Received, Refused, TargetConfig
-from bench.simulate.doors.chat import CompatibleDoor
+from bench.simulate.base import Headers, Json, Received, Refused, TargetConfig
+from bench.simulate.doors.openai import OpenAIDoor
 from bench.simulate.doors.reading import bearer
 from bench.simulate.doors.vertex import GOOGLE, google_error
 
 _PATH = re.compile(
-    r"/v1/projects/([^/]+)/locations/([^/]+)/(?:endpoints/openapi|publishers/openai/v1)/chat/completions"
+    r"/v1/projects/([^/]+)/locations/([^/]+)/(endpoints/openapi/chat/completions|publishers/openai/v1/responses)"
 )
 
 
-class OpenAIVertexDoor(CompatibleDoor):
-    """`POST /v1/projects/{p}/locations/{l}/endpoints/openapi/chat/completions`; Google's words at the gate."""
+class OpenAIVertexDoor(OpenAIDoor):
+    """`POST /v1/projects/{p}/locations/{l}/endpoints/openapi/chat/completions`; Google's words at the gate.
+
+    Responses are below `publishers/openai/v1`. Unknown fields pass.
+    """
 
     name = "openai-vertex"
+    service_tier = None
+
+    def check_fields(self, body: Json) -> None:
+        """The models are many, and so are the fields that they know."""
+
+    def is_responses(self, received: Received) -> bool:
+        return received.path.endswith("/publishers/openai/v1/responses")
 
     def id_headers(self, request_id: str) -> Headers:
         return []
@@ -30,7 +40,7 @@ class OpenAIVertexDoor(CompatibleDoor):
         found = _PATH.fullmatch(received.path)
         if not found:
             return False
-        for key, value in zip(("project", "location"), found.groups(), strict=True):
+        for key, value in zip(("project", "location"), found.groups()[:2], strict=True):
             if value != target.credentials.get(key, value):
                 raise Refused(403, "PERMISSION_DENIED", f"Permission denied on {key} '{value}' (or it may not exist).")
         return True
@@ -40,10 +50,13 @@ class OpenAIVertexDoor(CompatibleDoor):
         return Refused(404, "NOT_FOUND", text)
 
     def refusal(self, status: int, code: str, message: str, request_id: str) -> tuple[Headers, bytes]:
-        if code.isdigit():
-            code = "INVALID_ARGUMENT" if status == 400 else "NOT_FOUND" if status == 404 else "INTERNAL"
+        if not code.isupper():
+            code = "INVALID_ARGUMENT" if status < 500 else "INTERNAL"
         return google_error(status, code, message)
 
     def fault_refusal(self, status: int) -> tuple[int, str, str]:
         status = status or 503
         return (status, *GOOGLE[status]) if status in GOOGLE else super().fault_refusal(status)
+
+    def limit_headers(self, limits: object, reset_s: float, wall_s: float) -> Headers:
+        return []

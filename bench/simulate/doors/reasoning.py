@@ -1,4 +1,4 @@
-"""What OpenAI's reasoning models refuse in a Chat Completions request: their 400s, in the service's own words.
+"""What OpenAI's reasoning models refuse, in Chat Completions and Responses: their 400s, in the service's own words.
 
 By the name of the model; a deployment that is called otherwise is not known to think, and refuses nothing.
 """
@@ -27,10 +27,11 @@ def refuse_for_reasoning(body: Json) -> None:
         return
     if body.get("max_tokens") is not None:
         raise _parameter("max_tokens", " Use 'max_completion_tokens' instead.")
-    effort = body.get("reasoning_effort")
+    reasoning = body.get("reasoning")
+    effort = body.get("reasoning_effort") or (reasoning.get("effort") if isinstance(reasoning, dict) else None)
     if effort is not None and effort not in efforts:
         known = ", ".join(f"'{each}'" for each in efforts)
-        raise _value("reasoning_effort", effort, f"Supported values are: {known}.")
+        raise _value("reasoning.effort" if reasoning else "reasoning_effort", effort, f"Supported values are: {known}.")
     if effort == "none":
         return
     if body.get("temperature") not in (None, 1):
