@@ -36,10 +36,9 @@ class OpenAIDoor(CompatibleDoor):
         return received.path == "/v1/responses"
 
     def read(self, received: Received, body: Json) -> Ask:
+        ask = responses.read_responses(body) if self.is_responses(received) else super().read(received, body)
         refuse_for_reasoning(body)
-        if self.is_responses(received):
-            return responses.read_responses(body)
-        return super().read(received, body)
+        return ask
 
     def whole(self, ask: Ask, script: Script) -> bytes:
         return responses.whole(ask, script) if ask.wire == responses.WIRE else super().whole(ask, script)
