@@ -12,7 +12,7 @@ from bench.providers.door import Door
 from bench.record import Exchange, Reply
 from bench.targets import Target
 
-CLAUDE_ID_PREFIXES = {"bedrock": "msg_bdrk_", "vertex": "msg_vrtx_"}
+CLAUDE_ID_PREFIXES = {"bedrock": "msg_bdrk_", "bedrock-mantle": "msg_bdrk_", "vertex": "msg_vrtx_"}
 """Doors whose message ids carry a mark of their own; ids of Anthropic's own doors are plain."""
 
 
@@ -53,9 +53,9 @@ def region_proof(door: str, target: Target, exchange: Exchange, reply: Reply) ->
 def _message_id(door: str, message_id: str | None) -> str:
     if not message_id:
         return "unknown"
-    marked = next((owner for owner, prefix in CLAUDE_ID_PREFIXES.items() if message_id.startswith(prefix)), None)
-    if marked is not None:
-        return "consistent" if marked == door else "contradicted"
+    owners = [owner for owner, prefix in CLAUDE_ID_PREFIXES.items() if message_id.startswith(prefix)]
+    if owners:
+        return "consistent" if door in owners else "contradicted"
     return "consistent" if door not in CLAUDE_ID_PREFIXES and message_id.startswith("msg_") else "unknown"
 
 

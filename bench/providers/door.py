@@ -148,6 +148,10 @@ class Door:
         """Headers that this target adds to every request."""
         return {}
 
+    def path_of(self, target: Target) -> str:
+        """The path for this target, where a door has several."""
+        return self.path
+
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options that the SDK's own method adds to the request."""
         return {}
@@ -198,7 +202,7 @@ class Door:
             template = opened.templates.get(key)
             if template is None or not template.holds:
                 template = Template(await self._built(opened, given, headers or {}), given)
-                if template.holds and getattr(opened.client, "custom_auth", None) is None:
+                if template.holds and not _signs_later(opened.client):
                     opened.templates[key] = template
                 else:
                     return template.request
@@ -223,7 +227,7 @@ class Door:
     async def _built(self, opened: Opened, given: Mapping[str, Any], headers: Mapping[str, str]) -> httpx2.Request:
         """The request that the SDK itself builds, authenticates and signs for this body."""
         response: httpx2.Response = await opened.client.post(
-            self.path,
+            self.path_of(opened.target),
             body=dict(given),
             cast_to=httpx2.Response,
             options={**self.options(given), "headers": {**self.headers(opened.target), **headers}},
@@ -245,6 +249,12 @@ class Door:
             if hasattr(opened.keeper, "close"):
                 await opened.keeper.close()
         self._opened.clear()
+
+
+def _signs_later(client: Any) -> bool:
+    """Whether the SDK lets its HTTP client put credentials in, renewing them by itself. A bare `Auth` puts in nothing."""
+    custom = getattr(client, "custom_auth", None)
+    return custom is not None and type(custom) is not httpx2.Auth
 
 
 def address(base: str, path: str) -> dict[str, str | None]:

@@ -66,7 +66,11 @@ def effective_params(workload_params: Params, target: Target) -> tuple[Params, l
     notes = []
     if entry is not None:
         problems += _sampling(params, target, entry) + _thinking(params, target, entry) + _limits(params, target, entry)
-        if entry.thinking_always_on:
+        if entry.thinking_hidden and params.effort != "none":
+            notes.append(
+                f"{target.id}: {target.model} does not send its thoughts; time to first token includes all thinking"
+            )
+        elif entry.thinking_always_on:
             notes.append(
                 f"{target.id}: {target.model} always thinks first; time to first token counts thinking as tokens"
             )
@@ -148,7 +152,11 @@ def _sampling(params: Params, target: Target, entry: registry.Entry) -> list[Pro
         value = getattr(params, name)
         if value is None:
             continue
-        if name not in entry.accepts:
+        if name in entry.accepts_at_effort_none:
+            if params.effort == "none":
+                continue
+            why = f"nothing: {target.model} takes {name} only with effort: none"
+        elif name not in entry.accepts:
             why = f"nothing: {target.model} takes no {name} at any door"
         elif name in by_version:
             pin = f"; api_version {entry.api_version} does" if entry.api_version != target.api_version else ""
