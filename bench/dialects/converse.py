@@ -128,9 +128,10 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
         claude.mark_cache(params.cache_breakpoints, mark, tools, system, messages)
 
     settings: dict[str, Any] = {"maxTokens": params.max_tokens}
-    for key, value in (("temperature", params.temperature), ("topP", params.top_p)):
-        if value is not None:
-            settings[key] = value
+    if params.temperature is not None:
+        settings["temperature"] = params.temperature
+    if params.top_p is not None:
+        settings["topP"] = params.top_p
     if params.stop:
         settings["stopSequences"] = list(params.stop)
     of_model: dict[str, Any] = {}

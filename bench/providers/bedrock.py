@@ -1,6 +1,7 @@
-"""Claude on Amazon Bedrock's runtime endpoint, as the anthropic SDK speaks it: InvokeModel over AWS event streams.
+"""Amazon Bedrock's runtime endpoint, over AWS event streams: InvokeModel for Claude as the anthropic SDK speaks it, and
+Converse as boto3 does.
 
-SigV4 covers the body, so every request is signed anew. The SDK hops to a worker thread and looks its session up for
+SigV4 covers the body, so every request is signed anew. The SDKs look sessions up, or walk a tree of handlers, for
 that; here botocore's own signer runs in place on the headers that the SDK built: the same signature at a sixth of the
 price.
 """
@@ -16,6 +17,7 @@ import httpx2
 from bench.errors import Problem
 from bench.providers import auth
 from bench.providers.claude import ClaudeDoor
+from bench.providers.converse import INVOCATION, ConverseTemplate, open_client
 from bench.providers.door import Opened, Template, address
 from bench.targets import Target
 
@@ -24,10 +26,13 @@ TIER_HEADER = "X-Amzn-Bedrock-Service-Tier"
 TIERS = ("default", "priority", "flex", "reserved")
 NOT_SIGNED = frozenset({"connection", "authorization", "x-amz-date", "x-amz-security-token"})
 """What the SDK leaves out of a signature because proxies strip it, and what the signer writes itself."""
+NOT_SIGNED_BY_BOTO3 = NOT_SIGNED | {"accept-encoding", "amz-sdk-request", "content-length", INVOCATION}
+"""boto3 adds these after it has signed."""
 
 
 class Bedrock(ClaudeDoor):
     name = "bedrock"
+    dialects = frozenset({"messages", "converse"})
     extra = "bedrock"
     packages = ("anthropic", "boto3", "botocore")
 
@@ -36,6 +41,10 @@ class Bedrock(ClaudeDoor):
 
         target = opened.target
         token, profile = self._token(target), self._profile(target)
+        if target.dialect == "converse":
+            region = self._region(target)
+            client, opened.keeper = await asyncio.to_thread(open_client, region, profile, token, target.base_url)
+            return client
         if token is None:
             opened.keeper = await asyncio.to_thread(_credentials, profile, self._region(target))
         return AsyncAnthropicBedrock(
@@ -49,6 +58,8 @@ class Bedrock(ClaudeDoor):
         )
 
     def given(self, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        if target.dialect == "converse":
+            return body
         given = {key: value for key, value in body.items() if key != "service_tier"}
         if target.api_version is not None:
             given.setdefault("anthropic_version", target.api_version)
@@ -63,18 +74,41 @@ class Bedrock(ClaudeDoor):
             return template.filled(content)
         if hasattr(credentials, "refresh_needed") and credentials.refresh_needed():
             await asyncio.to_thread(credentials.get_frozen_credentials)
-        return sign(template.filled(content), credentials.get_frozen_credentials(), self._region(opened.target))
+        left_out = NOT_SIGNED_BY_BOTO3 if isinstance(template, ConverseTemplate) else NOT_SIGNED
+        frozen = credentials.get_frozen_credentials()
+        return sign(template.filled(content), frozen, self._region(opened.target), left_out)
+
+    async def _built(self, opened: Opened, given: Mapping[str, Any], headers: Mapping[str, str]) -> httpx2.Request:
+        if opened.target.dialect != "converse":
+            return await super()._built(opened, given, headers)
+        built: httpx2.Request = await asyncio.to_thread(opened.client.built, given, headers)
+        return built
+
+    def template(self, opened: Opened, request: httpx2.Request, given: Mapping[str, Any]) -> Template:
+        if opened.target.dialect == "converse":
+            return ConverseTemplate(request, given)
+        return super().template(opened, request, given)
+
+    def needs(self, target: Target) -> tuple[str, ...]:
+        return self.packages[1:] if target.dialect == "converse" else self.packages
 
     def problems(self, target: Target) -> list[Problem]:
         found = auth.reference_problems(target, ("env", "profile")) + auth.tier_problems(target, TIERS)
-        if self._region(target) is None:
+        region = self._region(target)
+        if region is None:
             found.append(Problem(target.id, "region", "none", "a region, e.g. us-east-1, or export AWS_REGION=..."))
+        home = _region_of_arn(target.model_id)
+        if region is not None and home is not None and home != region:
+            want = f"region: {home}, where that ARN is at home; other regions do not know it"
+            found.append(Problem(target.id, "model_id", f"{target.model_id} in {region}", want))
+        if target.dialect == "converse":
+            found += self._converse_problems(target)
         profile = self._profile(target)
         if profile is not None:
             if profile not in auth.sections(*_files()):
                 want = f"aws configure --profile {profile}, or the name of a profile that exists"
                 found.append(Problem(target.id, "auth.profile", f"{profile}, which is in no AWS file", want))
-            if auth.env(TOKEN):
+            if auth.env(TOKEN) and target.dialect != "converse":
                 got = f"a profile, while {TOKEN} is set, which the SDK refuses to combine"
                 found.append(Problem(target.id, "auth.profile", got, f"unset {TOKEN}, or auth: {{env: {TOKEN}}}"))
         elif not target.auth and self._token(target) is None and _found_chain() is None:
@@ -84,20 +118,42 @@ class Bedrock(ClaudeDoor):
             found.append(Problem(target.id, "auth", "no AWS credentials", want))
         return found
 
+    def _converse_problems(self, target: Target) -> list[Problem]:
+        found = []
+        if target.api_version is not None:
+            want = "none: Converse has no version; the dialect messages has"
+            found.append(Problem(target.id, "api_version", target.api_version, want))
+        base = self._base(target)
+        if base is not None and not base.startswith("https:") and self._token(target) is not None:
+            want = "https://..., or keys instead of a bearer token: boto3 sends a token over TLS only"
+            found.append(Problem(target.id, "base_url", base, want))
+        return found
+
     def route(self, target: Target) -> dict[str, str | None]:
-        base = target.base_url or auth.env("ANTHROPIC_BEDROCK_BASE_URL")
+        converse = target.dialect == "converse"
+        base = self._base(target)
         if self._token(target) is not None:
             how: str | None = f"bearer token in {target.auth.get('env', TOKEN)}"
         elif self._profile(target) is not None:
             how = f"SigV4, profile {self._profile(target)}"
         else:
             how = f"SigV4, {_found_chain() or 'default chain'}"
-        base = base or f"https://bedrock-runtime.{self._region(target)}.amazonaws.com"
+        fips = converse and (auth.env("AWS_USE_FIPS_ENDPOINT") or "").lower() == "true"
+        base = base or f"https://bedrock-runtime{'-fips' if fips else ''}.{self._region(target)}.amazonaws.com"
         return {
-            **address(base, "/model/{model}/invoke-with-response-stream"),
+            **address(base, "/model/{model}/" + ("converse-stream" if converse else "invoke-with-response-stream")),
             "api_version": target.api_version,
             "auth": how,
         }
+
+    @staticmethod
+    def _base(target: Target) -> str | None:
+        """The address that stands in for AWS's own: the target's, or the one in each SDK's variables."""
+        if target.base_url is not None or target.dialect != "converse":
+            return target.base_url or auth.env("ANTHROPIC_BEDROCK_BASE_URL")
+        if (auth.env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") or "").lower() == "true":
+            return None
+        return auth.env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
 
     @staticmethod
     def _region(target: Target) -> str | None:
@@ -115,18 +171,26 @@ class Bedrock(ClaudeDoor):
         return target.auth.get("profile") or (auth.named(target) if target.auth.get("env") == "AWS_PROFILE" else None)
 
 
-def sign(request: httpx2.Request, credentials: Any, region: str | None) -> httpx2.Request:
-    """Write the SigV4 headers into a request that carries everything else already."""
+def sign(
+    request: httpx2.Request, credentials: Any, region: str | None, left_out: frozenset[str] = NOT_SIGNED
+) -> httpx2.Request:
+    """Write the SigV4 headers into a request that carries everything else already. `left_out` are not covered."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
 
-    headers = {name: value for name, value in request.headers.items() if name not in NOT_SIGNED}
+    headers = {name: value for name, value in request.headers.items() if name not in left_out}
     signed = AWSRequest(method=request.method, url=str(request.url), headers=headers, data=request.content)
     SigV4Auth(credentials, "bedrock", region).add_auth(signed)
     for name in ("X-Amz-Date", "X-Amz-Security-Token", "Authorization"):
         if name in signed.headers:
             request.headers[name] = signed.headers[name]
     return request
+
+
+def _region_of_arn(model_id: str) -> str | None:
+    """`arn:aws:bedrock:REGION:...`; None for an id that is no ARN."""
+    parts = model_id.split(":")
+    return parts[3] or None if model_id.startswith("arn:") and len(parts) > 4 else None
 
 
 def _credentials(profile: str | None, region: str | None) -> Any:
