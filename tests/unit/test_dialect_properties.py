@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.dialects import body as read
-from bench.dialects import chat, get, messages
+from bench.dialects import chat, converse, get, messages
 from bench.record import Reply
 from tests.unit.wire_bytes import CONTENT_TYPES, cut_at, exchange, golden
 
@@ -22,6 +22,8 @@ GOLDENS = [
     ("messages", "messages_overloaded.sse"),
     ("messages", "bedrock_text.eventstream"),
     ("messages", "bedrock_throttled.eventstream"),
+    ("converse", "converse_thinking_text_tool.eventstream"),
+    ("converse", "converse_throttled.eventstream"),
     ("chat", "chat_text_tool.sse"),
     ("chat", "chat_reasoning_vllm.sse"),
     ("chat", "chat_gateway_error.sse"),
@@ -88,7 +90,7 @@ def test_damaged_bytes_never_raise_and_give_text_that_can_be_stored(
 )
 def test_rubbish_of_any_kind_never_raises(body: bytes, kind: str, coding: str) -> None:
     one = exchange([(1, body)], kind, headers=(("content-encoding", coding),))
-    for decode in (messages.decode, chat.decode):
+    for decode in (messages.decode, chat.decode, converse.decode):
         assert not decode(one).complete or decode(one).native_stop_reason
 
 
@@ -119,14 +121,14 @@ JSON = st.recursive(
 def test_any_json_in_any_place_never_raises(values: list[object]) -> None:
     events = b"".join(b"data: " + json.dumps(value).encode() + b"\n\n" for value in values)
     for body in [events, *[json.dumps(value).encode() for value in values]]:
-        for decode in (messages.decode, chat.decode):
+        for decode in (messages.decode, chat.decode, converse.decode):
             reply = decode(exchange([(1, body)]))
             (reply.text + reply.reasoning).encode()
 
 
 def test_json_that_is_nested_without_end_is_rubbish_too() -> None:
     body = b"data: " + b'{"a":[' * 100_000 + b"\n\n"
-    for decode in (messages.decode, chat.decode):
+    for decode in (messages.decode, chat.decode, converse.decode):
         assert decode(exchange([(1, body)])).error_body is not None
 
 
