@@ -7,7 +7,7 @@ again, and delivered. Times are ns; offsets count from the moment the request wa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from bench.simulate.faults import Fault
@@ -15,7 +15,7 @@ from bench.simulate.profile import Profile
 
 Headers = list[tuple[str, str]]
 Render = Callable[[str], bytes]
-Stop = Literal["stop", "length", "stop_sequence"]
+Stop = Literal["stop", "length", "stop_sequence", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,9 @@ class Ask:
 
     `prompt` is the text of the last user message. `input_tokens` estimates the whole prompt, `cacheable_tokens` the
     part up to the last cache mark (0 without one). `wire` names the operation where one door has several.
+
+    `tools` are (name, JSON schema of the arguments); `tool_choice` is auto, any, none, or `tool:NAME`. `schema` is the
+    JSON schema that the text must fit, `thinks` whether reasoning comes first, `echo` what the wire says back as asked.
     """
 
     prompt: str
@@ -64,11 +67,36 @@ class Ask:
     stop: tuple[str, ...] = ()
     include_usage: bool = True
     wire: str = ""
+    tools: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    tool_choice: str = "auto"
+    schema: Mapping[str, Any] | None = None
+    thinks: bool = False
+    echo: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Piece(str):
+    """The text of an event in a reply of several blocks: of which `kind` (reasoning, text, call) and number its block
+    is, and whether it is the block's first.
+    """
+
+    kind: str
+    block: int
+    first: bool
+
+    @classmethod
+    def of(cls, text: str, kind: str, block: int, first: bool) -> Piece:
+        made = cls(text)
+        made.kind, made.block, made.first = kind, block, first
+        return made
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The planned reply: the texts of its content events with their due offsets, its counts, ids and fault."""
+    """The planned reply: the texts of its content events with their due offsets, its counts, ids and fault.
+
+    Events are plain texts where the reply is text and nothing else; with `reasoning` or `tool_calls` (name, arguments
+    as JSON) each is a `Piece`, block after block.
+    """
 
     case_id: str | None
     kind: str
@@ -88,10 +116,12 @@ class Script:
     created_s: int
     usage: Literal["once", "twice", "none"] = "once"
     fault: Fault | None = None
+    reasoning: str = ""
+    tool_calls: tuple[tuple[str, str], ...] = ()
 
     @property
     def text(self) -> str:
-        return "".join(self.events)
+        return "".join([text for text in self.events if not isinstance(text, Piece) or text.kind == "text"])
 
 
 class Refused(Exception):
