@@ -59,7 +59,7 @@ def plan(
     reasoning = ""
     calls: tuple[tuple[str, str], ...] = ()
     if ask.tools or ask.schema is not None or ask.thinks:
-        made_seed = zlib.crc32(f"{seed}:{key}:{repeat}".encode())
+        made_seed = zlib.crc32(f"{seed}:{key}".encode())  # the same at every look-alike, and each time
         tokens, stop, stop_sequence, reasoning, calls = _blocks(ask, parts, made_seed, own_words=case_id is not None)
     if fault and fault.name == "empty":
         tokens, stop, stop_sequence, reasoning, calls = (), "stop", None, "", ()
