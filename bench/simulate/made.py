@@ -19,6 +19,8 @@ FORMATS: Mapping[str, str] = {
 }
 DEEPEST = 6
 """Below this depth optional properties are left out, so that a schema that refers to itself ends."""
+MOST = 16
+"""Below this depth there is nothing: a schema that requires itself has no end of its own."""
 SPAN = 100
 """Numbers without bounds lie within this of the bound that there is, or of 0."""
 
@@ -29,7 +31,7 @@ def value_for(schema: Mapping[str, Any], seed: int) -> Any:
 
 
 def _value(schema: Any, rng: random.Random, root: Mapping[str, Any], depth: int) -> Any:
-    if not isinstance(schema, Mapping) or depth > 4 * DEEPEST:
+    if not isinstance(schema, Mapping) or depth > MOST:
         return None
     if "$ref" in schema:
         return _value(_referred(str(schema["$ref"]), root), rng, root, depth + 1)

@@ -252,32 +252,47 @@ def two_dialects(place: Any, **more: Any) -> None:
     (place.folder / "targets.yaml").write_text(json.dumps({"version": 1, "targets": rows}))
 
 
-def test_both_dialects_of_bedrock_run_side_by_side(place: Any) -> None:
-    two_dialects(place)
-    done = place.run("--simulate", requests=6)
-    assert done.code == 0, done.err
-    rows = done.rows()
-    assert sorted({(r["target"], r["dialect"]) for r in rows}) == [("converse", "converse"), ("messages", "messages")]
-    assert {r["outcome"] for r in rows} <= {"ok", "throttled", "overloaded"}  # the shipped profile has its bad moments
-    fine = [r for r in rows if r["outcome"] == "ok"]
-    assert len(fine) >= 8
-    for row in fine:
-        assert row["ttft_ms"] > 0
-        assert row["output_tokens"] > 0
-        assert row["input_tokens"] > 0
-        assert row["cost_usd"] is not None
-        assert row["region_proof"] == ("consistent" if row["target"] == "messages" else "unknown")
-        assert row["client_stack"].startswith("anthropic" if row["target"] == "messages" else "boto3")
-    by_case = {(r["target"], r["case_id"]): r["input_tokens"] for r in fine}
-    for (_, case), tokens in by_case.items():
-        assert abs(tokens - by_case.get(("messages", case), tokens)) <= 2  # the same words; JSON around them differs
-
-
 def started(place: Any, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
     given = default_credentials("bedrock")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", given["access_key"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", given["secret_key"])
     two_dialects(place, base_url=f"http://127.0.0.1:{port}")
+
+
+def test_both_dialects_of_bedrock_run_side_by_side(
+    place: Any, ports: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(place, monkeypatch, ports["new"])
+    done = place.run(requests=8)
+    assert done.code == 0, done.err
+    rows = done.rows()
+    assert len(rows) == 16
+    assert {(r["target"], r["dialect"]) for r in rows} == {("converse", "converse"), ("messages", "messages")}
+    for row in rows:
+        assert row["outcome"] == "ok"
+        assert (
+            row["sent_ns"] < row["headers_ns"] <= row["first_byte_ns"] <= row["first_token_ns"] <= row["last_token_ns"]
+        )
+        assert (row["output_tokens"], row["content_events"]) == (8, 8)
+        assert row["cost_usd"] is not None
+        assert row["served_lane"] == ("standard" if row["target"] == "messages" else "default")
+        assert row["region_proof"] == ("consistent" if row["target"] == "messages" else "unknown")
+        assert row["client_stack"].startswith("anthropic" if row["target"] == "messages" else "boto3")
+    tokens = {(r["target"], r["case_id"]): r["input_tokens"] for r in rows}
+    for case in ("one", "two", "three", "four"):
+        assert tokens["converse", case] == tokens["messages", case]  # the same words were sent
+    costs = {(r["target"], r["case_id"]): r["cost_usd"] for r in rows}
+    assert costs["converse", "one"] == costs["messages", "one"]
+    spoken = {t["id"]: t for t in done.manifest["targets"]}
+    assert "converse-stream" in json.dumps(spoken["converse"])
+
+
+def test_a_simulated_run_speaks_converse_to_a_look_alike_of_its_own(place: Any) -> None:
+    two_dialects(place)
+    done = place.run("--simulate", "--only", "converse", requests=1)
+    assert done.code == 0, done.err
+    (row,) = done.rows()
+    assert (row["outcome"], row["simulated"], row["dialect"]) == ("ok", True, "converse")
 
 
 TOOLS = """\

@@ -266,3 +266,35 @@ def test_however_the_bytes_are_cut_into_pieces_the_reply_is_the_same(
         alone = converse.decode(exchange([(1, frame)], AWS))
         want += [next(end for end in ends if end >= offset)] * len(alone.content_ns)
     assert list(many.content_ns) == want
+
+
+KINDS = (
+    "messageStart",
+    "contentBlockStart",
+    "contentBlockDelta",
+    "contentBlockStop",
+    "messageStop",
+    "metadata",
+    "other",
+)
+KEYS = (
+    "delta start toolUse reasoningContent text input contentBlockIndex stopReason usage inputTokens cacheDetails ttl trace"
+    " promptRouter invokedModelId serviceTier type toolUseId name output message content cacheWriteInputTokens"
+).split()  # fmt: skip
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=15,
+)
+
+
+@settings(FEW, max_examples=150)
+@given(bodies=st.lists(st.tuples(st.sampled_from(KINDS), ANYTHING), max_size=5))
+def test_any_json_in_any_event_never_raises_and_gives_what_can_be_stored(bodies: list[tuple[str, Any]]) -> None:
+    stream = b"".join(event(kind, json.loads(json.dumps(value))) for kind, value in bodies)
+    replies = [converse.decode(exchange([(1, stream)], AWS))]
+    replies += [converse.decode(exchange([(1, json.dumps(v).encode())], "application/json")) for _, v in bodies]
+    for reply in replies:
+        (reply.text + reply.reasoning + "".join(c.id + c.name + c.arguments for c in reply.tool_calls)).encode()
+        for count in (reply.usage.input_tokens, reply.usage.cache_write_5m_tokens, reply.usage.cache_write_1h_tokens):
+            assert count is None or 0 <= count < 1 << 63
