@@ -277,10 +277,10 @@ KINDS = (
     "metadata",
     "other",
 )
-KEYS = (
-    "delta start toolUse reasoningContent text input contentBlockIndex stopReason usage inputTokens cacheDetails ttl trace"
-    " promptRouter invokedModelId serviceTier type toolUseId name output message content cacheWriteInputTokens"
-).split()  # noqa: SIM905  (a list of words reads better as words)
+KEYS = """
+    delta start toolUse reasoningContent text input contentBlockIndex stopReason usage inputTokens cacheDetails ttl trace
+    promptRouter invokedModelId serviceTier type toolUseId name output message content cacheWriteInputTokens
+""".split()  # noqa: SIM905  (a list of words reads better as words)
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
