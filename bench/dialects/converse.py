@@ -74,6 +74,11 @@ def unsupported(params: Params) -> list[str]:
     return problems + _unsupported_tools(params) + _unsupported_extra(params.extra_body)
 
 
+def degraded(params: Params) -> list[str]:
+    """Nothing: what Converse cannot carry is refused."""
+    return []
+
+
 def _unsupported_tools(params: Params) -> list[str]:
     problems = []
     for each in params.tools:

@@ -69,6 +69,11 @@ def unsupported(params: Params) -> list[str]:
     return problems
 
 
+def degraded(params: Params) -> list[str]:
+    """Nothing is left out."""
+    return []
+
+
 def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
     """The request body. Keys stand in the order in which the official SDK writes them.
 

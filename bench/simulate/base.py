@@ -18,6 +18,22 @@ Render = Callable[[str], bytes]
 Stop = Literal["stop", "length", "stop_sequence", "tool"]
 
 
+class Thought(str):
+    """A piece of reasoning among the content events of a script; plain strings are text."""
+
+
+class Arguments(str):
+    """A piece of a tool call's arguments. `call` is the number of the call, from 0; `first` of its pieces opens it."""
+
+    call: int
+    first: bool
+
+    def __new__(cls, text: str, call: int, first: bool) -> Arguments:
+        piece = super().__new__(cls, text)
+        piece.call, piece.first = call, first
+        return piece
+
+
 @dataclass(frozen=True, slots=True)
 class TargetConfig:
     """One look-alike: what it is called, which door it plays, what it serves, to whom, and how it behaves."""
@@ -52,10 +68,10 @@ class Ask:
     """What an admitted request asks for.
 
     `prompt` is the text of the last user message. `input_tokens` estimates the whole prompt, `cacheable_tokens` the
-    part up to the last cache mark (0 without one). `wire` names the operation where one door has several.
-
-    `tools` are (name, JSON schema of the arguments); `tool_choice` is auto, any, none, or `tool:NAME`. `schema` is the
-    JSON schema that the text must fit, `thinks` whether reasoning comes first, `echo` what the wire says back as asked.
+    part up to the last cache mark (0 without one). `wire` names the operation where one door has several. `tools` are
+    names with the schemas of their arguments, of which `tool_choice` (auto, none, required, or the name of one) says
+    what is to be called, and `parallel` whether several may be. `schema` is that of a reply in JSON; `thinks` asks for
+    reasoning that can be read, `echo` is what the wire says back as it was asked.
     """
 
     prompt: str
@@ -69,33 +85,18 @@ class Ask:
     wire: str = ""
     tools: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     tool_choice: str = "auto"
+    parallel: bool = True
     schema: Mapping[str, Any] | None = None
     thinks: bool = False
     echo: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Piece(str):
-    """The text of an event in a reply of several blocks: of which `kind` (reasoning, text, call) and number its block
-    is, and whether it is the block's first.
-    """
-
-    kind: str
-    block: int
-    first: bool
-
-    @classmethod
-    def of(cls, text: str, kind: str, block: int, first: bool) -> Piece:
-        made = cls(text)
-        made.kind, made.block, made.first = kind, block, first
-        return made
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
     """The planned reply: the texts of its content events with their due offsets, its counts, ids and fault.
 
-    Events are plain texts where the reply is text and nothing else; with `reasoning` or `tool_calls` (name, arguments
-    as JSON) each is a `Piece`, block after block.
+    Events come in this order: reasoning (`Thought`), text, arguments of calls (`Arguments`). `tool_calls` are (name, JSON
+    arguments), `reasoning` the thoughts joined: both as far as they are sent.
     """
 
     case_id: str | None
@@ -121,7 +122,11 @@ class Script:
 
     @property
     def text(self) -> str:
-        return "".join([text for text in self.events if not isinstance(text, Piece) or text.kind == "text"])
+        return "".join([event for event in self.events if type(event) is str])
+
+    @property
+    def reasoning_tokens(self) -> int:
+        return sum(isinstance(event, Thought) for event in self.events)
 
 
 class Refused(Exception):

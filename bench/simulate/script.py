@@ -7,9 +7,6 @@ change what a prompt gets; every number is drawn for every request, so that turn
 from __future__ import annotations
 
 import random
-import sys
-import zlib
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
@@ -17,16 +14,15 @@ from typing import Any
 import orjson
 
 from bench.simulate.answers import Answers, choose, filler, pieces
-from bench.simulate.base import Ask, Door, Piece, Script, Stop, TargetConfig
+from bench.simulate.base import Arguments, Ask, Door, Script, Stop, TargetConfig, Thought
 from bench.simulate.faults import Fault
 from bench.simulate.made import value_for
 from bench.simulate.profile import NS_PER_MS, OVERLOADED, Profile, Spread
 
 DEFAULT_OUTPUT_TOKENS = 64
 DEFAULT_STALL_MS = 1000.0
-THINKING_TOKENS = 16
-TOOL_MARK, PARALLEL_MARK = "[[tool]]", "[[parallel]]"
-"""In a prompt whose request leaves the choice to the model: call a tool; call all of them."""
+THOUGHT_TOKENS = 12
+"""Length of reasoning, where it is asked for."""
 
 
 def plan(
@@ -55,14 +51,15 @@ def plan(
         fault = replace(fault, code=door.fault_refusal(OVERLOADED)[0])
 
     case_id, kind, parts = _words(profile, answers, key, kind_draw, pick)
-    tokens, stop, stop_sequence = _limited(parts, ask)
-    reasoning = ""
-    calls: tuple[tuple[str, str], ...] = ()
-    if ask.tools or ask.schema is not None or ask.thinks:
-        made_seed = zlib.crc32(f"{seed}:{key}".encode())  # the same at every look-alike, and each time
-        tokens, stop, stop_sequence, reasoning, calls = _blocks(ask, parts, made_seed, own_words=case_id is not None)
+    made_seed = random.Random(f"{seed}:{key}").getrandbits(32)  # the same at every target, as a model's own would be
+    calls = calls_for(ask, made_seed)
+    if calls:
+        kind, parts = "tool", ()
+    elif ask.schema is not None and case_id is None:
+        kind, parts = "made", pieces(_json(value_for(ask.schema, made_seed)))
+    tokens, stop, stop_sequence = _limited(parts, ask, filler(THOUGHT_TOKENS) if ask.thinks else (), calls)
     if fault and fault.name == "empty":
-        tokens, stop, stop_sequence, reasoning, calls = (), "stop", None, "", ()
+        tokens, stop, stop_sequence = (), "stop", None
 
     ttft_ns = int(profile.ttft_ms.draw_ns(rng, 1)[0] * slowdown)
     gap = Spread("constant", fault.ms, fault.ms) if fault and fault.name == "drip" and fault.ms else profile.gap_ms
@@ -104,9 +101,36 @@ def plan(
         created_s=int(wall_s),
         usage={"usage-twice": "twice", "no-usage": "none"}.get(fault.name, "once") if fault else "once",  # type: ignore[arg-type]
         fault=fault,
-        reasoning=reasoning,
-        tool_calls=calls,
+        reasoning="".join([token for token in tokens if isinstance(token, Thought)]),
+        tool_calls=_as_sent(calls, tokens),
     )
+
+
+def calls_for(ask: Ask, seed: int) -> tuple[tuple[str, str], ...]:
+    """The calls (name, JSON arguments) that the request gets: the tool that is forced, one where any is required or the
+    prompt says `[[tool]]`, and all of them where it says `[[parallel]]`; none otherwise.
+    """
+    several = "[[parallel]]" in ask.prompt
+    if not ask.tools or ask.tool_choice == "none":
+        return ()
+    if ask.tool_choice == "auto" and not several and "[[tool]]" not in ask.prompt:
+        return ()
+    named = [tool for tool in ask.tools if tool[0] == ask.tool_choice]
+    chosen = named or (list(ask.tools) if several and ask.parallel else [ask.tools[seed % len(ask.tools)]])
+    return tuple((name, _json(value_for(schema, seed + n))) for n, (name, schema) in enumerate(chosen))
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _as_sent(calls: tuple[tuple[str, str], ...], tokens: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The calls as far as their arguments are among these pieces."""
+    sent: dict[int, list[str]] = {}
+    for token in tokens:
+        if isinstance(token, Arguments):
+            sent.setdefault(token.call, []).append(token)
+    return tuple((calls[n][0], "".join(arguments)) for n, arguments in sent.items())
 
 
 def _drawn_fault(profile: Profile, draw: float) -> Fault | None:
@@ -131,9 +155,11 @@ def _words(
     return entry.case_id, kind, pieces(text)
 
 
-def _limited(parts: tuple[str, ...], ask: Ask) -> tuple[tuple[str, ...], Stop, str | None]:
-    """The pieces up to the first stop sequence and within `max_tokens`, and why they end."""
-    stop: Stop = "stop"
+def _limited(
+    parts: tuple[str, ...], ask: Ask, thoughts: tuple[str, ...], calls: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, ...], Stop, str | None]:
+    """All pieces, the text's up to the first stop sequence, within `max_tokens`; and why they end."""
+    stop: Stop = "tool" if calls else "stop"
     found = None
     if ask.stop:
         text = "".join(parts)
@@ -141,6 +167,9 @@ def _limited(parts: tuple[str, ...], ask: Ask) -> tuple[tuple[str, ...], Stop, s
         if hits:
             at, found = min(hits)
             parts, stop = pieces(text[:at]), "stop_sequence"
+    arguments = [Arguments(text, n, at == 0) for n, call in enumerate(calls) for at, text in enumerate(pieces(call[1]))]
+    if thoughts or calls:
+        parts = (*map(Thought, thoughts), *parts, *arguments)
     if ask.max_tokens is not None and len(parts) > ask.max_tokens:
         return parts[: ask.max_tokens], "length", None
     return parts, stop, found
@@ -151,74 +180,12 @@ def _pause(dues: list[int], after: int, pause_ns: int) -> None:
         dues[n] += pause_ns
 
 
-def _blocks(
-    ask: Ask, parts: tuple[str, ...], seed: int, *, own_words: bool
-) -> tuple[tuple[str, ...], Stop, str | None, str, tuple[tuple[str, str], ...]]:
-    """(events, stop, stop sequence, reasoning, tool calls) of a reply that may think, call tools or keep to a schema.
-
-    What is over `max_tokens` is cut; a call that does not fit whole is left out.
-    """
-    reasoning = filler(THINKING_TOKENS) if ask.thinks else ()
-    called = [
-        (name, orjson.dumps(value_for(schema, seed + n)).decode()) for n, (name, schema) in enumerate(_chosen(ask))
-    ]
-    if ask.schema is not None and not own_words:
-        parts = pieces(orjson.dumps(value_for(ask.schema, seed)).decode())
-    text, stop, stop_sequence = _limited(() if called else parts, replace(ask, max_tokens=None))
-    left = sys.maxsize if ask.max_tokens is None else ask.max_tokens
-    blocks: list[tuple[str, tuple[str, ...]]] = []
-    for kind, words in (("reasoning", reasoning), ("text", text)):
-        if len(words) > left:
-            stop, stop_sequence, words = "length", None, words[:left]
-        left -= len(words)
-        blocks += [(kind, words)] if words else []
-    kept = []
-    for name, arguments in called:
-        words = pieces(arguments)
-        if stop == "length" or len(words) > left:
-            stop = "length"
-            break
-        left -= len(words)
-        kept.append((name, arguments))
-        blocks.append(("call", words))
-    if kept and stop != "length":
-        stop = "tool"
-    if [kind for kind, _ in blocks] in ([], ["text"]):
-        return text[: sum(len(words) for _, words in blocks)], stop, stop_sequence, "", ()
-    events = [
-        Piece.of(word, kind, n, at == 0) for n, (kind, words) in enumerate(blocks) for at, word in enumerate(words)
-    ]
-    said = "".join(word for kind, words in blocks if kind == "reasoning" for word in words)
-    return tuple(events), stop, stop_sequence, said, tuple(kept)
-
-
-def _chosen(ask: Ask) -> list[tuple[str, Mapping[str, Any]]]:
-    """The tools that are called: the one that was named, else the first, else all when the prompt asks for that."""
-    if ask.tool_choice.startswith("tool:"):
-        return [tool for tool in ask.tools if tool[0] == ask.tool_choice.removeprefix("tool:")]
-    parallel = PARALLEL_MARK in ask.prompt
-    if ask.tool_choice == "none" or (ask.tool_choice == "auto" and not parallel and TOOL_MARK not in ask.prompt):
-        return []
-    return list(ask.tools if parallel else ask.tools[:1])
-
-
 def _grouped(tokens: tuple[str, ...], token_ns: list[int], size: int) -> tuple[tuple[str, ...], list[int]]:
-    """Events and their dues: the first token alone, then `size` at a time (fewer at the end of a block), each event when
-    its last token is due.
-    """
-    if size == 1:
+    """Events and their dues: the first token alone, then `size` at a time, each event when its last token is due."""
+    if size == 1 or any(type(token) is not str for token in tokens):  # of thoughts and calls, each has its own event
         return tokens, token_ns[: len(tokens)]
-    events: list[str] = []
-    dues_ns = []
-    start = 0
-    while start < len(tokens):
-        end = min(start + size, len(tokens)) if start else 1
-        end = next((n for n in range(start + 1, end) if getattr(tokens[n], "first", False)), end)
-        text, head = "".join(tokens[start:end]), tokens[start]
-        events.append(Piece.of(text, head.kind, head.block, head.first) if isinstance(head, Piece) else text)
-        dues_ns.append(token_ns[end - 1])
-        start = end
-    return tuple(events), dues_ns
+    bounds = [(0, 1)] + [(n, min(n + size, len(tokens))) for n in range(1, len(tokens), size)] if tokens else []
+    return tuple("".join(tokens[a:b]) for a, b in bounds), [token_ns[b - 1] for _, b in bounds]
 
 
 def _cached(profile: Profile, ask: Ask, draw: float) -> tuple[int, int]:

@@ -110,29 +110,29 @@ def both(client: Any, asked: dict[str, Any]) -> tuple[list[dict[str, Any]], str]
 
 
 CALLS = [
-    # tool choice, prompt, tools called
-    ({"any": {}}, "Hello", ["one"]),
-    ({"tool": {"name": "two"}}, "Hello", ["two"]),
-    ({"any": {}}, "Hello [[parallel]]", ["one", "two"]),
-    ({"auto": {}}, "Hello", []),
-    ({"auto": {}}, "Hello [[tool]]", ["one"]),
-    (None, "Hello [[parallel]]", ["one", "two"]),
+    # tool choice, prompt, the sets of tools of which one is called
+    ({"any": {}}, "Hello", (["one"], ["two"])),
+    ({"tool": {"name": "two"}}, "Hello", (["two"],)),
+    ({"any": {}}, "Hello [[parallel]]", (["one", "two"],)),
+    ({"auto": {}}, "Hello", ([],)),
+    ({"auto": {}}, "Hello [[tool]]", (["one"], ["two"])),
+    (None, "Hello [[parallel]]", (["one", "two"],)),
 ]
 
 
 @pytest.mark.parametrize(("choice", "prompt", "called"), CALLS)
 def test_tools_are_called_as_the_choice_says(
-    clients: dict[str, Any], choice: dict[str, Any] | None, prompt: str, called: list[str]
+    clients: dict[str, Any], choice: dict[str, Any] | None, prompt: str, called: tuple[list[str], ...]
 ) -> None:
     config = {**tools("one", "two"), **({"toolChoice": choice} if choice else {})}
     blocks, stop = both(clients["old"], ask(prompt, toolConfig=config))
     calls = [block["toolUse"] for block in blocks if "toolUse" in block]
-    assert [call["name"] for call in calls] == called
+    assert [call["name"] for call in calls] in called
     assert len({call["toolUseId"] for call in calls}) == len(calls)
     for call in calls:
         assert isinstance(call["input"]["city"], str)
         assert 1 <= call["input"]["days"] <= 9
-    assert stop == ("tool_use" if called else "end_turn")
+    assert stop == ("tool_use" if calls else "end_turn")
 
 
 def test_thinking_comes_before_the_text_with_a_signature_at_its_end(clients: dict[str, Any]) -> None:
@@ -154,10 +154,17 @@ def test_a_reply_under_a_schema_fits_it(clients: dict[str, Any]) -> None:
     assert stop == "end_turn"
 
 
-def test_what_does_not_fit_into_max_tokens_is_cut_and_half_a_call_is_never_made(clients: dict[str, Any]) -> None:
+def test_a_call_that_max_tokens_cuts_says_so_and_has_no_whole_arguments(clients: dict[str, Any]) -> None:
     config = {**tools("one"), "toolChoice": {"any": {}}}
-    blocks, stop = both(clients["old"], ask(toolConfig=config, inferenceConfig={"maxTokens": 2}))
-    assert (blocks, stop) == ([], "max_tokens")
+    asked = ask(toolConfig=config, inferenceConfig={"maxTokens": 2})
+    whole = clients["old"].converse(**asked)
+    assert (whole["stopReason"], whole["usage"]["outputTokens"]) == ("max_tokens", 2)
+    (block,) = whole["output"]["message"]["content"]
+    assert block["toolUse"]["input"] == {}
+    events = list(clients["old"].converse_stream(**asked)["stream"])
+    parts = [e["contentBlockDelta"]["delta"]["toolUse"]["input"] for e in events if "contentBlockDelta" in e]
+    assert len(parts) == 2
+    assert "".join(parts).startswith('{"')
 
 
 def test_the_tier_and_the_latency_are_said_back(clients: dict[str, Any]) -> None:

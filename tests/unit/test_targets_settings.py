@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from bench.record import Params
-from bench.registry.settings import effective_params, end_of_life, same_settings
+from bench.registry.settings import effective_params, end_of_life, same_settings, without_cache
 from bench.targets import Target
 
 OLD = Target(
@@ -155,6 +155,23 @@ def test_targets_that_differ_in_a_setting_are_refused_by_name_with_the_way_out(o
     (problem,) = same_settings([(OLD, Params(**one)), (NEW, Params(**other))])
     assert (problem.where, problem.path, problem.got) == ("old, new", path, got)
     assert "set it in the workload's generation" in problem.want
+
+
+def test_cache_settings_that_a_target_cannot_be_sent_are_not_compared_there():
+    marked = Params(cache_breakpoints=("system",), cache_ttl="1h", seed=1)
+    plain, names = without_cache(marked)
+    assert plain == Params(seed=1)
+    third = like(NEW, id="third")
+    assert same_settings([(OLD, marked), (third, marked), (NEW, plain)], {"new": names}) == []
+    # the others are still compared, and so is everything else of this one
+    assert [p.path for p in same_settings([(OLD, marked), (NEW, plain)])] == [
+        "params.cache_breakpoints",
+        "params.cache_ttl",
+    ]
+    (problem,) = same_settings([(OLD, marked), (third, Params(cache_ttl="1h", seed=1)), (NEW, plain)], {"new": names})
+    assert (problem.path, problem.got) == ("params.cache_breakpoints", 'old: ["system"]; third: not sent')
+    (problem,) = same_settings([(OLD, marked), (NEW, Params(seed=2))], {"new": names})
+    assert problem.path == "params.seed"
 
 
 def test_long_values_that_differ_only_at_their_end_still_differ():

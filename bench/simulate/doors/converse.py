@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64encode
-from itertools import pairwise
+from typing import Any
 
 import orjson
 
-from bench.simulate.base import Ask, Json, Piece, Render, Script
+from bench.simulate.base import Arguments, Ask, Json, Render, Script, Thought
 from bench.simulate.doors.eventstream import event_headers, frame, padding
 from bench.simulate.doors.messages import STOPS
 from bench.simulate.doors.reading import base59
@@ -45,6 +45,14 @@ def _signature(script: Script) -> str:
     return b64encode(script.request_id.encode()).decode()
 
 
+def _document(arguments: str) -> Any:
+    """The arguments as JSON. Those that `max_tokens` cut are none: a whole reply then has an empty object."""
+    try:
+        return orjson.loads(arguments)
+    except orjson.JSONDecodeError:
+        return {}
+
+
 def whole(ask: Ask, script: Script) -> bytes:
     content: list[Json] = []
     if script.reasoning:
@@ -53,8 +61,7 @@ def whole(ask: Ask, script: Script) -> bytes:
     if script.text:
         content.append({"text": script.text})
     for n, (name, arguments) in enumerate(script.tool_calls):
-        call = {"toolUseId": _tool_use_id(script, n), "name": name, "input": orjson.loads(arguments)}
-        content.append({"toolUse": call})
+        content.append({"toolUse": {"toolUseId": _tool_use_id(script, n), "name": name, "input": _document(arguments)}})
     message = {"role": "assistant", "content": content}
     return orjson.dumps({"output": {"message": message}, "stopReason": _STOPS[script.stop], **_counts(ask, script)})
 
@@ -69,41 +76,41 @@ def opening() -> bytes:
 
 
 def content(script: Script) -> Render:
-    several = script.events if script.reasoning or script.tool_calls else ()
-    kind_of = {piece.block: piece.kind for piece in several if isinstance(piece, Piece)}
-    # a block ends when the next one begins
-    starts = {after: _stop(script, before, kind_of[before]) for before, after in pairwise(kind_of)}
+    """Renders text; thoughts come in block 0, text behind them, each call in a block of its own behind both."""
+    text_at = 1 if script.reasoning else 0
+    calls_at = text_at + bool(script.text)
+    thought_ends = _stop(script, 0, Thought)  # a block ends when the next one begins
+    opened = set()
+
+    def before(block: int) -> bytes:
+        """What stands before the first event of a block."""
+        if block == 0 or block in opened:
+            return b""
+        opened.add(block)
+        return thought_ends if block == 1 and script.reasoning else _stop(script, block - 1, str)
 
     def render(text: str) -> bytes:
-        if isinstance(text, Piece):
-            return _piece(script, text, starts, kind_of)
+        if isinstance(text, Arguments):
+            block = calls_at + text.call
+            start = b""
+            if text.first:
+                call = {"toolUseId": _tool_use_id(script, text.call), "name": script.tool_calls[text.call][0]}
+                start = _event("contentBlockStart", {"contentBlockIndex": block, "start": {"toolUse": call}})
+            delta = {"toolUse": {"input": text}}
+            return before(block) + start + _event("contentBlockDelta", {"contentBlockIndex": block, "delta": delta})
+        if isinstance(text, Thought):
+            return _event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": text}}})
         said = orjson.dumps(text)
-        return frame(_DELTA, b'{"contentBlockIndex":0,"delta":{"text":%s},"p":"%s"}' % (said, padding(said)))
+        data = b'{"contentBlockIndex":%d,"delta":{"text":%s},"p":"%s"}' % (text_at, said, padding(said))
+        return before(text_at) + frame(_DELTA, data)
 
     return render
 
 
-def _piece(script: Script, text: Piece, starts: dict[int, bytes], kind_of: dict[int, str]) -> bytes:
-    """An event of a reply of several blocks, behind the end of the block before it and the start of its own."""
-    parts = []
-    if text.first:
-        parts.append(starts.get(text.block, b""))
-        if text.kind == "call":
-            n = [kind for block, kind in kind_of.items() if block < text.block].count("call")
-            call = {"toolUseId": _tool_use_id(script, n), "name": script.tool_calls[n][0]}
-            parts.append(_event("contentBlockStart", {"contentBlockIndex": text.block, "start": {"toolUse": call}}))
-    deltas: dict[str, Json] = {
-        "text": {"text": text},
-        "reasoning": {"reasoningContent": {"text": text}},
-        "call": {"toolUse": {"input": text}},
-    }
-    parts.append(_event("contentBlockDelta", {"contentBlockIndex": text.block, "delta": deltas[text.kind]}))
-    return b"".join(parts)
-
-
-def _stop(script: Script, block: int, kind: str) -> bytes:
+def _stop(script: Script, block: int, kind: type[str]) -> bytes:
+    """The end of a block; a thought is signed there."""
     stop = _event("contentBlockStop", {"contentBlockIndex": block})
-    if kind != "reasoning":
+    if kind is not Thought:
         return stop
     delta = {"reasoningContent": {"signature": _signature(script)}}
     return _event("contentBlockDelta", {"contentBlockIndex": block, "delta": delta}) + stop
@@ -112,8 +119,8 @@ def _stop(script: Script, block: int, kind: str) -> bytes:
 def closing(ask: Ask, script: Script) -> bytes:
     parts = []
     if script.events:
-        last = script.events[-1]
-        parts.append(_stop(script, last.block, last.kind) if isinstance(last, Piece) else _stop(script, 0, "text"))
+        blocks = bool(script.reasoning) + bool(script.text) + len(script.tool_calls)
+        parts.append(_stop(script, blocks - 1, type(script.events[-1])))
     parts.append(_event("messageStop", {"stopReason": _STOPS[script.stop]}))
     parts += [_event("metadata", _counts(ask, script))] * (2 if script.usage == "twice" else 1)
     return b"".join(parts)

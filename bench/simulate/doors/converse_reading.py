@@ -99,7 +99,7 @@ def _settings(body: Json, model: str) -> Json:
 
 
 def _tools(config: Any) -> tuple[tuple[tuple[str, Mapping[str, Any]], ...], str]:
-    """The tools with their schemas, and the choice: auto, any or tool:NAME."""
+    """The tools with their schemas, and the choice: auto, required or a name."""
     if config is None:
         return (), "auto"
     config = _mapping(config, "toolConfig")
@@ -126,11 +126,11 @@ def _tools(config: Any) -> tuple[tuple[tuple[str, Mapping[str, Any]], ...], str]
     if len(choice) != 1 or not set(choice) <= {"auto", "any", "tool"}:
         raise Unreadable("toolConfig.toolChoice: want one of auto, any, tool")
     if "tool" not in choice:
-        return tuple(found), next(iter(choice))
+        return tuple(found), "auto" if "auto" in choice else "required"
     name = _mapping(choice["tool"], "toolConfig.toolChoice.tool").get("name")
     if name not in [each for each, _ in found]:
         raise Unreadable(f"The tool {name} of toolConfig.toolChoice is not defined in toolConfig.tools")
-    return tuple(found), f"tool:{name}"
+    return tuple(found), str(name)
 
 
 def _thinks(body: Json, model: str, settings: Json, choice: str) -> bool:
