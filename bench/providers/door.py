@@ -152,6 +152,14 @@ class Door:
         """The path for this target, where a door has several."""
         return self.path
 
+    def needs(self, target: Target) -> tuple[str, ...]:
+        """What this target imports, of `packages`; the first is the SDK that builds its requests."""
+        return self.packages
+
+    def template(self, opened: Opened, request: httpx2.Request, given: Mapping[str, Any]) -> Template:
+        """What copies of a request that the SDK built are made from."""
+        return Template(request, given)
+
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options that the SDK's own method adds to the request."""
         return {}
@@ -174,7 +182,7 @@ class Door:
         """Everything that would keep this target from running, each with what to do. No network, no SDK import."""
         found = [
             Problem(target.id, "provider", f"{package} is not installed", f"pip install 'bench[{self.extra}]'")
-            for package in self.packages
+            for package in self.needs(target)
             if not installed(package)
         ]
         if target.dialect not in self.dialects:
@@ -198,10 +206,11 @@ class Door:
                 opened.templates.clear()
                 opened.credential = current
             given = self.given(target, body)
-            key = (given.get("model"), given.get("stream"), tuple(given), tuple(headers.items()) if headers else ())
+            model = given.get("model", given.get("modelId"))
+            key = (model, given.get("stream"), tuple(given), tuple(headers.items()) if headers else ())
             template = opened.templates.get(key)
             if template is None or not template.holds:
-                template = Template(await self._built(opened, given, headers or {}), given)
+                template = self.template(opened, await self._built(opened, given, headers or {}), given)
                 if template.holds and not _signs_later(opened.client):
                     opened.templates[key] = template
                 else:
@@ -215,7 +224,7 @@ class Door:
             said = str(error).strip().splitlines() or [""]
             why = f"{type(error).__name__}: {said[0]}"
             raise CannotRun(
-                f"{target.id}: the {self.packages[0]} SDK could not prepare a request: {why}",
+                f"{target.id}: the {self.needs(target)[0]} SDK could not prepare a request: {why}",
                 hint="bench targets lists what each target needs",
             ) from error
 
@@ -240,7 +249,7 @@ class Door:
 
     def client_stack(self, target: Target) -> str:
         """Name and version of what builds the request: `anthropic 2.12.0, botocore 1.44.5`."""
-        return ", ".join(f"{package} {version_of(package)}" for package in self.packages)
+        return ", ".join(f"{package} {version_of(package)}" for package in self.needs(target))
 
     async def close(self) -> None:
         for opened in self._opened.values():

@@ -7,7 +7,7 @@ again, and delivered. Times are ns; offsets count from the moment the request wa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from bench.simulate.faults import Fault
@@ -71,7 +71,7 @@ class Ask:
     part up to the last cache mark (0 without one). `wire` names the operation where one door has several. `tools` are
     names with the schemas of their arguments, of which `tool_choice` (auto, none, required, or the name of one) says
     what is to be called, and `parallel` whether several may be. `schema` is that of a reply in JSON; `thinks` asks for
-    reasoning that can be read.
+    reasoning that can be read, `echo` is what the wire says back as it was asked.
     """
 
     prompt: str
@@ -88,6 +88,7 @@ class Ask:
     parallel: bool = True
     schema: Mapping[str, Any] | None = None
     thinks: bool = False
+    echo: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
