@@ -26,7 +26,7 @@ FLOORS = {
         "crew",
         "runner",
     },
-    5: {"report"},
+    5: {"report", "testing"},
     6: {"cli", "commands", "__main__", "__init__"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
