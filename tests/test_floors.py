@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "bench"
 
 FLOORS = {
-    0: {"errors", "record", "workload", "load", "targets", "plan", "metrics", "yamlfile", "registry"},
+    0: {"errors", "record", "workload", "load", "targets", "plan", "metrics", "yamlfile", "registry", "plugins"},
     1: {"dialects", "wire"},
     2: {"providers"},
     3: {"engine", "score", "price", "stats", "store", "world"},

@@ -206,9 +206,9 @@ def load_door(path: Path) -> dict[str, DoorData]:
 
 
 def _door_data(path: Path, door: str, dialect: str, row: Mapping[str, Any]) -> DoorData:
-    missing = [key for key in ("wire", "target", "requests", "errors", "wrong") if not row.get(key)]
+    missing = [key for key in ("wire", "target", "errors", "wrong") if not row.get(key)]
     if missing:
-        raise _problem(path, f"speaks.{dialect}.{missing[0]}", "nothing", "wire, target, requests, errors and wrong")
+        raise _problem(path, f"speaks.{dialect}.{missing[0]}", "nothing", "wire, target, errors and wrong")
     errors: list[Mapping[str, Any]] = []
     for entry in row["errors"]:
         if isinstance(entry, str):
@@ -224,7 +224,7 @@ def _door_data(path: Path, door: str, dialect: str, row: Mapping[str, Any]) -> D
         env={str(k): str(v) for k, v in (row.get("env") or {}).items()},
         secrets=tuple(row.get("secrets") or ()),
         base_path=row.get("base_path", ""),
-        requests=row["requests"],
+        requests=row.get("requests") or {},
         errors=tuple(errors),
         wrong=row["wrong"],
         signed=row.get("signed"),
