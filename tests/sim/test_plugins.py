@@ -38,6 +38,7 @@ def python(site: Path, folder: Path, *arguments: str, **env: str) -> subprocess.
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
+        check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)]), **env},
         capture_output=True,
         text=True,

@@ -60,7 +60,7 @@ def test_a_scorer_of_another_package_is_found_by_its_entry_point(monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", EntryPoints([point]).select)
     scorer = get("length", "short", {"limit": 3})
     assert scorer.score(Case("c", ()), Reply(text="abcd")).value == 0.0
-    with pytest.raises(ConfigError, match="length \\(tests.*:Length\\) failed: TypeError"):
+    with pytest.raises(ConfigError, match=r"length \(tests.*:Length\) failed: TypeError"):
         get("length", "short", {"unknown": 3})
 
 
