@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -129,11 +130,18 @@ def replaced(golden: Golden, old: str, new: str) -> bytes:
         raise ValueError(f"{golden.name} holds no {old}")
     if EVENT_STREAM not in golden.content_type:
         return golden.body.replace(a, b)
+    return reframed(golden.body, lambda payload: payload.replace(a, b))
+
+
+def reframed(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """An AWS event stream with every payload changed. ValueError for a frame whose lengths cannot be."""
     out, start = [], 0
-    for end in frame_ends(golden.body):
-        frame = golden.body[start:end]
+    for end in frame_ends(body):
+        frame = body[start:end]
+        if len(frame) < 16:
+            raise ValueError("a frame that is cut")
         headers = struct.unpack_from("!I", frame, 4)[0]
-        inner = frame[12 : 12 + headers] + frame[12 + headers : -4].replace(a, b)
+        inner = frame[12 : 12 + headers] + change(frame[12 + headers : -4])
         prelude = struct.pack("!II", len(inner) + 16, headers)
         head = prelude + struct.pack("!I", zlib.crc32(prelude)) + inner
         out.append(head + struct.pack("!I", zlib.crc32(head)))
@@ -141,7 +149,33 @@ def replaced(golden: Golden, old: str, new: str) -> bytes:
     return b"".join(out)
 
 
-# ------------------------------------------------------------------------------------------------ reading the files
+# ------------------------------------------------------------------------------------------------ the files
+
+
+def dump_golden(golden: Golden) -> bytes:
+    """A golden as the bytes of its file; `load_golden` reads it back."""
+    binary = EVENT_STREAM in golden.content_type
+    head: dict[str, Any] = {
+        "source": golden.source,
+        "date": golden.date,
+        "kind": golden.kind,
+        "door": golden.door,
+        "covers": list(golden.covers),
+        "content-type": golden.content_type,
+        "encoding": "base64" if binary else None,
+        "status": None if golden.status == 200 else golden.status,
+        "headers": dict(golden.headers),
+        "ends_with": golden.ends_with,
+    }
+    lines = [
+        f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items() if value not in (None, {})
+    ]
+    lines += ["expect:", *(f"  {k}: {json.dumps(v, ensure_ascii=False)}" for k, v in golden.expect.items())]
+    body = golden.body
+    if binary:
+        coded = base64.b64encode(body).decode()
+        body = "".join(coded[at : at + 100] + "\n" for at in range(0, len(coded), 100)).encode()
+    return "\n".join(lines).encode() + b"\n---\n" + body
 
 
 def load_golden(path: Path) -> Golden:
@@ -236,6 +270,11 @@ def _beside(path: Path, name: str, shelf: str) -> Path:
     """What the door's own folder holds under `wires/` or `errors/`, else the shipped one of that name."""
     own = path.parent / shelf / name
     return own if own.exists() else GOLDENS / shelf / name
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain data of a YAML file. ConfigError when it cannot be read."""
+    return _yaml(path.read_text(encoding="utf-8"))
 
 
 def _yaml(text: str) -> Any:
