@@ -96,7 +96,7 @@ def asked(place, monkeypatch, door: str, address: str, model: str = "claude-sonn
     """A run of the small workload against the server through that door."""
     monkeypatch.setenv("SERVER_KEY", key)
     (place.folder / "targets.yaml").write_text("version: 1\ntargets:\n" + TARGET % ("server", door, model, address))
-    return place.run("--only", "server", requests=n)
+    return place.run("--only", "server", requests=n, timeout="60s")  # a proxy loads much at its first request
 
 
 @needs_litellm
