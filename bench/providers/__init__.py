@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import entry_points
 
-from bench.errors import BenchError, CannotRun
+from bench import plugins
+from bench.errors import BenchError
 from bench.providers.base import Provider
 from bench.providers.headers import ALLOWED_HEADERS, REQUEST_ID_HEADERS
 from bench.providers.presets import PRESETS
@@ -32,12 +32,11 @@ PROVIDERS: Mapping[str, str] = {
     "openai-vertex": "bench.providers.openai_vertex:OpenAIVertex",
     "openai-compatible": "bench.providers.openai_compatible:OpenAICompatible",
 }
-GROUP = "bench.providers"
 
 
 def names() -> list[str]:
     """Every door there is: ours, then those that are installed beside us."""
-    return [*PROVIDERS, *sorted({point.name for point in entry_points(group=GROUP)} - PROVIDERS.keys())]
+    return [*PROVIDERS, *(name for name in plugins.names(plugins.PROVIDERS) if name not in PROVIDERS)]
 
 
 def get(name: str) -> Provider:
@@ -46,11 +45,12 @@ def get(name: str) -> Provider:
         module, _, attribute = PROVIDERS[name].partition(":")
         made: Provider = getattr(import_module(module), attribute)()
         return made
-    for point in entry_points(group=GROUP, name=name):
+    if name in names():
+        door = plugins.load(plugins.PROVIDERS, name)
         try:
-            made = point.load()()
+            made = door()
         except Exception as error:
-            raise CannotRun(f"provider {name}: {point.value} did not load: {type(error).__name__}: {error}") from error
+            raise plugins.failed(plugins.PROVIDERS, name, error) from error
         return made
     near = get_close_matches(name, names(), 1)
     hint = f"did you mean {near[0]}?" if near else None

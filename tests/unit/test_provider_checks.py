@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench import providers
+from bench import plugins, providers
 from bench.errors import BenchError, CannotRun, Problem
 from bench.providers import auth, bedrock, foundry, vertex
 from bench.record import Connection, Exchange, Reply
@@ -363,17 +363,19 @@ def test_an_unknown_door_is_answered_with_the_nearest() -> None:
 def test_third_parties_add_doors_and_cannot_replace_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     points = EntryPoints(
         [
-            EntryPoint("elsewhere", "bench.providers.foundry:Foundry", providers.GROUP),
-            EntryPoint("bedrock", "bench.providers.vertex:Vertex", providers.GROUP),
-            EntryPoint("broken", "no.such.module:Door", providers.GROUP),
+            EntryPoint("elsewhere", "bench.providers.foundry:Foundry", plugins.PROVIDERS),
+            EntryPoint("bedrock", "bench.providers.vertex:Vertex", plugins.PROVIDERS),
+            EntryPoint("broken", "no.such.module:Door", plugins.PROVIDERS),
         ]
     )
-    monkeypatch.setattr(providers, "entry_points", points.select)
+    monkeypatch.setattr(plugins, "entry_points", points.select)
     assert providers.names() == [*providers.PROVIDERS, "broken", "elsewhere"]
     assert isinstance(providers.get("elsewhere"), foundry.Foundry)
     assert isinstance(providers.get("bedrock"), bedrock.Bedrock)
     assert not isinstance(providers.get("bedrock"), vertex.Vertex)
-    with pytest.raises(CannotRun, match=r"broken: no\.such\.module:Door did not load"):
+    with pytest.raises(
+        CannotRun, match=r"broken \(no\.such\.module, no\.such\.module:Door\) failed: ModuleNotFoundError"
+    ):
         providers.get("broken")
 
 
