@@ -168,12 +168,14 @@ def _reasons(world: World, draft: Draft, shown: Shown, rng: random.Random) -> st
 def _rival(world: World, draft: Draft, passages: Sequence[Passage], shown: Shown) -> str:
     """Why a document with another value does not decide."""
     source = world.documents[passages[0].doc_id].source
-    if source.kind in ("thread", "memo"):
-        reason = "talk" if source.kind == "thread" else "memo"
+    if source.kind in ("thread", "memo", "faq"):
+        reason = {"thread": "talk", "memo": "memo", "faq": "faq"}[source.kind]
     elif source.effective_from > min(draft.on, TODAY):
         reason = "future"
+    elif draft.site and source.scope == GROUP:
+        reason = "group"
     else:
-        reason = "group" if draft.site and source.scope == GROUP else "older"
+        reason = {"contract": "amended", "amendment": "amended", "release": "release"}.get(source.kind, "older")
     words: dict[str, str] = load_yaml("bank/replies.yaml")["rivals"]
     return words[reason].format(cite=shown.cite(*passages), day=long_date(source.effective_from))
 
