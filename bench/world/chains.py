@@ -11,8 +11,8 @@ from typing import Any
 from bench.world import names, rules
 from bench.world.corpus import World
 from bench.world.draft import Draft, required, value_of
-from bench.world.entities import PRICE_BOOKS
 from bench.world.duties import due, stoppage
+from bench.world.entities import PRICE_BOOKS
 from bench.world.hops import draft, pick, some
 from bench.world.ledger import Fact
 from bench.world.records import TODAY, Asset, Employee

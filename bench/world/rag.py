@@ -172,15 +172,20 @@ def _history(
 ) -> list[dict[str, str]]:
     """One to seven earlier questions with their replies, near in subject first, that give none of the facts away."""
     avoid = [*draft.gold, *draft.rejects]
-    donors = []
-    for other, other_item in zip(drafts, built, strict=True):
+    wanted = rng.choice(TURNS)
+    places = [(other.cluster != draft.cluster, rng.random(), number) for number, other in enumerate(drafts)]
+    donors: list[Mapping[str, Any]] = []
+    for _, _, number in sorted(places):
+        other, other_item = drafts[number], built[number]
+        if len(donors) == wanted:
+            break
+        if other is draft or other.kind not in ("single", "multi") or other.traps or other.keys & draft.keys:
+            continue
         turn = other_item["question"] + "\n" + other_item["answers"]["right"][0]
-        clash = other.keys & draft.keys or any(replies.states(turn, value) for value in avoid)
-        if other is not draft and other.kind in ("single", "multi") and other.traps == () and not clash:
-            donors.append((other.cluster != draft.cluster, rng.random(), other_item))
-    donors.sort(key=lambda donor: donor[:2])
+        if not any(replies.states(turn, value) for value in avoid):
+            donors.append(other_item)
     turns: list[dict[str, str]] = []
-    for _, _, donor in donors[: rng.choice(TURNS)]:
+    for donor in donors:
         turns.append({"role": "user", "content": donor["question"]})
         turns.append({"role": "assistant", "content": donor["answers"]["right"][0]})
     return turns

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from bench.world.corpus import World
 from bench.world.draft import Draft, Value
@@ -45,6 +46,7 @@ def states(text: str, value: Value) -> bool:
     return re.search(_pattern(*value), re.sub(r"\[\d+\]", "", text)) is not None
 
 
+@lru_cache(maxsize=4096)
 def _pattern(raw: str, unit: str) -> str:
     if unit == "date":
         day = date.fromisoformat(raw)
