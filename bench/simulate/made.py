@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from math import ceil, floor
 from typing import Any
 
 _WORDS = ("harbour", "ledger", "copper", "meadow", "signal", "orchard", "timber", "lantern", "quarry", "velvet")
@@ -112,24 +113,24 @@ class _Maker:
         return word[: max(least, int(schema.get("maxLength", len(word))))]
 
     def _integer(self, schema: Mapping[str, Any], depth: int) -> int:
-        step = int(schema.get("multipleOf", 1)) or 1
-        low = schema.get("minimum", schema.get("exclusiveMinimum"))
-        high = schema.get("maximum", schema.get("exclusiveMaximum"))
-        least = int(low if low is not None else min(0, high if high is not None else 0))
-        least += "minimum" not in schema and "exclusiveMinimum" in schema
-        most = int(high if high is not None else least + 9 * step)
-        most -= "maximum" not in schema and "exclusiveMaximum" in schema
-        first = -(-least // step)
-        return step * (first + self.rng.randrange(max(1, min(10, most // step - first + 1))))
+        step = max(1, int(schema.get("multipleOf", 1)))
+        lows = [ceil(schema["minimum"])] if "minimum" in schema else []
+        lows += [floor(schema["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in schema else []
+        highs = [floor(schema["maximum"])] if "maximum" in schema else []
+        highs += [ceil(schema["exclusiveMaximum"]) - 1] if "exclusiveMaximum" in schema else []
+        low = max(lows) if lows else min([0, *(high - 9 * step for high in highs)])
+        first, last = ceil(low / step), floor(min(highs) / step) if highs else ceil(low / step) + 9
+        chosen: int = first + self.rng.randrange(max(1, min(10, last - first + 1)))
+        return step * chosen
 
     def _number(self, schema: Mapping[str, Any], depth: int) -> float:
         if "multipleOf" in schema:
-            return float(schema["multipleOf"]) * self._integer({"minimum": 0, "maximum": 0}, depth)
-        low = schema.get("minimum", schema.get("exclusiveMinimum"))
-        high = schema.get("maximum", schema.get("exclusiveMaximum"))
-        least = float(low) if low is not None else min(0.0, float(high) - 1 if high is not None else 0.0)
-        most = float(high) if high is not None else least + 10.0
-        return least + (most - least) * (1 + self.rng.randrange(3)) / 4  # a quarter, the middle or three quarters
+            return float(self._integer(schema, depth))
+        lows = [float(schema[key]) for key in ("minimum", "exclusiveMinimum") if key in schema]
+        highs = [float(schema[key]) for key in ("maximum", "exclusiveMaximum") if key in schema]
+        low = max(lows) if lows else min([0.0, *(high - 10 for high in highs)])
+        high = min(highs) if highs else low + 10
+        return low + (high - low) * (1 + self.rng.randrange(3)) / 4  # a quarter, the middle or three quarters
 
     def _boolean(self, schema: Mapping[str, Any], depth: int) -> bool:
         return self.rng.random() < 0.5
