@@ -182,3 +182,12 @@ def test_the_end_of_a_targets_model_is_a_problem_with_a_model_that_lives_on():
     assert warning is not None
     assert warning.startswith("old: claude-sonnet-4-5 at anthropic ends on 2026-11-30")
     assert end_of_life(like(OLD, model="llama", provider="openai-compatible"), date(2030, 1, 1)) == (None, None)
+
+
+def test_only_how_thoughts_are_shown_may_come_in_the_extra_body():
+    target = Target("t", "claude-sonnet-5-5", "anthropic", "claude-sonnet-5-5", "messages", api_version="2026-10-21")
+    shown = Params(extra_body={"thinking": {"display": "omitted"}})
+    assert effective_params(shown, target)[1] == []
+    for thinking in ({"type": "disabled"}, {"display": "omitted", "type": "adaptive"}, "off"):
+        (problem,) = effective_params(Params(extra_body={"thinking": thinking}), target)[1]
+        assert problem.path == "params.extra_body.thinking"
