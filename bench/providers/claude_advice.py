@@ -49,7 +49,7 @@ TABLE = tuple(Advice(*row) for row in (
      "request it in the Bedrock console of that region, and allow bedrock-mantle:CreateInference"),
     ("bedrock", r"model identifier is invalid|ResourceNotFound", "there is no such model or profile in this region",
      "ids differ by door: here PROFILE.anthropic.NAME; or use a region that the profile holds"),
-    ("bedrock bedrock-mantle", r"too many tokens per day|ServiceQuotaExceeded|quota.*\b0\b|limit of 0\b",
+    ("bedrock bedrock-mantle", r"[Tt]oo many tokens per day|ServiceQuotaExceeded|quota.*\b0\b|limit of 0\b",
      "the account's quota for this model is used up, or zero",
      "ask for more under Service Quotas; new accounts may have none, and waiting does not help"),
     ("bedrock", r"Invalid API version|anthropic_version", "this model does not take this API version",
