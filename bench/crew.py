@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bench.calibrate import Calibration, calibrate
 from bench.collect import record_of
@@ -27,9 +30,11 @@ from bench.engine.workers import Crew, Worker
 from bench.errors import CannotRun
 from bench.lanes import Work, perform
 from bench.measure import Measured, quiet_gc
+from bench.metrics import plural
 from bench.plan import Plan
-from bench.record import Attempt, Connection, Exchange, Fault, Reply
-from bench.store.journal import Journal, read
+from bench.record import Attempt, Connection, Exchange, Fault, Reply, Request
+from bench.store.journal import Journal, journal_path, read
+from bench.sweep import Search
 from bench.wire.clock import Alarm, cpu_ns, now_ns
 from bench.workload import Load
 
@@ -38,6 +43,8 @@ STREAMS_PER_WORKER = 256
 FLUSH_SECONDS = 0.25
 """How long a finished request may wait for the disk, and be lost with its worker."""
 WORKER_LOST = "worker_lost"
+MOST_OF_A_SEARCH = 1 << 26
+"""Requests that a search may plan in all, shared by workers."""
 
 
 def size(asked: int | None, plan: Plan, load: Load, cores: int) -> tuple[int, str]:
@@ -46,14 +53,14 @@ def size(asked: int | None, plan: Plan, load: Load, cores: int) -> tuple[int, st
     `auto` takes one for every `STREAMS_PER_WORKER` planned streams, and leaves one core to the rest of the machine. Never more
     than there are prompts, or slots in the smallest stage of a closed loop: a worker without work is none.
     """
-    n_targets = len(plan.target_ids)
-    if load.sweep is not None or load.session is not None:
-        what = "levels of a sweep" if load.sweep is not None else "sessions"
-        return 1, f"1 instead of {asked} workers: {what} are run by one process." if asked not in (None, 1) else ""
+    if load.closed and searching(load):  # it may come down to a single slot
+        few = "a search over concurrency is run by one process"
+        return 1, f"1 instead of {asked} workers: {few}." if asked not in (None, 1) else ""
     wanted = asked
     if wanted is None:
-        wanted = min(cores - 1, math.ceil(peak_streams(load, n_targets) / STREAMS_PER_WORKER))
-    room = {f"{plan.measured() // n_targets} prompts": plan.measured() // n_targets}
+        wanted = min(cores - 1, math.ceil(peak_streams(load, len(plan.target_ids)) / STREAMS_PER_WORKER))
+    prompts = len(np.unique(plan.prompt_of(np.flatnonzero(~plan.warmup))))
+    room = {f"{plural(prompts, 'session' if load.session else 'prompt')}": prompts}
     if load.closed:
         slots = min(stage.concurrency or 1 for stage in load.stages)
         room[f"{slots} slots"] = slots
@@ -64,29 +71,50 @@ def size(asked: int | None, plan: Plan, load: Load, cores: int) -> tuple[int, st
     return n, f"{n} workers." if n > 1 else ""
 
 
+def searching(load: Load) -> bool:
+    return load.sweep is not None and load.sweep.until is not None
+
+
 async def work_on(work: Work, seat: WorkerSeat) -> Measured:
     """What a worker process runs."""
-    path = journal_of(work.folder, seat.share.worker)
+    path = journal_path(work.folder, work.segment, seat.share.worker)
     with Journal(path, work.facts, flush_seconds=FLUSH_SECONDS) as journal:
-        return await perform(work, journal, seat, _nothing)
+        search = Distant(seat, journal) if searching(work.load) else None
+        return await perform(work, journal, seat, _nothing, search)
 
 
-def journal_of(folder: Path, worker: int) -> Path:
-    return folder / f"journal-{worker}.bin"
+@dataclass(frozen=True, slots=True)
+class Distant:
+    """A search as a worker sees it: the conductor reads the rows of all workers, and says which level is next."""
+
+    seat: WorkerSeat
+    journal: Journal
+
+    def note(self, row: Mapping[str, Any]) -> None:
+        """The journal has it."""
+
+    async def level(self, overflowed: bool) -> tuple[Plan, Load] | None:
+        await asyncio.to_thread(self.journal.flush)
+        found: tuple[Plan, Load] | None = await self.seat.ask("level", overflowed)
+        return found
 
 
 def _nothing(_: Mapping[str, Any]) -> None:
     """A worker shows nothing: its conductor does."""
 
 
-async def conduct(work: Work, n: int, journal: Journal, show: Callable[[dict[str, Any]], None]) -> Measured:
+async def conduct(
+    work: Work, n: int, journal: Journal, show: Callable[[dict[str, Any]], None], search: Search | None = None
+) -> Measured:
     """Lets `n` workers do the work, each writing its own journal, and puts together what they hand back.
 
     `journal` gets the rows of requests that a lost worker had in flight. Raises the first error of a worker, after the others
     have stopped and their replies have ended.
     """
-    board, alarm = Board(n, len(work.plan)), Alarm()
+    # how many requests a search adds is not known: memory that nobody touches costs nothing
+    board, alarm = Board(n, len(work.plan) if search is None else MOST_OF_A_SEARCH), Alarm()
     reason: str | None = None
+    start_ns = 0
     interrupts = 0
 
     def stop(why: str) -> None:
@@ -113,21 +141,24 @@ async def conduct(work: Work, n: int, journal: Journal, show: Callable[[dict[str
         stack.callback(alarm.close)
         try:
             await crew.hire(work_on, replace(work, calibrate=False))
-            await crew.reached("loaded")
+            await crew.gathered()
             _all_started(crew.workers)
             if work.calibrate:
                 show({"say": f"Measuring one process on loopback, at its share of the planned load (1 of {n})."})
                 with quiet_gc():
                     each = math.ceil(peak_streams(work.load, len(work.ready)) / n)
                     calibration = await calibrate(each, wire, alarm, work.folder, cpu_ns)
-            crew.tell("warm")
+            crew.go()
             ticker = asyncio.ensure_future(
                 tick(show, lambda: merged(w.lamps for w in crew.workers), alarm, length_ns(work.load))
             )
-            await crew.reached("warmed")
-            start_ns = now_ns() + START_DELAY_NS
-            crew.tell("start", start_ns)
-            await crew.reached("finished")
+            while (wanted := await crew.gathered()) is not None:
+                if wanted[0] == "level" and search is not None:
+                    crew.go(await _next_level(work, crew, search, overflowed=wanted[1]))
+                else:
+                    first_ns = now_ns() + START_DELAY_NS
+                    start_ns = start_ns or first_ns
+                    crew.go(first_ns)
             ticker.cancel()
             for worker in crew.workers:
                 if said := worker.said():
@@ -137,9 +168,10 @@ async def conduct(work: Work, n: int, journal: Journal, show: Callable[[dict[str
             await crew.dismiss()
     for error in (w.error for w in crew.workers if w.error is not None):
         raise error
+    plan = work.plan if search is None else search.plan
     invalid: list[str] = []
     for worker in (w for w in crew.workers if w.lost is not None):
-        found = _lost(work, worker, shares[worker.number], board, start_ns, journal)
+        found = _lost(work, plan, worker, shares[worker.number], board, start_ns, journal)
         if found:
             reason = reason or found
             invalid.append(found)
@@ -156,7 +188,7 @@ async def conduct(work: Work, n: int, journal: Journal, show: Callable[[dict[str
         wall_ns=max((part.wall_ns for part in parts.values()), default=0),
         ended_ns=now_ns(),
         rss_mb=max((part.rss_mb for part in parts.values()), default=0.0),
-        sessions_cut={},
+        sessions_cut=sum((Counter(part.sessions_cut) for part in parts.values()), Counter()),
         interrupted=interrupts > 0,
         over_budget=any(part.over_budget for part in parts.values()),
         stamps=stamps(list(parts.values())),
@@ -175,17 +207,27 @@ def _all_started(workers: Sequence[Worker]) -> None:
             )
 
 
-def _lost(work: Work, worker: Worker, share: Share, board: Board, start_ns: int, journal: Journal) -> str:
+async def _next_level(work: Work, crew: Crew, search: Search, overflowed: bool) -> tuple[Plan, Load] | None:
+    """Shows the search what all workers have recorded of the level that has ended."""
+    last = len(search.plan.levels) - 1
+    for worker in crew.workers:
+        for record in _records(journal_path(work.folder, work.segment, worker.number)):
+            if record["request"]["stage"] == last:
+                search.note(record["request"])
+    return await search.level(overflowed)
+
+
+def _lost(work: Work, plan: Plan, worker: Worker, share: Share, board: Board, start_ns: int, journal: Journal) -> str:
     """Writes what a lost worker had in flight, rebuilds its figures from its rows, and says what it cost the plan."""
-    plan = work.plan
     rows: dict[int, Mapping[str, Any]] = {}
-    for record in _records(journal_of(work.folder, worker.number)):
+    for record in _records(journal_path(work.folder, work.segment, worker.number)):
         rows[record["request"]["seq"]] = record["request"]
-    mine = share.of(range(len(plan)), len(plan.target_ids))
+    left = work.remaining.of(plan, np.arange(len(plan)))
+    mine = share.of(left, plan.prompt_of(left)).tolist()
     in_flight = [seq for seq in mine if board.sent_ns[seq] and seq not in rows]
     lanes = work.lanes()
     for seq in in_flight:
-        record = _lost_record(work, lanes, seq, board.sent_ns[seq], start_ns, worker)
+        record = _lost_record(work, lanes, plan.request(seq), board.sent_ns[seq], start_ns, worker)
         journal.append(record)
         rows[seq] = record["request"]
     lamps = {target_id: Lamp(0) for target_id in lanes}
@@ -211,10 +253,9 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _lost_record(
-    work: Work, lanes: Mapping[str, Lane], seq: int, sent_ns: int, start_ns: int, worker: Worker
+    work: Work, lanes: Mapping[str, Lane], request: Request, sent_ns: int, start_ns: int, worker: Worker
 ) -> dict[str, Any]:
     """A request that went and whose end nobody saw. What a dead process knew is not known: null, never 0."""
-    request = work.plan.request(seq)
     lane = lanes[request.target_id]
     exchange = Exchange(
         sent_ns=sent_ns, headers_ns=None, end_ns=max(sent_ns, worker.ended_ns), status=None, headers=(), pieces=(),

@@ -6,13 +6,14 @@ import asyncio
 import gc
 import resource
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.calibrate import Calibration, calibrate
 from bench.collect import Context, record_of
@@ -20,7 +21,7 @@ from bench.engine import stages
 from bench.engine.live import Lamp
 from bench.engine.loops import closed_loop
 from bench.engine.pacing import peak_streams
-from bench.engine.seat import START_DELAY_NS, Seat, Share, snapshots
+from bench.engine.seat import Seat, Share, snapshots
 from bench.engine.send import Done, Lane, Policy, prepare, send
 from bench.engine.sessions import Sessions
 from bench.load import Load
@@ -65,7 +66,7 @@ class Search(Protocol):
         """A request of the present level has ended."""
         ...
 
-    def level(self, overflowed: bool) -> tuple[Plan, Load] | None:
+    async def level(self, overflowed: bool) -> tuple[Plan, Load] | None:
         """The plan and the load with one more level, written and hashed; None when nothing is left to look for.
 
         `overflowed`: the present level met the cap of requests in flight."""
@@ -95,8 +96,9 @@ class Mine:
     share: Share
     remaining: Remaining
 
-    def of(self, seqs: Iterable[int], n_targets: int) -> Sequence[int]:
-        return self.share.of(self.remaining.of(seqs), n_targets)
+    def of(self, plan: Plan, seqs: NDArray[np.int64]) -> NDArray[np.int64]:
+        left = self.remaining.of(plan, seqs)
+        return self.share.of(left, plan.prompt_of(left))
 
     def slots(self, slots: int) -> int:
         return self.share.slots(slots)
@@ -184,10 +186,15 @@ async def measure(
             search.note(record["request"])
         return done
 
-    async def run_leg(leg: range, begin_ns: int) -> None:
+    async def run_leg(leg: range) -> None:
         """One stretch of load, from its start to its last reply."""
         nonlocal started_ns, cut
-        started_ns = begin_ns
+        planned = plan.of_stages(leg)
+        if control.stopping.is_set() or not len(remaining.of(plan, planned)):
+            return
+        # what an earlier segment did lies behind us: due times move up as one block, a stage's clock goes on
+        done_ns = remaining.under_load_ns(planned) if load.closed else remaining.first_due_ns(plan, planned)
+        begin_ns = started_ns = await seat.start() - done_ns
         first, sessions = fire, None
         if load.session is not None:
             sessions = Sessions(plan, load, build, fire, begin_ns, alarm, control)
@@ -213,28 +220,23 @@ async def measure(
             lag.start()
             cpu_before, wall_before = cpu_ns(), now_ns()
             ticker = asyncio.ensure_future(seat.report(lamps, alarm))
-            warm = int(np.count_nonzero(plan.warmup))
-            warmups = mine.of(range(warm), len(lanes))
+            warmups = mine.of(plan, np.flatnonzero(plan.warmup)).tolist()
             if warmups and not control.stopping.is_set():
                 slots = min(len(warmups), WARM_SLOTS_PER_TARGET * len(lanes))
                 await closed_loop(map(plan.request, warmups), slots, build, fire, alarm=alarm, control=control)
                 await control.drain()
-            begin_ns = await seat.start()
-            # what an earlier segment did lies behind us: due times move up as one block, a stage's clock goes on
-            done_ns = remaining.under_load_ns(range(warm, len(plan))) if load.closed else remaining.first_due_ns(plan)
             for leg in stages.legs(load):
-                if not control.stopping.is_set():
-                    await run_leg(leg, max(begin_ns, now_ns() + START_DELAY_NS // 10) - done_ns)
+                await run_leg(leg)
             while (
                 search is not None
                 and not control.stopping.is_set()
-                and (added := search.level(control.overflowed)) is not None
+                and (added := await search.level(control.overflowed)) is not None
             ):
                 plan, load = added
                 control.overflowed = False
                 for target_id, n in _planned(plan, mine).items():
                     lamps[target_id].planned = n
-                await run_leg(stages.legs(load)[-1], now_ns() + START_DELAY_NS)
+                await run_leg(stages.legs(load)[-1])
             await control.drain()
             ended_ns = now_ns()
             ticker.cancel()
@@ -279,9 +281,7 @@ async def _connect(first: Sequence[Outgoing], load: Load, share: Share, wire: Wi
 
 def _planned(plan: Plan, mine: Mine) -> dict[str, int]:
     """What this process is to send, by target, in the plan's order of targets."""
-    seqs = mine.of(range(len(plan)), len(plan.target_ids))
-    counts = np.bincount(plan.target[np.asarray(seqs, dtype=np.int64)], minlength=len(plan.target_ids))
-    return {target_id: int(n) for target_id, n in zip(plan.target_ids, counts, strict=True)}
+    return plan.by_target(mine.of(plan, np.arange(len(plan))))
 
 
 @contextmanager

@@ -103,6 +103,22 @@ class Plan:
         found: NDArray[np.int64] = np.flatnonzero((self.stage == stage) & (self.turn <= 1))
         return found
 
+    def of_stages(self, stages: range) -> NDArray[np.int64]:
+        """All requests of some stages that follow each other, in order."""
+        found: NDArray[np.int64] = np.flatnonzero((self.stage >= stages.start) & (self.stage < stages.stop))
+        return found
+
+    def by_target(self, seqs: NDArray[np.int64]) -> dict[str, int]:
+        """How many of these requests go to each target."""
+        counts = np.bincount(self.target[seqs], minlength=len(self.target_ids))
+        return {target_id: int(n) for target_id, n in zip(self.target_ids, counts, strict=True)}
+
+    def prompt_of(self, seqs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The prompt of each request: one number for all targets of a prompt, and for all turns of a session."""
+        session = self.session[seqs].astype(np.int64)
+        prompts: NDArray[np.int64] = np.where(session == NONE, seqs, session) // len(self.target_ids)
+        return prompts
+
     def rows(self, run_id: str) -> Iterator[dict[str, Any]]:
         """The rows of schedule.parquet."""
         for seq in range(len(self)):

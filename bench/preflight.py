@@ -19,7 +19,7 @@ from bench.plan import Plan, Sessions, build
 from bench.price import book, cost
 from bench.quota import CHARS_PER_TOKEN
 from bench.record import Params
-from bench.registry.settings import effective_params, end_of_life, same_settings
+from bench.registry.settings import effective_params, end_of_life, same_settings, without_cache
 from bench.targets import Target, load_targets
 from bench.workload import Workload, load_workload, quick
 
@@ -62,6 +62,8 @@ class Ready:
     target: Target
     params: Params
     notes: tuple[str, ...] = ()
+    degraded: frozenset[str] = frozenset()
+    """Settings of the workload that its dialect does not send, which a note says; `params` is without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def prepare(options: Options, today: date) -> Job:
     enough = len(ready) >= 2 or (options.only and ready)
     if not enough:
         raise _too_few(options, ready, problems)
-    unequal = same_settings([(r.target, r.params) for r in ready])
+    unequal = same_settings([(r.target, r.params) for r in ready], {r.target.id: r.degraded for r in ready})
     if unequal:
         raise ConfigError(unequal)
     estimate = tuple(_estimate(r, workload, load, today) for r in ready)
@@ -191,6 +193,7 @@ def _check(target: Target, workload: Workload, options: Options, today: date) ->
     if ending is not None:
         notes.append(ending)
     provider = providers.get(target.provider)
+    degraded: frozenset[str] = frozenset()
     if target.dialect not in provider.dialects:
         spoken = ", ".join(sorted(provider.dialects))
         problems.append(Problem(target.id, "dialect", target.dialect, f"one that {target.provider} speaks: {spoken}"))
@@ -199,9 +202,15 @@ def _check(target: Target, workload: Workload, options: Options, today: date) ->
             problems.append(
                 Problem(target.id, "params", what, f"a setting that the dialect {target.dialect} can carry")
             )
+        said = dialects.get(target.dialect).degraded(params)
+        if said:
+            notes += [f"{target.id}: {sentence}" for sentence in said]
+            params, degraded = without_cache(params)
+    if hasattr(provider, "refused"):  # what a server of that make does not take
+        problems += provider.refused(target, params)
     if not options.simulate:
         problems += provider.check(target)
-    return problems, Ready(target, params, tuple(notes))
+    return problems, Ready(target, params, tuple(notes), degraded)
 
 
 def _too_few(options: Options, ready: Sequence[Ready], problems: Sequence[Problem]) -> CannotRun:

@@ -11,7 +11,7 @@ clock was set back. No duration crosses from one segment into another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,13 +20,15 @@ from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from bench.errors import CannotRun, ConfigError, Problem
-from bench.plan import NO_DUE, Plan
+from bench.metrics import plural
+from bench.plan import NO_DUE, NONE, Plan
 from bench.store import runs
 from bench.store.disk import digest
 from bench.store.journal import journals, read
-from bench.store.recorded import MANIFEST, Recorded, recorded
+from bench.store.recorded import MANIFEST, Ints, Recorded, recorded
 from bench.wire.clock import Anchor
 
 SEGMENT = ("started", "anchor", "host", "bench_version", "command", "environment")
@@ -45,32 +47,44 @@ class Remaining:
 
     earlier: Recorded | None = None
 
-    def of(self, seqs: Iterable[int]) -> Iterable[int]:
-        """Those of these requests that are not done, in order."""
+    def of(self, plan: Plan, seqs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of these requests that are not done, in order. A session that was begun is done as far as it came: its
+        user has waited for longer than any plan says."""
         if self.earlier is None:
             return seqs
-        done = self.earlier.seq[~self.earlier.abandoned]
-        out: list[int] = np.setdiff1d(np.asarray(list(seqs), dtype=np.int64), done, assume_unique=True).tolist()
-        return out
+        done = self._done()
+        left = seqs[~np.isin(seqs, done)]
+        session = plan.session[left]
+        untouched: NDArray[np.int64] = left[(session == NONE) | ~np.isin(session, plan.session[done])]
+        return untouched
 
-    def by_target(self, plan: Plan) -> dict[str, int]:
-        """How many are left for each target."""
-        counts = np.bincount(plan.target[list(self.of(range(len(plan))))], minlength=len(plan.target_ids))
-        return {target_id: int(n) for target_id, n in zip(plan.target_ids, counts, strict=True)}
+    def cut(self, plan: Plan) -> dict[str, int]:
+        """How many sessions of each target were begun, and do not go on."""
+        if self.earlier is None:
+            return {}
+        begun = np.unique(plan.session[self._done()])
+        undone = np.setdiff1d(np.flatnonzero(np.isin(plan.session, begun[begun != NONE])), self._done())
+        _, first = np.unique(plan.session[undone], return_index=True)
+        return {target_id: n for target_id, n in plan.by_target(undone[first]).items() if n}
 
-    def first_due_ns(self, plan: Plan) -> int:
-        """By how much the due times of what is left move forward as one block, so that the first is due at once."""
+    def _done(self) -> Ints:
+        assert self.earlier is not None
+        return self.earlier.seq[~self.earlier.abandoned]
+
+    def first_due_ns(self, plan: Plan, seqs: NDArray[np.int64]) -> int:
+        """By how much the due times of what is left of these move forward as one block, so that the first is due at once."""
         if self.earlier is None:
             return 0
-        due_ns = plan.due_ns[list(self.of(range(len(plan))))]
-        return int(due_ns[due_ns != NO_DUE].min(initial=np.iinfo(np.int64).max)) if (due_ns != NO_DUE).any() else 0
+        due_ns = plan.due_ns[self.of(plan, seqs)]
+        due_ns = due_ns[due_ns != NO_DUE]
+        return int(due_ns.min()) if len(due_ns) else 0
 
-    def under_load_ns(self, seqs: range) -> int:
+    def under_load_ns(self, seqs: NDArray[np.int64]) -> int:
         """How long earlier segments spent on these requests: from the first send to the last end, segment by segment."""
         if self.earlier is None:
             return 0
         found = self.earlier
-        mine = (found.seq >= seqs.start) & (found.seq < seqs.stop) & (found.sent_ns >= 0)
+        mine = np.isin(found.seq, seqs) & (found.sent_ns >= 0)
         starts = [segment["offset_ns"] for segment in found.facts["segments"]]
         segment = np.searchsorted(starts, found.sent_ns[mine], "right")
         return sum(
@@ -124,10 +138,12 @@ class Earlier:
 
     def words(self, remaining: Remaining, plan: Plan) -> str:
         """What goes on, for people."""
-        left = sum(remaining.by_target(plan).values())
-        lost = len(self.found.in_flight)
+        done = len(self.found.seq) - int(self.found.abandoned.sum())
+        lost = int(np.isin(self.found.in_flight, remaining.of(plan, np.arange(len(plan)))).sum())
         again = f"; {lost} were in flight when it crashed, are sent again and may be billed twice" if lost else ""
-        return f"Going on with {self.run_id}: {len(plan) - left} of {len(plan)} requests are recorded{again}."
+        cut = sum(remaining.cut(plan).values())
+        ended = f"; {plural(cut, 'session')} that had begun end where they were" if cut else ""
+        return f"Going on with {self.run_id}: {done} of {len(plan)} requests are recorded{again}{ended}."
 
     def resent(self, plan: Plan, most_usd: Mapping[str, Decimal]) -> dict[str, Any]:
         """What was sent before without a result that stands, and is sent again, for the manifest."""

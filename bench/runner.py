@@ -7,6 +7,7 @@ import os
 import platform
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -85,9 +86,8 @@ def run(options: Options, progress: Callable[[dict[str, Any]], None]) -> Result:
 
 def _only_plain(job: Job) -> None:
     """What cannot be continued: its plan is not one list of requests, made before the first of them."""
-    if job.load.sweep is not None or job.load.session is not None:
-        what = "a sweep" if job.load.sweep is not None else "a load of sessions"
-        raise CannotRun(f"{what} cannot be continued", "run it again, without --resume")
+    if job.load.sweep is not None and job.load.sweep.until is not None:
+        raise CannotRun("a sweep that finds its own end cannot be continued", "run it again, without --resume")
 
 
 def _write_plan(planned: Plan, folder: Path, run_id: str) -> None:
@@ -146,8 +146,6 @@ def _measured(
     if earlier is not None:
         anchor = earlier.moved(anchor)
         progress({"say": earlier.words(remaining, planned)})
-        if workers > 1:
-            workers, said = 1, "A continued run is sent by one process."
     if said:
         progress({"say": said})
     work = Work(
@@ -161,13 +159,14 @@ def _measured(
         if workers == 1:
             measured = uvloop.run(perform(work, journal, Alone(progress, length_ns(job.load)), progress, search))
         else:
-            measured = uvloop.run(crew.conduct(work, workers, journal, progress))
+            measured = uvloop.run(crew.conduct(work, workers, journal, progress, search))
     if search is not None:
         manifest |= {
             "load": dataclasses.asdict(search.load),
             "plan": _plan_facts(search.plan, folder),
             "sweep": search.facts(),
         }
+    measured.sessions_cut = Counter(remaining.cut(planned)) + Counter(measured.sessions_cut)
     manifest["segments"] = resume.end(
         manifest,
         {

@@ -108,7 +108,7 @@ class Search:
     def note(self, row: Mapping[str, Any]) -> None:
         self._rows.append({name: row.get(name) for name in COLUMNS})
 
-    def level(self, overflowed: bool) -> tuple[Plan, Load] | None:
+    async def level(self, overflowed: bool) -> tuple[Plan, Load] | None:
         """The plan and the load with one more level; None when nothing is left to look for, or no level is left.
 
         `overflowed`: the present level met the cap of requests in flight. It was not sent to its end, so it says nothing good

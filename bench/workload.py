@@ -415,7 +415,18 @@ def _session_problems(spec: WorkloadSpec, problem: Callable[[str, str, str], Pro
 def _cache(spec: CacheSpec) -> dict[str, Any]:
     if spec.prompt_caching == "off":
         return {}
-    return {"cache_breakpoints": tuple(spec.breakpoints), "cache_ttl": spec.ttl}
+    return {
+        "cache_breakpoints": tuple(spec.breakpoints),
+        "cache_ttl": None if spec.ttl is None else _lifetime(spec.ttl),
+    }
+
+
+def _lifetime(ttl_ns: int) -> str:
+    """A lifetime in the spelling of the APIs that have one: `5m`, `1h`."""
+    for unit, unit_ns in (("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000)):
+        if ttl_ns % unit_ns == 0:
+            return f"{ttl_ns // unit_ns}{unit}"
+    return f"{ttl_ns}ns"
 
 
 def _tools(spec: WorkloadSpec, loaded: Loaded) -> tuple[Mapping[str, Any], ...]:

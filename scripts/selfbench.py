@@ -62,18 +62,22 @@ load: {pattern: %s, stages: [{%s, requests: %d}], max_in_flight: 5000, timeout: 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run happens: its folder, the cores of server and client, the certificates, and the C yardstick if any."""
+    """Where a run happens: its folder, the cores of server and client, the certificates, and the C yardstick if any.
+
+    One process of the client has `client_core`; several share all cores but the server's.
+    """
 
     folder: Path
     server_core: int
     client_core: int
+    client_cores: frozenset[int]
     authority: Path
     certificate: Path
     key: Path
     compiled: Path | None
 
 
-def cell(load: str, wire: str, place: Place) -> dict[str, float | None]:
+def cell(load: str, wire: str, workers: int, place: Place) -> dict[str, float | None]:
     """One run of bench and one of each yardstick, against one look-alike."""
     streams, requests, profile, rate = LOADS[load]
     door, tls = WIRES[wire]
@@ -88,12 +92,16 @@ def cell(load: str, wire: str, place: Place) -> dict[str, float | None]:
     (folder / "workload.yaml").write_text(WORKLOAD % (pattern, stage, requests))
     with simulate.launch(config) as running:
         os.sched_setaffinity(running.pid, {place.server_core})
-        told = yardsticks(door, running.ports["yardstick"], streams, requests, place, folder) if rate is None else {}
+        told = (
+            yardsticks(door, running.ports["yardstick"], streams, requests, place, folder)
+            if rate is None and workers == 1
+            else {}
+        )
         scheme = "https" if tls else "http"
         (folder / "targets.yaml").write_text(
             json.dumps({"version": 1, "targets": [target_row(door, f"{scheme}://127.0.0.1:{running.ports['t']}")]})
         )
-        process_cpu_s = run_bench(folder, place)
+        process_cpu_s = run_bench(folder, workers, place)
         running.stop()
     run = next((folder / "results").glob("date=*/run=cell"))
     found = {**figures(run, truth), "cpu_s_per_1000_process": process_cpu_s / requests * 1000, **told}
@@ -116,11 +124,11 @@ def target_row(door: str, address: str) -> dict[str, object]:
     return {**row, "base_url": f"{address}/v1", "auth": {"env": "SELFBENCH_KEY"}}
 
 
-def run_bench(folder: Path, place: Place) -> float:
+def run_bench(folder: Path, workers: int, place: Place) -> float:
     """`bench run` in the folder; gives the CPU seconds of it and everything that it started."""
     command = [
         sys.executable, "-m", "bench", "run", "workload.yaml", "--targets", "targets.yaml", "--only", "t", "--out", "results",
-        "--run-id", "cell", "--no-calibrate", "--json",
+        "--run-id", "cell", "--no-calibrate", "--json", "--workers", str(workers),
     ]  # fmt: skip
     said = simulate.default_credentials("bedrock")
     environment = {
@@ -128,9 +136,10 @@ def run_bench(folder: Path, place: Place) -> float:
         "SELFBENCH_KEY": simulate.default_credentials("openai-compatible")["api_key"],
         "AWS_ACCESS_KEY_ID": said["access_key"], "AWS_SECRET_ACCESS_KEY": said["secret_key"],
     }  # fmt: skip
+    cores = {place.client_core} if workers == 1 else place.client_cores
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        command, cwd=folder, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, {place.client_core}),
+        command, cwd=folder, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, cores),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -228,7 +237,7 @@ def prepared(folder: Path) -> Place:
     if compiler is not None:
         compiled = folder / "yardstick"
         subprocess.run([compiler, "-O2", "-o", str(compiled), str(HERE / "yardstick.c")], check=True)
-    return Place(folder, cores[0], cores[-1], *certificates(folder), compiled)
+    return Place(folder, cores[0], cores[-1], frozenset(cores[1:] or cores), *certificates(folder), compiled)
 
 
 def certificates(folder: Path) -> tuple[Path, Path, Path]:
@@ -275,7 +284,7 @@ def machine() -> str:
 
 
 COLUMNS = (
-    ("streams", 11), ("wire", 8), ("CPU s/1k", 9), ("process", 8), ("x Python", 9), ("x C", 7), ("replies/s", 10),
+    ("streams", 11), ("wire", 8), ("workers", 8), ("CPU s/1k", 9), ("process", 8), ("x Python", 9), ("x C", 7), ("replies/s", 10),
     ("TTFT err p50/p99 ms", 20), ("gap err p50/p99 ms", 19), ("late p99", 9), ("1 read", 7), ("core", 5), ("MB", 5),
 )  # fmt: skip
 
@@ -284,12 +293,12 @@ def head() -> str:
     return "".join(f"{title:>{width}}" for title, width in COLUMNS)
 
 
-def line(load: str, wire: str, row: dict[str, float | None]) -> str:
+def line(load: str, wire: str, workers: int, row: dict[str, float | None]) -> str:
     def number(name: str, form: str) -> str:
         return "-" if row[name] is None else format(row[name], form)
 
     values = (
-        load, wire, number("cpu_s_per_1000_load", ".2f"), number("cpu_s_per_1000_process", ".2f"),
+        load, wire, str(workers), number("cpu_s_per_1000_load", ".2f"), number("cpu_s_per_1000_process", ".2f"),
         number("ratio_python", ".2f"), number("ratio_c", ".2f"), number("replies_per_s", ".0f"),
         f"{row['ttft_error_p50_ms']:.3f} / {row['ttft_error_p99_ms']:.2f}",
         f"{row['gap_error_p50_ms']:.3f} / {row['gap_error_p99_ms']:.2f}", number("lateness_p99_ms", ".2f"),
@@ -303,20 +312,27 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="runs of each cell; the median is printed")
     parser.add_argument("--load", action="append", choices=LOADS, help="streams, or the name of a load")
     parser.add_argument("--wire", action="append", choices=WIRES)
+    parser.add_argument("--workers", action="append", type=int, help="processes that send; 1 and 2, if not given")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     out = []
     if not options.json:
         print(f"{machine()}; medians of {options.repeat}\n{head()}", flush=True)
+    cells = [
+        (load, wire, workers)
+        for workers in options.workers or (1, 2)
+        for load in options.load or LOADS
+        for wire in options.wire or WIRES
+        if workers <= LOADS[load][0]
+    ]
     with tempfile.TemporaryDirectory() as folder:
         place = prepared(Path(folder))
-        for load in options.load or LOADS:
-            for wire in options.wire or WIRES:
-                runs = [cell(load, wire, place) for _ in range(options.repeat)]
-                row = {key: median([run[key] for run in runs]) for key in runs[0]}
-                out.append({"load": load, "wire": wire, **row, "runs": runs})
-                if not options.json:
-                    print(line(load, wire, row), flush=True)
+        for load, wire, workers in cells:
+            runs = [cell(load, wire, workers, place) for _ in range(options.repeat)]
+            row = {key: median([run[key] for run in runs]) for key in runs[0]}
+            out.append({"load": load, "wire": wire, "workers": workers, **row, "runs": runs})
+            if not options.json:
+                print(line(load, wire, workers, row), flush=True)
     if options.json:
         print(json.dumps({"machine": machine(), "load_average": os.getloadavg(), "cells": out}, indent=1))
 

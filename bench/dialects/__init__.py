@@ -1,14 +1,14 @@
-"""The wire languages. Each is a module of pure functions: `encode`, `decode` and `unsupported`."""
+"""The wire languages. Each is a module of pure functions: `encode`, `decode`, `unsupported` and `degraded`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.dialects import chat, messages
+from bench.dialects import chat, converse, messages, responses
 from bench.dialects.base import Dialect
 from bench.errors import BenchError
 
-DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (messages, chat)}
+DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (messages, chat, responses, converse)}
 
 
 def get(name: str) -> Dialect:

@@ -19,6 +19,13 @@ class Dialect(Protocol):
         """Every setting that this dialect cannot carry, each with what to do; `encode` refuses them."""
         ...
 
+    def degraded(self, params: Params) -> list[str]:
+        """Every setting that `encode` leaves out, since the server has its own way: `name: what, and what it means`.
+
+        Such a target runs beside others; what is said stands under the table. All else belongs in `unsupported`.
+        """
+        ...
+
     def decode(self, exchange: Exchange) -> Reply:
         """What the exchange said, with the arrival times of its content. Keeps what a cut stream gave; never raises."""
         ...

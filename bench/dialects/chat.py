@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from bench.dialects import body as read
+from bench.dialects import openai_api
+from bench.dialects.openai_api import usage_of
 from bench.errors import BenchError
-from bench.record import Case, Exchange, Params, Reply, StopReason, ToolCall, Usage
+from bench.record import Case, Exchange, Params, Reply, StopReason, ToolCall
 from bench.targets import Target
 from bench.wire import framing
 
@@ -19,8 +22,11 @@ STOP_REASONS: Mapping[str, StopReason] = {
     "tool_calls": "tool",
     "function_call": "tool",
     "content_filter": "filtered",
+    "eos_token": "stop",  # Text Generation Inference
+    "stop_sequence": "stop_sequence",
+    "model_length": "context",  # Mistral
 }
-TOOL_CHOICES = ("auto", "none", "required")
+API = "Chat Completions"
 COMPATIBLE = "openai-compatible"
 """The door to servers of unknown make, which is given only what all of them know."""
 
@@ -30,28 +36,18 @@ COMPATIBLE = "openai-compatible"
 
 def unsupported(params: Params) -> list[str]:
     """Every setting that this dialect cannot carry, each with what to do. Empty when nothing would be dropped."""
-    problems = []
-    if params.top_k is not None:
-        problems.append("top_k: Chat Completions has none; for a server that knows it, set extra_body: {top_k: ...}")
-    if params.thinking_budget_tokens is not None:
-        problems.append(
-            "thinking_budget_tokens: Chat Completions has none; set effort, or the server's own field in extra_body"
-        )
-    if params.cache_breakpoints:
-        problems.append("cache_breakpoints: Chat Completions has none; its servers cache by prefix on their own")
-    if params.cache_ttl is not None:
-        problems.append("cache_ttl: Chat Completions has none; set the server's own field in extra_body")
-    if isinstance(params.tool_choice, str) and params.tool_choice not in TOOL_CHOICES:
-        problems.append(
-            f"tool_choice: got {params.tool_choice!r}; want one of {', '.join(TOOL_CHOICES)}, or a function"
-        )
-    return problems
+    return openai_api.unsupported(params, API)
+
+
+def degraded(params: Params) -> list[str]:
+    """Every setting that is left out because the server has its own way, each with what that means for a comparison."""
+    return openai_api.degraded(params, API)
 
 
 def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
     """The request body. Keys stand in the order in which the official SDK writes them.
 
-    BenchError when a setting cannot be carried: nothing is dropped in silence.
+    BenchError when a setting cannot be carried: nothing is dropped in silence, and `degraded` says what is left out.
     """
     problems = unsupported(params)
     if problems:
@@ -74,15 +70,18 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
         body["stop"] = list(params.stop)
     if params.stream:
         body["stream_options"] = {"include_usage": True}
+        if target.provider == openai_api.FIRST_PARTY:
+            body["stream_options"]["include_obfuscation"] = False
     if params.temperature is not None:
         body["temperature"] = params.temperature
     if params.tool_choice is not None:
-        body["tool_choice"] = params.tool_choice
+        name = openai_api.forced(params.tool_choice)
+        body["tool_choice"] = params.tool_choice if name is None else {"type": "function", "function": {"name": name}}
     if params.tools:
         body["tools"] = [dict(tool) for tool in params.tools]
     if params.top_p is not None:
         body["top_p"] = params.top_p
-    return {**body, **params.extra_body}
+    return openai_api.with_extra(body, params.extra_body)
 
 
 # ------------------------------------------------------------------------------------------------ what comes back
@@ -108,7 +107,7 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
     thoughts: list[str] = []
     content_ns: list[int] = []
     first_text_ns: int | None = None
-    calls: dict[int, _Call] = {}
+    calls = _Calls()
     usage: Any = None
     finish_reason: Any = None
     model: Any = None
@@ -141,8 +140,9 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
         model = event.get("model") or model
         lane = event.get("service_tier") or lane
         message_id = event.get("id") or message_id
-        usage = event.get("usage") or usage
         choice = _first_choice(event)
+        used = _usage(event, choice)
+        usage = used or usage
         finish_reason = choice.get("finish_reason") or finish_reason
         delta = choice.get("delta")
         if type(delta) is not dict:
@@ -150,11 +150,14 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
 
         # Two names for one thing: a server that sends both sends the same text twice.
         thought = delta.get("reasoning") or delta.get("reasoning_content")
+        refusal = delta.get("refusal")
+        text = delta.get("content") or refusal
+        if type(text) is list:
+            text, thought_part = _parts(text)
+            thought = thought or thought_part
         if thought and isinstance(thought, str):
             thoughts.append(thought)
             content_ns.append(arrived_ns)
-        refusal = delta.get("refusal")
-        text = delta.get("content") or refusal
         if text and isinstance(text, str):
             texts.append(text)
             content_ns.append(arrived_ns)
@@ -163,12 +166,9 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
             refused = refused or bool(refusal)
         else:
             text = None
-        parts = delta.get("tool_calls")
-        if parts:
-            for position, part in enumerate(read.as_list(parts)):
-                if _add_call(calls, read.as_dict(part), position):
-                    content_ns.append(arrived_ns)
-        more = thought or refusal or parts or choice.get("finish_reason") or event.get("usage")
+        parts = _calls_in(delta)
+        content_ns += [arrived_ns for part in parts if calls.add(part)]
+        more = thought or refusal or parts or choice.get("finish_reason") or used
         if text and not more and repeats.learn(b"content", text, data):
             told, told_from = repeats.texts_of([data for _, _, data in events[at + 1 :]]), at + 1
 
@@ -176,7 +176,7 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
     return Reply(
         text=read.clean("".join(texts)),
         reasoning=read.clean("".join(thoughts)),
-        tool_calls=tuple([call.freeze() for call in calls.values()]),
+        tool_calls=calls.freeze(),
         content_ns=tuple(content_ns),
         first_text_ns=first_text_ns,
         usage=usage_of(read.as_dict(usage)),
@@ -203,26 +203,79 @@ class _Call:
         return ToolCall(read.clean(self.id), read.clean(self.name), read.clean("".join(self.arguments) or "{}"))
 
 
-def _add_call(calls: dict[int, _Call], part: dict[str, Any], position: int) -> bool:
-    """Add one delta to its call; true when it carried arguments.
+class _Calls:
+    """The tool calls of a reply, told apart by what each server gives.
 
-    Some servers leave out `index`: then a new id opens a call, and a delta without one continues the last.
+    OpenAI numbers them. Some servers leave the number out: then ids tell calls apart, and where there are none either,
+    a name opens a call. Google's numbers every call 0 and gives ids. Others gave every delta of one call an id of its
+    own, but the name only once.
     """
-    given = read.as_text(part.get("id"))
-    index = part.get("index")
-    if not isinstance(index, int):
-        if given:
-            index = next((at for at, call in calls.items() if call.id == given), max(calls, default=-1) + 1)
+
+    def __init__(self) -> None:
+        self.all: list[_Call] = []
+        self.by_index: dict[int, _Call] = {}
+        self.by_id: dict[str, _Call] = {}
+
+    def add(self, part: dict[str, Any]) -> bool:
+        """Add one delta to its call, or open one; true when it carried arguments."""
+        function = read.as_dict(part.get("function"))
+        index, id, name = part.get("index"), read.as_text(part.get("id")), read.as_text(function.get("name"))
+        arguments = function.get("arguments")
+        if isinstance(arguments, dict):  # some servers send the object itself, not its JSON
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        arguments = read.as_text(arguments)
+
+        call: _Call | None
+        if isinstance(index, int):
+            call = self.by_index.get(index)
+            if call is not None and name and call.name and id and call.id and id != call.id:
+                call = None
+        elif id:
+            call = self.by_id.get(id)
         else:
-            index = max(calls, default=position)
-    call = calls.setdefault(index, _Call())
-    function = read.as_dict(part.get("function"))
-    call.id = given or call.id
-    call.name = read.as_text(function.get("name")) or call.name
-    arguments = read.as_text(function.get("arguments"))
-    if arguments:
-        call.arguments.append(arguments)
-    return bool(arguments)
+            call = self.all[-1] if self.all else None
+            if call is not None and name and call.name and (name != call.name or arguments.lstrip().startswith("{")):
+                call = None
+        if call is None:
+            call = _Call()
+            self.all.append(call)
+        if isinstance(index, int):
+            self.by_index[index] = call
+        if id:
+            self.by_id[id] = call
+        call.id, call.name = call.id or id, call.name or name
+        if arguments:
+            call.arguments.append(arguments)
+        return bool(arguments)
+
+    def freeze(self) -> tuple[ToolCall, ...]:
+        return tuple([call.freeze() for call in self.all])
+
+
+def _calls_in(holder: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tool calls of a delta or of a message, also by the name they had before there could be several."""
+    calls = [read.as_dict(call) for call in read.as_list(holder.get("tool_calls"))]
+    legacy = holder.get("function_call")
+    return [*calls, {"index": 0, "function": legacy}] if isinstance(legacy, dict) else calls
+
+
+def _parts(content: list[Any]) -> tuple[str, str]:
+    """Text and reasoning of a content in parts, as Mistral's servers send it."""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in map(read.as_dict, content):
+        if part.get("type") == "thinking":
+            inner = part.get("thinking")
+            steps = [read.as_dict(step).get("text") for step in inner] if isinstance(inner, list) else [inner]
+            thoughts += map(read.as_text, steps)
+        else:
+            texts.append(read.as_text(part.get("text")))
+    return "".join(texts), "".join(thoughts)
+
+
+def _usage(event: dict[str, Any], choice: dict[str, Any]) -> Any:
+    """The counts of an event: beside its choices, inside the choice (Moonshot), or under Groq's own key."""
+    return event.get("usage") or choice.get("usage") or read.as_dict(event.get("x_groq")).get("usage")
 
 
 def _first_choice(event: dict[str, Any]) -> dict[str, Any]:
@@ -253,14 +306,15 @@ def _decode_completion(data: bytes) -> Reply:
     message = read.as_dict(choice.get("message"))
     refusal = read.as_text(message.get("refusal"))
     native_stop = read.as_name(choice.get("finish_reason"))
-    calls: dict[int, _Call] = {}
-    for position, part in enumerate(read.as_list(message.get("tool_calls"))):
-        _add_call(calls, {**read.as_dict(part), "index": position}, position)
+    calls = _Calls()
+    for index, part in enumerate(_calls_in(message)):
+        calls.add({**part, "index": index})
+    text, thought = _parts(content) if isinstance(content := message.get("content"), list) else (content, "")
     return Reply(
-        text=read.clean(read.as_text(message.get("content")) or refusal),
-        reasoning=read.clean(read.as_text(message.get("reasoning") or message.get("reasoning_content"))),
-        tool_calls=tuple([call.freeze() for call in calls.values()]),
-        usage=usage_of(read.as_dict(completion.get("usage"))),
+        text=read.clean(read.as_text(text) or refusal),
+        reasoning=read.clean(read.as_text(message.get("reasoning") or message.get("reasoning_content") or thought)),
+        tool_calls=calls.freeze(),
+        usage=usage_of(read.as_dict(_usage(completion, choice))),
         stop_reason=_stop_reason(native_stop, bool(refusal)),
         native_stop_reason=native_stop,
         complete=native_stop is not None,
@@ -268,29 +322,3 @@ def _decode_completion(data: bytes) -> Reply:
         served_lane=read.as_name(completion.get("service_tier")),
         message_id=read.as_name(completion.get("id")),
     )
-
-
-def usage_of(usage: Mapping[str, Any]) -> Usage:
-    """Counts in our terms: `prompt_tokens` holds what was read from and written to the cache, and ours does not.
-
-    Cache writes live for half an hour by default; they are counted with the short-lived ones.
-    """
-    prompt = read.as_count(usage.get("prompt_tokens"))
-    prompt_details = read.as_dict(usage.get("prompt_tokens_details"))
-    cached = read.as_count(prompt_details.get("cached_tokens"))
-    written = read.as_count(prompt_details.get("cache_write_tokens"))
-    apart = (cached or 0) + (written or 0)
-    # Gateways exist that report cached tokens beside the prompt; a part larger than its whole shows it.
-    uncached = prompt - apart if prompt is not None and prompt >= apart else prompt
-    reasoning = read.as_count(read.as_dict(usage.get("completion_tokens_details")).get("reasoning_tokens"))
-    if reasoning is None:
-        reasoning = read.as_count(usage.get("reasoning_tokens"))
-    counts = Usage(
-        input_tokens=uncached,
-        cache_read_tokens=cached,
-        cache_write_5m_tokens=written,
-        output_tokens=read.as_count(usage.get("completion_tokens")),
-        reasoning_tokens=reasoning,
-        source="provider",
-    )
-    return Usage() if counts == Usage(source="provider") else counts

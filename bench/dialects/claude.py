@@ -46,9 +46,7 @@ def conversation(case: Case) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         role, content = message.get("role"), message.get("content")
         if role in ("system", "developer"):
             if turns:
-                raise BenchError(
-                    f"case {case.id}: the Messages API takes system text at the start only, not between turns"
-                )
+                raise BenchError(f"case {case.id}: Claude takes system text at the start only, not between turns")
             system += _blocks(case, content)
         elif role == "tool":
             if not turns or turns[-1]["role"] != "user" or not _holds_results(turns[-1]["content"]):
@@ -83,7 +81,7 @@ def _blocks(case: Case, content: Any) -> list[dict[str, Any]]:
         elif kind in BLOCKS:
             blocks.append(dict(part))
         else:
-            raise BenchError(f"case {case.id}: the Messages API cannot carry a content part of type {kind!r}")
+            raise BenchError(f"case {case.id}: Claude cannot be given a content part of type {kind!r}")
     return blocks
 
 

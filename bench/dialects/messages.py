@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.dialects import body as read
-from bench.dialects import claude
+from bench.dialects import claude, frames
 from bench.errors import BenchError
 from bench.record import Case, Exchange, Params, Reply, StopReason, ToolCall, Usage
 from bench.targets import Target
@@ -67,6 +67,11 @@ def unsupported(params: Params) -> list[str]:
             f"tool_choice: got {params.tool_choice!r}; want auto, none, required, or a function by its name"
         )
     return problems
+
+
+def degraded(params: Params) -> list[str]:
+    """Nothing is left out."""
+    return []
 
 
 def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
@@ -148,9 +153,7 @@ def decode(exchange: Exchange) -> Reply:
 def _unwrap_frames(pieces: read.Pieces) -> tuple[list[tuple[int, bytes, bool]], bytes | None]:
     """The Messages events inside AWS event-stream frames, and the error that a frame or its checksum reported."""
     messages, broken = framing.event_stream_messages(pieces)
-    # A stream that ends inside a frame was cut, like one that ends between two; `complete` tells that.
-    cut = broken is None or "the stream ended" in broken
-    error = None if cut else read.error_body("event_stream_broken", broken or "")
+    error = frames.broken(broken)
     events: list[tuple[int, bytes, bool]] = []
     known: dict[str, str] | None = None  # headers of a chunk: the frames of a stream share theirs
     for arrived_ns, headers, payload in messages:
@@ -164,12 +167,7 @@ def _unwrap_frames(pieces: read.Pieces) -> tuple[list[tuple[int, bytes, bool]], 
             except (TypeError, KeyError, ValueError):
                 error = error or read.malformed(payload)
         else:
-            inner = read.as_dict(read.loads(payload))
-            code = headers.get(":exception-type") or headers.get(":error-code") or kind
-            said = headers.get(":error-message") or inner.get("message") or inner.get("Message")
-            status = read.as_count(inner.get("originalStatusCode"))
-            more = {} if status is None else {"originalStatusCode": status}
-            error = error or read.error_body(code, read.as_text(said), **more)
+            error = error or frames.error_of(headers, payload)
     return events, error
 
 

@@ -12,11 +12,14 @@ import mmap
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.engine.live import Lamp
 from bench.engine.loops import Control
@@ -33,11 +36,9 @@ class Share:
     worker: int = 0
     workers: int = 1
 
-    def of(self, seqs: Iterable[int], n_targets: int) -> Sequence[int]:
-        """The requests of this share. A plan holds the `n_targets` requests of a prompt side by side."""
-        if self.workers == 1:
-            return seqs if isinstance(seqs, range) else [int(seq) for seq in seqs]
-        return [int(seq) for seq in seqs if seq // n_targets % self.workers == self.worker]
+    def of(self, seqs: NDArray[np.int64], prompts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of the requests `seqs` that belong to this share; `prompts` numbers the prompt of each of them."""
+        return seqs if self.workers == 1 else seqs[prompts % self.workers == self.worker]
 
     def slots(self, slots: int) -> int:
         """This share of the slots of a closed loop: as even as whole numbers allow, none lost."""
@@ -156,7 +157,7 @@ class Seat(Protocol):
         ...
 
     async def start(self) -> int:
-        """Warm-up is over. Returns when the load may begin, with the moment that due times count from."""
+        """Warm-up is over, or a stretch of load. Returns when the next may begin, with the moment that it begins at."""
         ...
 
     def sending(self, seq: int) -> None:

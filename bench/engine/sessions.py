@@ -88,7 +88,7 @@ class Sessions:
     async def _sent(self, request: Request, prepared: Outgoing) -> Done | None:
         if self._load.closed:
             return await self._ask(request, prepared)
-        if len(self._control.flights) >= self._load.max_in_flight:
+        if self._control.in_flight() >= self._load.max_in_flight:
             self._control.overflow(self._load.max_in_flight)
             return None
         got: list[Done | None] = []

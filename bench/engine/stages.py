@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.engine.loops import RAMP_NS_PER_SLOT, Control, Fire, Prepare, open_loop
 from bench.load import Load, Stage
 from bench.plan import Plan
@@ -18,7 +21,7 @@ from bench.wire.http import Outgoing
 class Share(Protocol):
     """What of a plan this process sends, and which part of the slots it fills."""
 
-    def of(self, seqs: Iterable[int], n_targets: int) -> Sequence[int]: ...
+    def of(self, plan: Plan, seqs: NDArray[np.int64]) -> NDArray[np.int64]: ...
 
     def slots(self, slots: int) -> int: ...
 
@@ -43,7 +46,7 @@ async def run(
     share: Share,
 ) -> None:
     """Sends the requests of the leg's stages. Returns when the last one is on its way."""
-    starts = [share.of(plan.starts(k), len(plan.target_ids)) for k in leg]
+    starts = [share.of(plan, plan.starts(k)) for k in leg]
     if not load.closed:
         await open_loop(
             (plan.request(int(seq)) for seqs in starts for seq in seqs),
@@ -148,9 +151,16 @@ async def closed_stages(
             begin_ns = end_ns if end_ns is not None and not dry.done() else now_ns()
             dry.cancel()
 
+    building = asyncio.Lock()
+
     async def built(stage: _Closed) -> tuple[Request, Outgoing] | None:
-        for request in stage.requests:
-            return request, await prepare(request)
+        # One build per turn of the loop, which reads what has arrived in between: replies that end together would else
+        # have all their successors built in one go, and every arrival meanwhile would share its read with the next.
+        async with building:
+            for request in stage.requests:
+                prepared = await prepare(request)
+                await asyncio.sleep(0)
+                return request, prepared
         stage.dry.set()
         return None
 

@@ -96,9 +96,7 @@ class WorkerSeat:
         self.share = share
         self.control: Control = SharedControl(board, share.worker)
         self._board, self._channel = board, channel
-        self._warm = asyncio.Event()
-        self._start = asyncio.Event()
-        self._start_ns: int | None = None
+        self._answers: asyncio.Queue[Any] = asyncio.Queue()
 
     @property
     def interrupted(self) -> bool:
@@ -119,11 +117,8 @@ class WorkerSeat:
     async def _listen(self, abort: Callable[[str], None]) -> None:
         while (message := await self._channel.receive()) is not None:
             match message:
-                case ("warm",):
-                    self._warm.set()
-                case ("start", start_ns):
-                    self._start_ns = start_ns
-                    self._start.set()
+                case ("go", answer):
+                    self._answers.put_nowait(answer)
                 case ("stop", reason):
                     self.control.stop(reason)
                 case ("abort", reason, detail):
@@ -136,19 +131,21 @@ class WorkerSeat:
         self._channel.send("stopping", self.control.reason)
 
     async def loaded(self) -> None:
-        self._channel.send("loaded")
-        await self._unless_stopping(self._warm)
+        await self.ask("loaded")
 
     async def start(self) -> int:
-        self._channel.send("warmed")
-        await self._unless_stopping(self._start)
-        return self._start_ns or now_ns()
+        return await self.ask("ready") or now_ns()
 
-    async def _unless_stopping(self, event: asyncio.Event) -> None:
-        waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self.control.stopping.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+    async def ask(self, *message: Any) -> Any:
+        """Waits until every worker has asked the same, and gives the conductor's answer; None when the load was stopped."""
+        self._channel.send("waiting", message)
+        answer, stopped = (
+            asyncio.ensure_future(self._answers.get()),
+            asyncio.ensure_future(self.control.stopping.wait()),
+        )
+        await asyncio.wait((answer, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        return answer.result() if answer.done() else answer.cancel() and None
 
     def sending(self, seq: int) -> None:
         self._board.sent_ns[seq] = now_ns()

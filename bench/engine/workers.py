@@ -1,17 +1,18 @@
 """The workers of a run, seen by their conductor: how they start, what is said, and how the death of one is noticed.
 
-A worker is a fresh interpreter, so it shares no loop, no pool and no lock with anybody. The two sides say, in this order:
+A worker is a fresh interpreter, so it shares no loop, no pool and no lock with anybody. What it says:
 
-    worker → loaded            SDKs are imported, bodies built, credentials found
-    conductor → warm           open connections, send the warm-up
-    worker → warmed
-    conductor → start AT       the common start of the load, a moment of the host's monotonic clock
-    worker → lamps FIGURES     now and then
-    worker → stopping REASON   it ended the load early; the conductor tells the others: stop REASON
-    worker → finished PART     or: failed ERROR TRACEBACK
+    waiting loaded             SDKs are imported, bodies built, credentials found; on `go` it connects and warms up
+    waiting ready              for a stretch of load (the only one; in a sweep, a level); `go AT` gives the common start,
+                               a moment of the host's monotonic clock
+    waiting level OVERFLOWED   for the next level of a search: `go (PLAN, LOAD)`, or `go None` when there is none
+    lamps FIGURES              now and then
+    stopping REASON            it ended the load early; the conductor tells the others: stop REASON
+    finished PART              or: failed ERROR TRACEBACK
 
-and at any time the conductor may say `stop` (send nothing more, let replies finish) or `abort` (end them). A worker whose
-socket closes without `finished` or `failed` is lost. A worker whose conductor is gone stops as if told to.
+The conductor answers `go` when all who live are waiting. At any time it may say `stop` (send nothing more, let replies finish)
+or `abort` (end them). A worker whose socket closes without `finished` or `failed` is lost. A worker whose conductor is gone
+stops as if told to.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ from bench.engine.worker import HEARD_BY_CONDUCTOR, Channel, Job
 from bench.errors import CannotRun
 from bench.wire.clock import now_ns
 
-PHASES = ("loaded", "warmed", "finished")
 END_TIMEOUT_S = 10.0
 OWN_ERROR = "an error of our own"
 
@@ -43,7 +43,9 @@ class Worker:
 
     def __init__(self, number: int, process: subprocess.Popen[bytes], said: Any, channel: Channel) -> None:
         self.number = number
-        self.phase = -1
+        self.waiting: tuple[Any, ...] | None = None
+        """What it waits for, until it is answered."""
+        self.finished = False
         self.lamps: Mapping[str, Lamp] = {}
         self.part: Any = None
         self.error: Exception | None = None
@@ -55,7 +57,7 @@ class Worker:
 
     @property
     def ended(self) -> bool:
-        return self.lost is not None or self.error is not None or self.phase == PHASES.index("finished")
+        return self.lost is not None or self.error is not None or self.finished
 
     def tell(self, *message: Any) -> None:
         if not self.ended:
@@ -82,11 +84,11 @@ class Worker:
                 case ("stopping", str(why)):
                     reason = why
                 case ("finished", part):
-                    self.part, self.phase = part, PHASES.index("finished")
+                    self.part, self.finished = part, True
                 case ("failed", error, trace):
                     self.error = error or RuntimeError(f"in worker {self.number}:\n{trace}")
-                case (str(phase),):
-                    self.phase = PHASES.index(phase)
+                case ("waiting", what):
+                    self.waiting = what
             heard(self, reason)
 
     async def _exit_status(self) -> int:
@@ -145,12 +147,21 @@ class Crew:
         for worker in self.workers:
             worker.tell(*message)
 
-    async def reached(self, phase: str) -> None:
-        """Waits until every worker has come to a phase, or has ended."""
-        wanted = PHASES.index(phase)
-        while not all(worker.ended or worker.phase >= wanted for worker in self.workers):
+    async def gathered(self) -> tuple[Any, ...] | None:
+        """Waits until every worker waits or has ended. Gives what they wait for; None when all have ended.
+
+        Workers do the same things in the same order; where one overflowed (`level`), its word stands for all.
+        """
+        while not all(worker.ended or worker.waiting is not None for worker in self.workers):
             self._changed.clear()
             await self._changed.wait()
+        return max((w.waiting for w in self.workers if w.waiting is not None and not w.ended), default=None)
+
+    def go(self, answer: Any = None) -> None:
+        """Lets those who wait go on."""
+        for worker in self.workers:
+            worker.waiting = None
+        self.tell("go", answer)
 
     async def dismiss(self) -> None:
         """Ends what still runs, and waits for all."""

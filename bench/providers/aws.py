@@ -22,12 +22,18 @@ NOT_SIGNED = frozenset({"connection", "authorization", "x-amz-date", "x-amz-secu
 """What the SDK leaves out of a signature because proxies strip it, and what the signer writes itself."""
 
 
-def sign(request: httpx2.Request, credentials: Any, region: str | None, service: str = "bedrock") -> httpx2.Request:
-    """Write the SigV4 headers into a request that carries everything else already."""
+def sign(
+    request: httpx2.Request,
+    credentials: Any,
+    region: str | None,
+    service: str = "bedrock",
+    left_out: frozenset[str] = NOT_SIGNED,
+) -> httpx2.Request:
+    """Write the SigV4 headers into a request that carries everything else already. `left_out` are not covered."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
 
-    headers = {name: value for name, value in request.headers.items() if name not in NOT_SIGNED}
+    headers = {name: value for name, value in request.headers.items() if name not in left_out}
     signed = AWSRequest(method=request.method, url=str(request.url), headers=headers, data=request.content)
     SigV4Auth(credentials, service, region).add_auth(signed)
     for name in ("X-Amz-Date", "X-Amz-Security-Token", "Authorization"):
@@ -36,7 +42,9 @@ def sign(request: httpx2.Request, credentials: Any, region: str | None, service:
     return request
 
 
-async def finish(opened: Opened, template: Template, content: bytes, service: str) -> httpx2.Request:
+async def finish(
+    opened: Opened, template: Template, content: bytes, service: str, left_out: frozenset[str] = NOT_SIGNED
+) -> httpx2.Request:
     """The template with this body, signed when the target signs. Credentials that near their end are renewed in a
     thread, which botocore does from a quarter of an hour ahead.
     """
@@ -45,7 +53,8 @@ async def finish(opened: Opened, template: Template, content: bytes, service: st
         return template.filled(content)
     if hasattr(credentials, "refresh_needed") and credentials.refresh_needed():
         await asyncio.to_thread(credentials.get_frozen_credentials)
-    return sign(template.filled(content), credentials.get_frozen_credentials(), region(opened.target), service)
+    frozen = credentials.get_frozen_credentials()
+    return sign(template.filled(content), frozen, region(opened.target), service, left_out)
 
 
 def region(target: Target) -> str | None:

@@ -1,4 +1,6 @@
-"""Claude on Amazon Bedrock's runtime endpoint, as the anthropic SDK speaks it: InvokeModel over AWS event streams."""
+"""Amazon Bedrock's runtime endpoint, over AWS event streams: InvokeModel for Claude as the anthropic SDK speaks it, and
+Converse as boto3 does.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +14,32 @@ from bench.errors import Problem
 from bench.providers import auth, aws
 from bench.providers.aws import BEDROCK_TOKEN as TOKEN
 from bench.providers.claude import ClaudeDoor
+from bench.providers.converse import INVOCATION, ConverseTemplate, open_client
 from bench.providers.door import Opened, Template, address
 from bench.targets import Target
 
 TIER_HEADER = "X-Amzn-Bedrock-Service-Tier"
 TIERS = ("default", "priority", "flex", "reserved")
+NOT_SIGNED_BY_BOTO3 = aws.NOT_SIGNED | {"accept-encoding", "amz-sdk-request", "content-length", INVOCATION}
+"""boto3 adds these after it has signed."""
 
 
 class Bedrock(ClaudeDoor):
     name = "bedrock"
+    dialects = frozenset({"messages", "converse"})
     extra = "bedrock"
     packages = ("anthropic", "boto3", "botocore")
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
-        from anthropic import AsyncAnthropicBedrock
-
         target = opened.target
         token, profile, region = aws.token(target, (TOKEN,)), aws.profile(target), aws.region(target)
+        if target.dialect == "converse":
+            client, opened.keeper = await asyncio.to_thread(open_client, region, profile, token, target.base_url)
+            return client
         if token is None:
             opened.keeper = await asyncio.to_thread(aws.credentials, profile, region)
+        from anthropic import AsyncAnthropicBedrock
+
         return AsyncAnthropicBedrock(
             api_key=token,
             aws_profile=profile,
@@ -42,6 +51,8 @@ class Bedrock(ClaudeDoor):
         )
 
     def given(self, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        if target.dialect == "converse":
+            return body
         given = {key: value for key, value in body.items() if key != "service_tier"}
         if target.api_version is not None:
             given.setdefault("anthropic_version", target.api_version)
@@ -51,21 +62,71 @@ class Bedrock(ClaudeDoor):
         return {} if target.service_tier is None else {TIER_HEADER: target.service_tier}
 
     async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
-        return await aws.finish(opened, template, content, "bedrock")
+        left_out = NOT_SIGNED_BY_BOTO3 if isinstance(template, ConverseTemplate) else aws.NOT_SIGNED
+        return await aws.finish(opened, template, content, "bedrock", left_out)
+
+    async def _built(self, opened: Opened, given: Mapping[str, Any], headers: Mapping[str, str]) -> httpx2.Request:
+        if opened.target.dialect != "converse":
+            return await super()._built(opened, given, headers)
+        built: httpx2.Request = await asyncio.to_thread(opened.client.built, given, headers)
+        return built
+
+    def template(self, opened: Opened, request: httpx2.Request, given: Mapping[str, Any]) -> Template:
+        if opened.target.dialect == "converse":
+            return ConverseTemplate(request, given)
+        return super().template(opened, request, given)
+
+    def needs(self, target: Target) -> tuple[str, ...]:
+        return self.packages[1:] if target.dialect == "converse" else self.packages
 
     def problems(self, target: Target) -> list[Problem]:
         found = auth.reference_problems(target, ("env", "profile")) + auth.tier_problems(target, TIERS)
         found += aws.region_problems(target) + aws.profile_problems(target)
-        if aws.profile(target) is not None and auth.env(TOKEN):
+        region = aws.region(target)
+        home = _region_of_arn(target.model_id)
+        if region is not None and home is not None and home != region:
+            want = f"region: {home}, where that ARN is at home; other regions do not know it"
+            found.append(Problem(target.id, "model_id", f"{target.model_id} in {region}", want))
+        if target.dialect == "converse":
+            found += self._converse_problems(target)
+        if aws.profile(target) is not None and auth.env(TOKEN) and target.dialect != "converse":
             got = f"a profile, while {TOKEN} is set, which the SDK refuses to combine"
             found.append(Problem(target.id, "auth.profile", got, f"unset {TOKEN}, or auth: {{env: {TOKEN}}}"))
         return found + aws.chain_problems(target, (TOKEN,))
 
+    def _converse_problems(self, target: Target) -> list[Problem]:
+        found = []
+        if target.api_version is not None:
+            want = "none: Converse has no version; the dialect messages has"
+            found.append(Problem(target.id, "api_version", target.api_version, want))
+        base = self._base(target)
+        if base is not None and not base.startswith("https:") and aws.token(target, (TOKEN,)) is not None:
+            want = "https://..., or keys instead of a bearer token: boto3 sends a token over TLS only"
+            found.append(Problem(target.id, "base_url", base, want))
+        return found
+
     def route(self, target: Target) -> dict[str, str | None]:
-        base = target.base_url or auth.env("ANTHROPIC_BEDROCK_BASE_URL")
-        base = base or f"https://bedrock-runtime.{aws.region(target)}.amazonaws.com"
+        converse = target.dialect == "converse"
+        base = self._base(target)
+        fips = converse and (auth.env("AWS_USE_FIPS_ENDPOINT") or "").lower() == "true"
+        base = base or f"https://bedrock-runtime{'-fips' if fips else ''}.{aws.region(target)}.amazonaws.com"
         return {
-            **address(base, "/model/{model}/invoke-with-response-stream"),
+            **address(base, "/model/{model}/" + ("converse-stream" if converse else "invoke-with-response-stream")),
             "api_version": target.api_version,
             "auth": aws.how(target, (TOKEN,)),
         }
+
+    @staticmethod
+    def _base(target: Target) -> str | None:
+        """The address that stands in for AWS's own: the target's, or the one in each SDK's variables."""
+        if target.base_url is not None or target.dialect != "converse":
+            return target.base_url or auth.env("ANTHROPIC_BEDROCK_BASE_URL")
+        if (auth.env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") or "").lower() == "true":
+            return None
+        return auth.env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
+
+
+def _region_of_arn(model_id: str) -> str | None:
+    """`arn:aws:bedrock:REGION:...`; None for an id that is no ARN."""
+    parts = model_id.split(":")
+    return parts[3] or None if model_id.startswith("arn:") and len(parts) > 4 else None

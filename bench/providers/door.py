@@ -148,6 +148,18 @@ class Door:
         """Headers that this target adds to every request."""
         return {}
 
+    def path_of(self, target: Target) -> str:
+        """The path for this target, where a door has several."""
+        return self.path
+
+    def needs(self, target: Target) -> tuple[str, ...]:
+        """What this target imports, of `packages`; the first is the SDK that builds its requests."""
+        return self.packages
+
+    def template(self, opened: Opened, request: httpx2.Request, given: Mapping[str, Any]) -> Template:
+        """What copies of a request that the SDK built are made from."""
+        return Template(request, given)
+
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options that the SDK's own method adds to the request."""
         return {}
@@ -170,7 +182,7 @@ class Door:
         """Everything that would keep this target from running, each with what to do. No network, no SDK import."""
         found = [
             Problem(target.id, "provider", f"{package} is not installed", f"pip install 'bench[{self.extra}]'")
-            for package in self.packages
+            for package in self.needs(target)
             if not installed(package)
         ]
         if target.dialect not in self.dialects:
@@ -194,11 +206,12 @@ class Door:
                 opened.templates.clear()
                 opened.credential = current
             given = self.given(target, body)
-            key = (given.get("model"), given.get("stream"), tuple(given), tuple(headers.items()) if headers else ())
+            model = given.get("model", given.get("modelId"))
+            key = (model, given.get("stream"), tuple(given), tuple(headers.items()) if headers else ())
             template = opened.templates.get(key)
             if template is None or not template.holds:
-                template = Template(await self._built(opened, given, headers or {}), given)
-                if template.holds and getattr(opened.client, "custom_auth", None) is None:
+                template = self.template(opened, await self._built(opened, given, headers or {}), given)
+                if template.holds and not _signs_later(opened.client):
                     opened.templates[key] = template
                 else:
                     return template.request
@@ -211,7 +224,7 @@ class Door:
             said = str(error).strip().splitlines() or [""]
             why = f"{type(error).__name__}: {said[0]}"
             raise CannotRun(
-                f"{target.id}: the {self.packages[0]} SDK could not prepare a request: {why}",
+                f"{target.id}: the {self.needs(target)[0]} SDK could not prepare a request: {why}",
                 hint="bench targets lists what each target needs",
             ) from error
 
@@ -223,7 +236,7 @@ class Door:
     async def _built(self, opened: Opened, given: Mapping[str, Any], headers: Mapping[str, str]) -> httpx2.Request:
         """The request that the SDK itself builds, authenticates and signs for this body."""
         response: httpx2.Response = await opened.client.post(
-            self.path,
+            self.path_of(opened.target),
             body=dict(given),
             cast_to=httpx2.Response,
             options={**self.options(given), "headers": {**self.headers(opened.target), **headers}},
@@ -236,7 +249,7 @@ class Door:
 
     def client_stack(self, target: Target) -> str:
         """Name and version of what builds the request: `anthropic 2.12.0, botocore 1.44.5`."""
-        return ", ".join(f"{package} {version_of(package)}" for package in self.packages)
+        return ", ".join(f"{package} {version_of(package)}" for package in self.needs(target))
 
     async def close(self) -> None:
         for opened in self._opened.values():
@@ -245,6 +258,12 @@ class Door:
             if hasattr(opened.keeper, "close"):
                 await opened.keeper.close()
         self._opened.clear()
+
+
+def _signs_later(client: Any) -> bool:
+    """Whether the SDK lets its HTTP client put credentials in, renewing them by itself. A bare `Auth` puts in nothing."""
+    custom = getattr(client, "custom_auth", None)
+    return custom is not None and type(custom) is not httpx2.Auth
 
 
 def address(base: str, path: str) -> dict[str, str | None]:

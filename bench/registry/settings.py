@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 from bench import registry
@@ -44,7 +45,7 @@ IN_BODY = {
 ROUTING = frozenset({
     "provider", "models", "route", "user", "metadata", "service_tier", "inference_geo", "anthropic_version",
     "anthropic_beta", "store", "stream_options", "cache_salt", "priority", "prompt_cache_key", "requestMetadata",
-    "performanceConfig", "serviceTier", "speed", "safety_identifier",
+    "performanceConfig", "serviceTier", "speed", "safety_identifier", "prompt_cache_retention", "prompt_cache_options",
 })  # fmt: skip
 """Fields of `extra_body` that say where or in which lane a request runs, not what is generated: targets may differ."""
 
@@ -65,7 +66,11 @@ def effective_params(workload_params: Params, target: Target) -> tuple[Params, l
     notes = []
     if entry is not None:
         problems += _sampling(params, target, entry) + _thinking(params, target, entry) + _limits(params, target, entry)
-        if entry.thinking_always_on:
+        if entry.thinking_hidden and params.effort != "none":
+            notes.append(
+                f"{target.id}: {target.model} does not send its thoughts; time to first token includes all thinking"
+            )
+        elif entry.thinking_always_on:
             notes.append(
                 f"{target.id}: {target.model} always thinks first; time to first token counts thinking as tokens"
             )
@@ -79,12 +84,26 @@ def effective_params(workload_params: Params, target: Target) -> tuple[Params, l
     return params, problems, notes
 
 
-def same_settings(pairs: Sequence[tuple[Target, Params]]) -> list[Problem]:
-    """A problem for every generation setting in which the targets of a comparison differ; none when all are equal."""
+def without_cache(params: Params) -> tuple[Params, frozenset[str]]:
+    """The settings for a target whose server caches in its own way, and the names of those that are taken out."""
+    plain = Params()
+    own = {name: getattr(plain, name) for name in ("cache_breakpoints", "cache_ttl")}
+    return dataclasses.replace(params, **own), frozenset(own)
+
+
+def same_settings(
+    pairs: Sequence[tuple[Target, Params]], degraded: Mapping[str, Set[str]] = MappingProxyType({})
+) -> list[Problem]:
+    """A problem for every generation setting in which the targets of a comparison differ; none when all are equal.
+
+    `degraded` names, by a target's id, settings that it cannot be sent: there it is not compared, and a note says so.
+    """
     problems = []
     for name in [field.name for field in dataclasses.fields(Params) if field.name != "extra_headers"]:
         ids_of: dict[str, list[str]] = {}
         for target, params in pairs:
+            if name in degraded.get(target.id, ()):
+                continue
             value = getattr(params, name)
             if name == "extra_body":
                 value = {key: inner for key, inner in value.items() if key not in ROUTING}
@@ -138,7 +157,11 @@ def _sampling(params: Params, target: Target, entry: registry.Entry) -> list[Pro
         value = getattr(params, name)
         if value is None:
             continue
-        if name not in entry.accepts:
+        if name in entry.accepts_at_effort_none:
+            if params.effort == "none":
+                continue
+            why = f"nothing: {target.model} takes {name} only with effort: none"
+        elif name not in entry.accepts:
             why = f"nothing: {target.model} takes no {name} at any door"
         elif name in by_version:
             pin = f"; api_version {entry.api_version} does" if entry.api_version != target.api_version else ""

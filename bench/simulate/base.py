@@ -7,18 +7,31 @@ again, and delivered. Times are ns; offsets count from the moment the request wa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from bench.simulate.faults import Fault
 from bench.simulate.profile import Profile
 
 Headers = list[tuple[str, str]]
-Json = dict[str, Any]
 Render = Callable[[str], bytes]
-"""Makes the bytes of one content event; it is called once for each, in their order."""
 Stop = Literal["stop", "length", "stop_sequence", "tool"]
-Part = Literal["reasoning", "text", "tool"]
+
+
+class Thought(str):
+    """A piece of reasoning among the content events of a script; plain strings are text."""
+
+
+class Arguments(str):
+    """A piece of a tool call's arguments. `call` is the number of the call, from 0; `first` of its pieces opens it."""
+
+    call: int
+    first: bool
+
+    def __new__(cls, text: str, call: int, first: bool) -> Arguments:
+        piece = super().__new__(cls, text)
+        piece.call, piece.first = call, first
+        return piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +68,11 @@ class Ask:
     """What an admitted request asks for.
 
     `prompt` is the text of the last user message. `input_tokens` estimates the whole prompt, `cacheable_tokens` the
-    part up to the last cache mark (0 without one). `wire` names the operation where one door has several.
-
-    `tools` are (name, JSON schema of the arguments); `tool_choice` is auto, none, any, or the name of the tool to call;
-    `schema` is what the text has to follow. `thinking` says whether the model thinks first, and whether that is shown.
-    `geo` and `speed` are what the reply is to name as the place and speed of inference.
+    part up to the last cache mark (0 without one). `wire` names the operation where one door has several. `tools` are
+    names with the schemas of their arguments, of which `tool_choice` (auto, none, required, or the name of one) says
+    what is to be called, and `parallel` whether several may be. `schema` is that of a reply in JSON; `thinks` asks for
+    reasoning that can be read, `hides` for reasoning that takes its time and is not sent; `echo` is what the wire says
+    back as it was asked.
     """
 
     prompt: str
@@ -71,21 +84,22 @@ class Ask:
     stop: tuple[str, ...] = ()
     include_usage: bool = True
     wire: str = ""
-    tools: tuple[tuple[str, Json], ...] = ()
+    tools: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     tool_choice: str = "auto"
     parallel: bool = True
-    schema: Json | None = None
-    thinking: Literal["", "shown", "omitted"] = ""
-    geo: str | None = None
-    speed: str | None = None
+    schema: Mapping[str, Any] | None = None
+    thinks: bool = False
+    hides: bool = False
+    echo: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
     """The planned reply: the texts of its content events with their due offsets, its counts, ids and fault.
 
-    `parts` says what the events are, in order: (kind, number of events), a tool part for every call; none means that all
-    are text. `reasoning` is what is shown of it, `reasoning_tokens` what it took. `tool_calls` are (name, JSON arguments).
+    Events come in this order: reasoning (`Thought`), text, arguments of calls (`Arguments`). `tool_calls` are (name, JSON
+    arguments), `reasoning` the thoughts joined: both as far as they are sent. `reasoning_tokens` counts thoughts, sent or
+    not.
     """
 
     case_id: str | None
@@ -108,22 +122,11 @@ class Script:
     fault: Fault | None = None
     reasoning: str = ""
     tool_calls: tuple[tuple[str, str], ...] = ()
-    parts: tuple[tuple[Part, int], ...] = ()
     reasoning_tokens: int = 0
 
     @property
     def text(self) -> str:
-        return "".join(event for kind, events in self.blocks() for event in events if kind == "text")
-
-    def blocks(self) -> list[tuple[Part, tuple[str, ...]]]:
-        """The events by part; a part may have none."""
-        if not self.parts:
-            return [("text", self.events)] if self.events else []
-        found, at = [], 0
-        for kind, count in self.parts:
-            found.append((kind, self.events[at : at + count]))
-            at += count
-        return found
+        return "".join([event for event in self.events if type(event) is str])
 
 
 class Refused(Exception):
@@ -156,3 +159,6 @@ class Door(Protocol):
     def closing(self, ask: Ask, script: Script) -> bytes: ...
     def error_event(self, ask: Ask, script: Script, kind: str) -> bytes: ...
     def limit_headers(self, limits: Mapping[str, tuple[int, int]], reset_s: float, wall_s: float) -> Headers: ...
+
+
+Json = dict[str, Any]

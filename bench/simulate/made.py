@@ -1,149 +1,157 @@
-"""Values made up from a JSON schema: arguments of tool calls, and replies that have to follow a schema."""
+"""Values made from a JSON Schema: the same schema and seed give the same value, in every process."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from math import ceil, floor
 from typing import Any
 
-_WORDS = ("harbour", "ledger", "copper", "meadow", "signal", "orchard", "timber", "lantern", "quarry", "velvet")
-_FORMATS = {
-    "date": "2026-11-21",
-    "date-time": "2026-11-21T12:00:00Z",
-    "time": "12:00:00Z",
-    "duration": "PT5M",
-    "email": "ada@example.com",
-    "hostname": "host.example.com",
-    "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1",
-    "uri": "https://example.com/",
-    "uuid": "123e4567-e89b-42d3-a456-426614174000",
+WORDS = (
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "harbour",
+    "island",
+    "juniper",
+    "kelp",
+    "linden",
+)
+FORMATS = {
+    "date": "2026-{0:02d}-{1:02d}",
+    "date-time": "2026-{0:02d}-{1:02d}T09:30:00Z",
+    "time": "{0:02d}:{1:02d}:00Z",
+    "email": "user{1}@example.com",
+    "uri": "https://example.com/{0}/{1}",
+    "uuid": "00000000-0000-4000-8000-0000000{0:02d}0{1:02d}",
+    "ipv4": "192.0.2.{1}",
 }
-_DEEPEST = 12
-"""Below this only what is required is filled in, so that a schema which refers to itself comes to an end."""
+MOST_DEEP = 6
+"""Below this depth only what is required is made, and of alternatives the plainest: schemas may name themselves."""
 
 
 def value_for(schema: Mapping[str, Any], seed: int) -> Any:
-    """A value that follows the schema; the same for the same seed.
+    """A value that fits the schema: types, enums, bounds, required and optional properties, `$ref`, alternatives.
 
-    Known: type, const, enum, properties, required, items, prefixItems, anyOf, oneOf, allOf, $ref within the document, and
-    bounds of numbers, strings and arrays. Not known: pattern, not, if. A schema without a type is an object if it has
-    properties, else a string.
+    `pattern`, `not`, `if` and what depends on other values are not looked at.
     """
-    return _Maker(schema, random.Random(seed)).value(schema, 0)
+    return _made(schema, schema, random.Random(seed), 0)
 
 
-class _Maker:
-    def __init__(self, root: Mapping[str, Any], rng: random.Random) -> None:
-        self.root, self.rng = root, rng
-
-    def value(self, schema: Any, depth: int) -> Any:
-        if not isinstance(schema, Mapping):  # true: anything goes
-            return self.rng.choice(_WORDS)
-        schema = self.resolved(schema, depth)
-        if "const" in schema:
-            return schema["const"]
-        if schema.get("enum"):
-            return self.rng.choice(list(schema["enum"]))
-        for key in ("anyOf", "oneOf"):
-            if schema.get(key):
-                options = list(schema[key])
-                plain = {name: part for name, part in schema.items() if name != key}
-                return self.value(_joined(plain, self.simplest(options, depth)), depth + 1)
-        kind = schema.get("type") or ("object" if "properties" in schema else "string")
-        if isinstance(kind, list):
-            kind = (
-                "null" if depth > _DEEPEST and "null" in kind else next((one for one in kind if one != "null"), "null")
-            )
-        return getattr(self, f"_{kind}", self._string)(schema, depth)
-
-    def resolved(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
-        """The schema without `$ref` and `allOf`."""
-        for _ in range(_DEEPEST):
-            if isinstance(schema.get("$ref"), str):
-                more = {key: value for key, value in schema.items() if key != "$ref"}
-                schema = _joined(self.referred(schema["$ref"]), more)
-            elif schema.get("allOf"):
-                parts = [part for part in schema["allOf"] if isinstance(part, Mapping)]
-                schema = {key: value for key, value in schema.items() if key != "allOf"}
-                for part in parts:
-                    schema = _joined(schema, self.resolved(part, depth + 1))
-            else:
-                return schema
-        return {}
-
-    def referred(self, ref: str) -> Mapping[str, Any]:
-        at: Any = self.root
-        for part in ref.removeprefix("#").strip("/").split("/"):
-            if part:
-                at = at.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(at, Mapping) else {}
-        return at if isinstance(at, Mapping) else {}
-
-    def simplest(self, options: list[Any], depth: int) -> Mapping[str, Any]:
-        """One of the options: any of those that are not null, but null where it goes too deep."""
-        known = [option for option in options if isinstance(option, Mapping)]
-        nulls = [option for option in known if option.get("type") == "null"]
-        if depth > _DEEPEST and nulls:
-            return nulls[0]
-        return self.rng.choice([option for option in known if option not in nulls] or nulls or [{}])
-
-    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
-        properties = schema.get("properties") or {}
-        required = schema.get("required") or ()
-        names = list(properties) + [name for name in required if name not in properties]
-        if depth > _DEEPEST:
-            names = [name for name in names if name in required]
-        return {name: self.value(properties.get(name, True), depth + 1) for name in names}
-
-    def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
-        first = [self.value(item, depth + 1) for item in schema.get("prefixItems") or ()]
-        least = int(schema.get("minItems", 0))
-        most = int(schema.get("maxItems", max(least, 2)))
-        count = least if depth > _DEEPEST else max(least, min(most, 1 + self.rng.randrange(2)))
-        return first + [self.value(schema.get("items", True), depth + 1) for _ in range(count - len(first))]
-
-    def _string(self, schema: Mapping[str, Any], depth: int) -> str:
-        if schema.get("format") in _FORMATS:
-            return _FORMATS[schema["format"]]
-        word = self.rng.choice(_WORDS)
-        least = int(schema.get("minLength", 0))
-        while len(word) < least:
-            word += " " + self.rng.choice(_WORDS)
-        return word[: max(least, int(schema.get("maxLength", len(word))))]
-
-    def _integer(self, schema: Mapping[str, Any], depth: int) -> int:
-        step = max(1, int(schema.get("multipleOf", 1)))
-        lows = [ceil(schema["minimum"])] if "minimum" in schema else []
-        lows += [floor(schema["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in schema else []
-        highs = [floor(schema["maximum"])] if "maximum" in schema else []
-        highs += [ceil(schema["exclusiveMaximum"]) - 1] if "exclusiveMaximum" in schema else []
-        low = max(lows) if lows else min([0, *(high - 9 * step for high in highs)])
-        first, last = ceil(low / step), floor(min(highs) / step) if highs else ceil(low / step) + 9
-        chosen: int = first + self.rng.randrange(max(1, min(10, last - first + 1)))
-        return step * chosen
-
-    def _number(self, schema: Mapping[str, Any], depth: int) -> float:
-        if "multipleOf" in schema:
-            return float(self._integer(schema, depth))
-        lows = [float(schema[key]) for key in ("minimum", "exclusiveMinimum") if key in schema]
-        highs = [float(schema[key]) for key in ("maximum", "exclusiveMaximum") if key in schema]
-        low = max(lows) if lows else min([0.0, *(high - 10 for high in highs)])
-        high = min(highs) if highs else low + 10
-        return low + (high - low) * (1 + self.rng.randrange(3)) / 4  # a quarter, the middle or three quarters
-
-    def _boolean(self, schema: Mapping[str, Any], depth: int) -> bool:
-        return self.rng.random() < 0.5
-
-    def _null(self, schema: Mapping[str, Any], depth: int) -> None:
-        return None
+def _made(schema: Any, root: Mapping[str, Any], rng: random.Random, depth: int) -> Any:
+    if not isinstance(schema, Mapping):
+        return None if schema is False else rng.choice(WORDS)
+    schema = _resolved(schema, root)
+    if "const" in schema:
+        return schema["const"]
+    if isinstance(schema.get("enum"), list) and schema["enum"]:
+        return rng.choice(schema["enum"])
+    for key in ("anyOf", "oneOf"):
+        if schema.get(key):
+            options = sorted(schema[key], key=_size) if depth >= MOST_DEEP else schema[key]
+            chosen = options[0] if depth >= MOST_DEEP else rng.choice(options)
+            return _made(_joined(schema, chosen, root, key), root, rng, depth + 1)
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((each for each in kind if each != "null"), "null")
+    if kind is None:
+        kind = "object" if "properties" in schema else "array" if "items" in schema else "string"
+    if kind == "object":
+        return _object(schema, root, rng, depth)
+    if kind == "array":
+        return _array(schema, root, rng, depth)
+    if kind in ("integer", "number"):
+        return _number(schema, rng, whole=kind == "integer")
+    if kind == "boolean":
+        return rng.random() < 0.5
+    return None if kind == "null" else _string(schema, rng)
 
 
-def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Both schemas in one: what each requires, and the properties of both."""
-    joined = {**one, **other}
-    if "properties" in one and "properties" in other:
-        joined["properties"] = {**one["properties"], **other["properties"]}
-    if "required" in one and "required" in other:
-        joined["required"] = list(dict.fromkeys([*one["required"], *other["required"]]))
+def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema with what it refers to, and all of `allOf`, put into it."""
+    for _ in range(16):
+        if isinstance(schema.get("$ref"), str):
+            found: Any = root
+            for step in schema["$ref"].lstrip("#").strip("/").split("/"):
+                found = found.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, Mapping) else {}
+            found = root if schema["$ref"] == "#" else found
+            schema = {**found, **{key: value for key, value in schema.items() if key != "$ref"}}
+        elif schema.get("allOf"):
+            first, *more = schema["allOf"]
+            rest = {key: value for key, value in schema.items() if key != "allOf"}
+            schema = _joined({**rest, **({"allOf": more} if more else {})}, first, root)
+        else:
+            break
+    return schema
+
+
+def _joined(schema: Mapping[str, Any], chosen: Any, root: Mapping[str, Any], without: str = "") -> dict[str, Any]:
+    rest = {key: value for key, value in schema.items() if key != without}
+    chosen = _resolved(chosen, root) if isinstance(chosen, Mapping) else {}
+    joined = {**rest, **chosen}
+    if "properties" in rest and "properties" in chosen:
+        joined["properties"] = {**rest["properties"], **chosen["properties"]}
+    if "required" in rest and "required" in chosen:
+        joined["required"] = [*rest["required"], *chosen["required"]]
     return joined
+
+
+def _size(schema: Any) -> int:
+    return 0 if isinstance(schema, Mapping) and schema.get("type") == "null" else len(str(schema)) + 1
+
+
+def _object(schema: Mapping[str, Any], root: Mapping[str, Any], rng: random.Random, depth: int) -> dict[str, Any]:
+    properties = schema.get("properties") or {}
+    required = list(schema.get("required") or ())
+    names = [name for name in properties if depth < MOST_DEEP or name in required]
+    names += [name for name in required if name not in properties]
+    return {name: _made(properties.get(name, {}), root, rng, depth + 1) for name in names}
+
+
+def _array(schema: Mapping[str, Any], root: Mapping[str, Any], rng: random.Random, depth: int) -> list[Any]:
+    low, high = int(schema.get("minItems", 0)), int(schema.get("maxItems", max(2, schema.get("minItems", 0))))
+    count = low if depth >= MOST_DEEP else rng.randint(max(low, min(1, high)), max(low, min(high, low + 2)))
+    before = list(schema.get("prefixItems") or ())
+    made: list[Any] = []
+    for index in range(max(count, len(before))):
+        item = before[index] if index < len(before) else schema.get("items", {})
+        value = _made(item, root, rng, depth + 1)
+        for _ in range(20 if schema.get("uniqueItems") else 0):
+            if value not in made:
+                break
+            value = _made(item, root, rng, depth + 1)
+        made.append(value)
+    return made
+
+
+def _number(schema: Mapping[str, Any], rng: random.Random, *, whole: bool) -> int | float:
+    step = schema.get("multipleOf") or (1 if whole else 0.5)
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    if low is None:
+        low = above + step if above is not None else None
+    if high is None:
+        high = below - step if below is not None else None
+    if low is None:
+        low = 0 if high is None or high >= 0 else high - 10 * step
+    if high is None:
+        high = low + 10 * step
+    first, last = -(-low // step), high // step
+    if last < first:  # no multiple between the bounds: the middle, where that is allowed
+        return int(low) if whole else (low + high) / 2
+    value = rng.randint(int(first), int(min(last, first + 1000))) * step
+    return int(value) if whole else float(value)
+
+
+def _string(schema: Mapping[str, Any], rng: random.Random) -> str:
+    made = FORMATS.get(str(schema.get("format")))
+    if made is not None:
+        return made.format(rng.randint(1, 12), rng.randint(10, 28))
+    text = " ".join(rng.choice(WORDS) for _ in range(rng.randint(1, 3)))
+    low, high = int(schema.get("minLength", 0)), schema.get("maxLength")
+    while len(text) < low:
+        text += " " + rng.choice(WORDS)
+    return text if high is None else text[: int(high)]

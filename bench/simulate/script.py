@@ -6,22 +6,23 @@ change what a prompt gets; every number is drawn for every request, so that turn
 
 from __future__ import annotations
 
-import json
 import random
-import sys
 from dataclasses import replace
 from itertools import accumulate
+from typing import Any
+
+import orjson
 
 from bench.simulate.answers import Answers, choose, filler, pieces
-from bench.simulate.base import Ask, Door, Part, Script, Stop, TargetConfig
+from bench.simulate.base import Arguments, Ask, Door, Script, Stop, TargetConfig, Thought
 from bench.simulate.faults import Fault
 from bench.simulate.made import value_for
 from bench.simulate.profile import NS_PER_MS, OVERLOADED, Profile, Spread
 
 DEFAULT_OUTPUT_TOKENS = 64
 DEFAULT_STALL_MS = 1000.0
-REASONING_TOKENS = 24
-THOUGHT = "First I look for the sentence that answers this, then I check it against the others. "
+THOUGHT_TOKENS = 12
+"""Length of reasoning, where it is asked for."""
 
 
 def plan(
@@ -49,20 +50,16 @@ def plan(
     if fault and fault.name == "status" and fault.code == OVERLOADED:
         fault = replace(fault, code=door.fault_refusal(OVERLOADED)[0])
 
-    case_id, kind, words = _words(profile, answers, key, kind_draw, pick)
-    made = random.Random(f"{seed}:{target.id}:{key}:{repeat}:made")
-    calls = called(ask, made)
-    if ask.schema is not None and case_id is None:
-        kind, words = "schema", pieces(json.dumps(value_for(ask.schema, made.getrandbits(32)), ensure_ascii=False))
+    case_id, kind, parts = _words(profile, answers, key, kind_draw, pick)
+    made_seed = random.Random(f"{seed}:{key}").getrandbits(32)  # the same at every target, as a model's own would be
+    calls = calls_for(ask, made_seed)
     if calls:
-        kind = "tool"
-    thoughts = filler(REASONING_TOKENS, THOUGHT) if ask.thinking else ()
-    segments, stop, stop_sequence = _segments(thoughts, words, calls, ask)
+        kind, parts = "tool", ()
+    elif ask.schema is not None and case_id is None:
+        kind, parts = "made", pieces(_json(value_for(ask.schema, made_seed)))
+    tokens, stop, stop_sequence = _limited(parts, ask, filler(THOUGHT_TOKENS) if ask.thinks or ask.hides else (), calls)
     if fault and fault.name == "empty":
-        segments, stop, stop_sequence = [], "stop", None
-    tokens = tuple(token for _, segment in segments for token in segment)
-    reasoning_tokens = sum(len(segment) for part, segment in segments if part == "reasoning")
-    arguments = ["".join(segment) for part, segment in segments if part == "tool"]
+        tokens, stop, stop_sequence = (), "stop", None
 
     ttft_ns = int(profile.ttft_ms.draw_ns(rng, 1)[0] * slowdown)
     gap = Spread("constant", fault.ms, fault.ms) if fault and fault.name == "drip" and fault.ms else profile.gap_ms
@@ -72,7 +69,9 @@ def plan(
     token_ns = list(accumulate(gaps_ns, initial=ttft_ns))
     if stall_draw < profile.stall_share:
         _pause(token_ns, int(where_draw * len(tokens)), profile.stall_ms.draw_ns(rng, 1)[0])
-    events, offsets, parts = _told(segments, token_ns, profile.tokens_per_event, ask)
+    thoughts = [token for token in tokens if isinstance(token, Thought)]
+    hidden = len(thoughts) if ask.hides else 0  # they take their time, and are not sent
+    events, offsets = _grouped(tokens[hidden:], token_ns[hidden:], profile.tokens_per_event)
     headers_ns, end_ns = int(ttft_ns * profile.headers_share), token_ns[-1]
     if fault and fault.after is None:
         fault = replace(fault, after=int(where_draw * (len(events) + 1)))
@@ -104,71 +103,37 @@ def plan(
         created_s=int(wall_s),
         usage={"usage-twice": "twice", "no-usage": "none"}.get(fault.name, "once") if fault else "once",  # type: ignore[arg-type]
         fault=fault,
-        reasoning="".join(thoughts[:reasoning_tokens]) if ask.thinking == "shown" else "",
-        tool_calls=tuple((name, sent) for (name, _), sent in zip(calls, arguments, strict=False)),
-        parts=parts,
-        reasoning_tokens=reasoning_tokens,
+        reasoning="" if ask.hides else "".join(thoughts),
+        tool_calls=_as_sent(calls, tokens),
+        reasoning_tokens=len(thoughts),
     )
 
 
-def called(ask: Ask, made: random.Random) -> tuple[tuple[str, str], ...]:
-    """The tools that are called, with arguments made from their schemas as JSON.
-
-    A call is forced by the request, or asked for in the prompt: `[[tool]]` for one, `[[parallel]]` for all of them.
+def calls_for(ask: Ask, seed: int) -> tuple[tuple[str, str], ...]:
+    """The calls (name, JSON arguments) that the request gets: the tool that is forced, one where any is required or the
+    prompt says `[[tool]]`, and all of them where it says `[[parallel]]`; none otherwise.
     """
+    several = "[[parallel]]" in ask.prompt
     if not ask.tools or ask.tool_choice == "none":
         return ()
-    everything = "[[parallel]]" in ask.prompt and ask.parallel
-    if ask.tool_choice == "auto" and not everything and not ("[[tool]]" in ask.prompt or "[[parallel]]" in ask.prompt):
+    if ask.tool_choice == "auto" and not several and "[[tool]]" not in ask.prompt:
         return ()
-    chosen = [tool for tool in ask.tools if tool[0] == ask.tool_choice]
-    if not chosen:
-        chosen = list(ask.tools) if everything else [made.choice(ask.tools)]
-    return tuple(
-        (name, json.dumps(value_for(schema, made.getrandbits(32)), ensure_ascii=False)) for name, schema in chosen
-    )
+    named = [tool for tool in ask.tools if tool[0] == ask.tool_choice]
+    chosen = named or (list(ask.tools) if several and ask.parallel else [ask.tools[seed % len(ask.tools)]])
+    return tuple((name, _json(value_for(schema, seed + n))) for n, (name, schema) in enumerate(chosen))
 
 
-def _segments(
-    thoughts: tuple[str, ...], words: tuple[str, ...], calls: tuple[tuple[str, str], ...], ask: Ask
-) -> tuple[list[tuple[Part, tuple[str, ...]]], Stop, str | None]:
-    """What is generated, part by part and token by token, within `max_tokens`; and why it ends."""
-    left = ask.max_tokens if ask.max_tokens is not None else sys.maxsize
-    said: list[tuple[Part, tuple[str, ...]]] = [("reasoning", thoughts[:left])] if thoughts else []
-    left -= min(left, len(thoughts))
-    if thoughts and not left:
-        return said, "length", None
-    if not calls:
-        tokens, stop, stop_sequence = _limited(words, replace(ask, max_tokens=left))
-        return [*said, ("text", tokens)] if tokens else said, stop, stop_sequence
-    for _, arguments in calls:
-        tokens = pieces(arguments)
-        said.append(("tool", tokens[:left]))
-        if len(tokens) > left:
-            return said, "length", None
-        left -= len(tokens)
-    return said, "tool", None
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
-def _told(
-    segments: list[tuple[Part, tuple[str, ...]]], token_ns: list[int], size: int, ask: Ask
-) -> tuple[tuple[str, ...], list[int], tuple[tuple[Part, int], ...]]:
-    """Events, their dues, and what they are; thoughts that are not shown take their time and make no event."""
-    events: list[str] = []
-    offsets: list[int] = []
-    parts: list[tuple[Part, int]] = []
-    at = 0
-    for part, tokens in segments:
-        due_ns = token_ns[at : at + len(tokens)]
-        at += len(tokens)
-        if part == "reasoning" and ask.thinking == "omitted":
-            parts.append((part, 0))
-            continue
-        texts, dues_ns = _grouped(tokens, due_ns, size)
-        events += texts
-        offsets += dues_ns
-        parts.append((part, len(texts)))
-    return tuple(events), offsets, tuple(parts)
+def _as_sent(calls: tuple[tuple[str, str], ...], tokens: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The calls as far as their arguments are among these pieces."""
+    sent: dict[int, list[str]] = {}
+    for token in tokens:
+        if isinstance(token, Arguments):
+            sent.setdefault(token.call, []).append(token)
+    return tuple((calls[n][0], "".join(arguments)) for n, arguments in sent.items())
 
 
 def _drawn_fault(profile: Profile, draw: float) -> Fault | None:
@@ -193,9 +158,11 @@ def _words(
     return entry.case_id, kind, pieces(text)
 
 
-def _limited(parts: tuple[str, ...], ask: Ask) -> tuple[tuple[str, ...], Stop, str | None]:
-    """The pieces up to the first stop sequence and within `max_tokens`, and why they end."""
-    stop: Stop = "stop"
+def _limited(
+    parts: tuple[str, ...], ask: Ask, thoughts: tuple[str, ...], calls: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, ...], Stop, str | None]:
+    """All pieces, the text's up to the first stop sequence, within `max_tokens`; and why they end."""
+    stop: Stop = "tool" if calls else "stop"
     found = None
     if ask.stop:
         text = "".join(parts)
@@ -203,6 +170,9 @@ def _limited(parts: tuple[str, ...], ask: Ask) -> tuple[tuple[str, ...], Stop, s
         if hits:
             at, found = min(hits)
             parts, stop = pieces(text[:at]), "stop_sequence"
+    arguments = [Arguments(text, n, at == 0) for n, call in enumerate(calls) for at, text in enumerate(pieces(call[1]))]
+    if thoughts or calls:
+        parts = (*map(Thought, thoughts), *parts, *arguments)
     if ask.max_tokens is not None and len(parts) > ask.max_tokens:
         return parts[: ask.max_tokens], "length", None
     return parts, stop, found
@@ -215,7 +185,7 @@ def _pause(dues: list[int], after: int, pause_ns: int) -> None:
 
 def _grouped(tokens: tuple[str, ...], token_ns: list[int], size: int) -> tuple[tuple[str, ...], list[int]]:
     """Events and their dues: the first token alone, then `size` at a time, each event when its last token is due."""
-    if size == 1:
+    if size == 1 or any(type(token) is not str for token in tokens):  # of thoughts and calls, each has its own event
         return tokens, token_ns[: len(tokens)]
     bounds = [(0, 1)] + [(n, min(n + size, len(tokens))) for n in range(1, len(tokens), size)] if tokens else []
     return tuple("".join(tokens[a:b]) for a, b in bounds), [token_ns[b - 1] for _, b in bounds]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.stats.types import Row
 
 ROW_FIELDS = ("region", "dialect", "served_model", "served_lane", "client_stack", "usage_source")
-TARGET_FIELDS = ("api_version", "service_tier", "sku", "params")
+TARGET_FIELDS = ("api_version", "service_tier", "sku")
 ATTEMPT_FIELDS = ("tls_version", "proxy")
 
 _SHOWN_VALUES = 6
@@ -40,7 +40,19 @@ def residue(
     listed = {about["id"]: about for about in manifest.get("targets") or []}
     for field in TARGET_FIELDS:
         notes += _about(field.replace("_", " "), names, _listed_of(listed, field))
-    return notes
+    settings = {name: listed.get(name, {}).get("params") or {} for name in names}
+    for field in dict.fromkeys(key for params in settings.values() for key in params):
+        notes += _about(f"params.{field}", names, _listed_of(settings, field))
+    return notes + _said_of(names, listed)
+
+
+def _said_of(names: Sequence[str], listed: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What was said of the targets when the run was prepared; what holds of several is said once."""
+    about: dict[str, list[str]] = {}
+    for name in names:
+        for note in listed.get(name, {}).get("notes") or []:
+            about.setdefault(note.removeprefix(f"{name}: "), []).append(name)
+    return [f"{', '.join(who)}: {note}" for note, who in about.items()]
 
 
 def _values_of(frame: pd.DataFrame, field: str) -> Callable[[str], dict[str, int]]:

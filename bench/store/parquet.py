@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from bench.errors import CannotRun
@@ -204,19 +204,18 @@ def write_tables(
         try:
             for segment in segments:
                 written: list[int] = []
-                for journal in (path for path in found if segment_of(path) == segment):
-                    records = read(journal)
-                    for record in records:
-                        if newer is not None:
-                            if (seq := record["request"]["seq"]) in newer:
-                                continue
-                            written.append(seq)
-                        if amend:
-                            amend(record)
-                        for name, row in _rows(record, replies):
-                            if name in writers:
-                                writers[name].add(row)
-                    dropped += records.dropped_bytes
+                records = [read(path) for path in found if segment_of(path) == segment]
+                for record in heapq.merge(*records, key=_ended_ns):  # of several processes, in the order of time
+                    if newer is not None:
+                        if (seq := record["request"]["seq"]) in newer:
+                            continue
+                        written.append(seq)
+                    if amend:
+                        amend(record)
+                    for name, row in _rows(record, replies):
+                        if name in writers:
+                            writers[name].add(row)
+                dropped += sum(one.dropped_bytes for one in records)
                 if newer is not None:
                     newer.update(written)
             for name, path in sealed.items():
@@ -233,6 +232,10 @@ def write_tables(
             for name in tables
         }
     return files, dropped
+
+
+def _ended_ns(record: Mapping[str, Any]) -> int:
+    return record["request"].get("end_ns") or 0
 
 
 def _without(path: Path, seqs: set[int]) -> Iterator[Any]:
@@ -317,6 +320,8 @@ def release_memory() -> None:
 
 def dataset(results: Path, name: str) -> Any:
     """One table of every run below `results/`, as a pyarrow Dataset with the partition columns `date` and `run`."""
+    import pyarrow.dataset as ds  # imports pandas, which a run needs when its load is over, and not before
+
     files = sorted(str(path) for path in Path(results).glob(f"date=*/run=*/{name}.parquet"))
     keys = pa.schema([("date", pa.string()), ("run", pa.string())])
     hive = ds.HivePartitioning(keys)

@@ -171,8 +171,8 @@ def test_thinking_comes_first_and_is_counted_whether_it_is_shown_or_not(clouds: 
             assert (first.type, second.type) == ("thinking", "text")
             assert bool(first.thinking) == ("display" not in thinking)
             assert len(first.signature) > 20
-            assert message.usage.output_tokens_details.thinking_tokens == 24
-            assert message.usage.output_tokens == 24 + 6
+            assert message.usage.output_tokens_details.thinking_tokens == 12
+            assert message.usage.output_tokens == 12 + 6
     assert all(m.usage.output_tokens_details is None for m in both(clouds, door, "Why?"))
 
 
@@ -187,9 +187,9 @@ def test_a_schema_that_was_asked_for_is_followed(clouds: simulate.Running, door:
 def test_max_tokens_ends_thoughts_and_calls_too(clouds: simulate.Running, door: str) -> None:
     for message in both(clouds, door, "Go", tools=TOOLS[:1], tool_choice={"type": "any"}, max_tokens=3):
         assert (message.stop_reason, message.usage.output_tokens) == ("max_tokens", 3)
-    for message in both(clouds, door, "Go", thinking={"type": "adaptive", "display": "omitted"}, max_tokens=20):
+    for message in both(clouds, door, "Go", thinking={"type": "adaptive", "display": "omitted"}, max_tokens=8):
         assert [block.type for block in message.content] == ["thinking"]
-        assert (message.stop_reason, message.usage.output_tokens) == ("max_tokens", 20)
+        assert (message.stop_reason, message.usage.output_tokens) == ("max_tokens", 8)
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -428,10 +428,10 @@ def test_every_feature_goes_through_our_doors_streamed_and_whole(
             assert [call.name for call in streamed.tool_calls] == ["get_weather", "get_time"]
             assert json.loads(streamed.tool_calls[0].arguments)["unit"] in ("C", "F")
         elif name == "a budget":
-            assert streamed.reasoning.startswith("First I look")
-            assert streamed.usage.reasoning_tokens == 24
+            assert streamed.reasoning.startswith("This text stands in")
+            assert streamed.usage.reasoning_tokens == 12
         elif name == "thoughts left out":
-            assert (streamed.reasoning, streamed.usage.reasoning_tokens) == ("", 24)
+            assert (streamed.reasoning, streamed.usage.reasoning_tokens) == ("", 12)
             assert len(streamed.content_ns) == 6  # the text alone: signatures are not content
         elif name == "a stop sequence":
             assert (streamed.stop_reason, streamed.text) == ("stop_sequence", "This text ")

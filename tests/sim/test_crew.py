@@ -28,11 +28,8 @@ def run(job: Any, work: Any, workers: int = 2, requests: int = 4) -> Crew:
         crew = Crew(board, lambda worker, reason: crew.tell("stop", reason))
         try:
             await crew.hire(job, work)
-            await crew.reached("loaded")
-            crew.tell("warm")
-            await crew.reached("warmed")
-            crew.tell("start", now_ns() + 50_000_000)
-            await crew.reached("finished")
+            while (wanted := await crew.gathered()) is not None:
+                crew.go(now_ns() + 50_000_000 if wanted == ("ready",) else None)
         finally:
             await crew.dismiss()
         return crew
@@ -83,7 +80,7 @@ def test_a_worker_that_leaves_without_a_word_is_lost() -> None:
         crew = Crew(board, lambda *_: None)
         try:
             await crew.hire(crew_jobs.leave, None)
-            await crew.reached("loaded")
+            await crew.gathered()
             return crew.workers[0].lost, crew.workers[0].said()
         finally:
             await crew.dismiss()
@@ -105,7 +102,7 @@ def test_workers_stop_when_their_conductor_is_killed(tmp_path: Path) -> None:
         "async def conduct():\n"
         "    crew = Crew(Board(2, 1), lambda *_: None)\n"
         f"    await crew.hire(crew_jobs.wait_for_the_end, {str(tmp_path / 'end')!r})\n"
-        "    await crew.reached('loaded')\n"
+        "    await crew.gathered()\n"
         "    print('loaded', flush=True)\n"
         "    await asyncio.sleep(60)\n"
         "asyncio.run(conduct())\n"

@@ -332,3 +332,56 @@ def test_what_a_second_interrupt_left_is_sent_again(place, clouds) -> None:
     assert done.manifest["segments"][1]["resent"]["abandoned"] == 4
     running.stop()
     assert pq.read_table(place.folder / "truth.parquet").num_rows == 4 + 6
+
+
+def test_two_workers_go_on_with_what_one_process_left_and_again(place, clouds) -> None:
+    running = clouds(anthropic={}, foundry={})
+    n_first = len(stopped(place).rows())
+    second = resume(place, "--max-usd", "0.005", "--workers", "2")
+    assert second.code == 5, second.err
+    assert n_first < len(second.rows()) < 24
+    done = resume(place, "--max-usd", "1", "--workers", "2")
+    assert done.code == 0, done.err
+    assert once_each(done)
+    running.stop()
+    assert pq.read_table(place.folder / "truth.parquet").num_rows == 24
+    assert [len(segment["instrument"].get("workers", ())) for segment in done.manifest["segments"]] == [0, 2, 2]
+
+
+SWEPT = "load: {pattern: sweep, retries: 0, sweep: {over: rate, values: [40, 20], duration: 200ms}}"
+TALKING = (
+    "load: {pattern: concurrent, unit: session, stages: [{concurrency: 4, sessions: 6}], session: {history: recorded}}"
+)
+TALK = '{id: a, turns: [{user: "One?", assistant: "Yes."}, {user: "Two?", assistant: "No."}, {user: "Three?"}]}'
+
+
+@pytest.mark.parametrize("shape", [SWEPT, TALKING])
+def test_a_sweep_and_sessions_go_on_where_they_stopped(place, clouds, shape: str) -> None:
+    running = clouds(anthropic={}, foundry={})
+    path = place.folder / "shaped.yaml"
+    messages = "{insert: session}" if shape == TALKING else '{role: user, content: "{{ question }}"}'
+    items = TALK if shape == TALKING else '{id: a, question: "How many?"}'
+    path.write_text(
+        f"version: 1\nname: shaped\ndataset: {{type: inline, items: [{items}]}}\nmessages: [{messages}]\n"
+        f"generation: {{max_tokens: 64, stream: true}}\ncache: {{salt: none}}\n{shape}\n"
+    )
+    arguments = ["run", "shaped.yaml", "--no-calibrate", "--out", "results"]
+    first = place.bench(*arguments, "--run-id", "mine", "--max-usd", ENOUGH)
+    assert first.code == 5, first.err
+    before = {row["seq"]: row for row in first.rows()}
+    done = place.bench(*arguments, "--resume", "mine", "--max-usd", "1")
+    assert done.code in (0, 3), done.err  # 3: a busy machine sent late
+    rows, planned = {row["seq"]: row for row in done.rows()}, {row["seq"]: row for row in done.rows("schedule")}
+    assert len(done.rows()) == len(rows)
+    assert {seq: rows[seq] for seq in before} == before
+    running.stop()
+    assert pq.read_table(place.folder / "truth.parquet").num_rows == len(rows)
+    begun = {row["session_id"] for row in before.values()} - {None}
+    missing = [row for seq, row in planned.items() if seq not in rows]
+    # a talk that had begun goes no further, and none else is left out
+    assert {row["session_id"] for row in missing} <= begun
+    cut = Counter(row["target"] for row in {row["session_id"]: row for row in missing}.values())
+    assert done.manifest["sessions_cut"] == dict(cut)
+    assert (shape == TALKING) == bool(missing)
+    if missing:
+        assert f"{len(begun & {row['session_id'] for row in missing})} session" in done.err

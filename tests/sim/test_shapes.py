@@ -489,3 +489,56 @@ def test_a_search_stays_below_declared_limits(place, clouds) -> None:
     assert fine(done), done.err
     sweep = done.manifest["sweep"]
     assert max(one["level"] for one in sweep["levels"]) < sweep["ceiling"] <= 80
+
+
+def test_two_workers_keep_each_session_whole(place, clouds) -> None:
+    clouds(**TWO)
+    done = run(place, OPEN_TALKS % "live", "--workers", "2", text=TALKS)
+    assert fine(done), done.err
+    sessions = talk(done.rows())
+    assert sum(map(len, sessions.values())) == len(done.rows("schedule")) == 30  # 6 talks of 3 + 6 of 2 turns
+    assert {len({t["worker"] for t in turns}) for turns in sessions.values()} == {1}
+    assert {t["worker"] for turns in sessions.values() for t in turns} == {0, 1}
+    for turns in sessions.values():
+        for before, after in itertools.pairwise(turns):
+            assert after["due_ns"] > before["end_ns"]
+
+
+def test_two_workers_begin_each_level_of_a_sweep_together(place, clouds) -> None:
+    clouds(**TWO)
+    load = "{pattern: sweep, sweep: {over: rate, values: [40, 20, 30], duration: 200ms}}"
+    done = run(place, load, "--seed", "5", "--workers", "2")
+    assert fine(done), done.err
+    rows = done.rows()
+    assert len(rows) == len(done.rows("schedule"))
+    stages = sorted({r["stage"] for r in rows})
+    for stage in stages[1:]:
+        assert min(r["sent_ns"] for r in rows if r["stage"] == stage) > max(
+            r["end_ns"] for r in rows if r["stage"] == stage - 1
+        )
+    # a level's due times count from one moment in both processes
+    planned = {r["seq"]: r["due_ns"] for r in done.rows("schedule")}
+    for stage in stages:
+        assert len({r["due_ns"] - planned[r["seq"]] for r in rows if r["stage"] == stage}) == 1
+        assert {r["worker"] for r in rows if r["stage"] == stage} == {0, 1}
+
+
+def test_a_search_by_two_workers_judges_the_rows_of_both(place, clouds) -> None:
+    clouds(anthropic={"limits": {"rpm": 30}}, foundry={})
+    load = "{pattern: sweep, retries: 0, sweep: {over: rate, until: slo, start: 20, points: 4, duration: 300ms}}"
+    done = run(place, load, "--workers", "2", slo="{error_rate: {max: 0.0}}")
+    assert fine(done), done.err
+    sweep = done.manifest["sweep"]
+    # as with one process: 6, 12, then 24 prompts, of which 30 are allowed in all
+    assert [one["level"] for one in sweep["levels"]] == [20, 40, 80, 160]
+    assert sweep["found"]["anthropic"] == {"held_at": 40, "failed_at": 80}
+    assert sweep["found"]["foundry"] == {"held_at": 160, "failed_at": None}
+    assert len(done.rows()) == len(done.rows("schedule")) == 2 * (6 + 12 + 24 + 48)
+
+
+def test_a_search_over_concurrency_is_run_by_one_process_and_says_so(place, clouds) -> None:
+    clouds(**TWO)
+    load = "{pattern: sweep, sweep: {over: concurrency, until: saturation, start: 1, points: 2, duration: 100ms}}"
+    done = run(place, load, "--workers", "2")
+    assert "1 instead of 2 workers" in done.err
+    assert "workers" not in done.manifest["instrument"]

@@ -1,5 +1,6 @@
 """Several processes send one plan: the same requests, one table, and what happens when one of them dies."""
 
+import itertools
 import json
 import os
 import signal
@@ -52,6 +53,8 @@ def test_two_workers_send_what_one_sends(place, twins) -> None:
     assert keys(rows) == asked
     assert len(rows) == len(asked)
     assert {r["outcome"] for r in rows} == {"ok"}
+    ends = [r["end_ns"] for r in rows]
+    assert sum(a > b for a, b in itertools.pairwise(ends)) < len(rows) / 3  # not one process after the other
     # whole prompts stay together: both targets of a prompt (two neighbours in the plan) are asked by one process
     assert {(r["seq"] // 2 % 2, r["worker"]) for r in rows} == {(0, 0), (1, 1)}
     for table in ("attempts", "chunks", "replies", "scores"):

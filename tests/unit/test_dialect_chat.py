@@ -152,6 +152,113 @@ def test_tool_calls_without_an_index_are_told_apart_by_their_ids() -> None:
     assert chat.decode(exchange([(1, body)])).tool_calls == (ToolCall("a", "f", '{"x": 1}'), ToolCall("b", "g", "{}"))
 
 
+def in_deltas(*deltas: dict[str, object]) -> Reply:
+    events = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    return chat.decode(exchange([(1, b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in events))]))
+
+
+def call(arguments: object = "", name: str | None = None, **more: object) -> dict[str, object]:
+    return {**more, "function": {"arguments": arguments, **({"name": name} if name else {})}}
+
+
+PARIS, ROME = ToolCall("a", "f", '{"x":"Paris"}'), ToolCall("b", "f", '{"x":"Rome"}')
+NAMELESS = (ToolCall("", "f", PARIS.arguments), ToolCall("", "f", ROME.arguments))
+WAYS = {
+    "numbered, in pieces": (
+        [
+            [call(name="f", index=0, id="a"), call(name="f", index=1, id="b")],
+            [call('{"x":', index=0), call('{"x":"Rome"}', index=1)],
+            [call('"Paris"}', index=0)],
+        ],
+        (PARIS, ROME),
+    ),
+    "whole calls in one delta, without numbers": (
+        [[call(PARIS.arguments, "f", id="a"), call(ROME.arguments, "f", id="b")]],
+        (PARIS, ROME),
+    ),
+    "whole calls in one delta, without numbers or ids": (
+        [[call(PARIS.arguments, "f"), call(ROME.arguments, "f")]],
+        NAMELESS,
+    ),
+    "every call numbered 0, told apart by its id": (
+        [[call(PARIS.arguments, "f", index=0, id="a")], [call(ROME.arguments, "f", index=0, id="b")]],
+        (PARIS, ROME),
+    ),
+    "another id with every delta": (
+        [
+            [call(name="f", index=0, id="a")],
+            [call('{"x":', index=0, id="z1")],
+            [call('"Paris"}', index=0, id="z2")],
+        ],
+        (PARIS,),
+    ),
+    "the id and the name with every delta": (
+        [[call('{"x":', "f", index=0, id="a")], [call('"Paris"}', "f", index=0, id="a")]],
+        (PARIS,),
+    ),
+    "the name with every delta, and nothing else": (
+        [[call('{"x":', "f")], [call('"Paris"}', "f")], [call(ROME.arguments, "f")]],
+        NAMELESS,
+    ),
+    "arguments as an object": ([[call({"x": 1}, "f", index=0, id="a")]], (ToolCall("a", "f", '{"x": 1}'),)),
+    "no arguments at all": ([[{"index": 0, "id": "a", "function": {"name": "f"}}]], (ToolCall("a", "f", "{}"),)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_calls_are_told_apart_in_whatever_way_a_server_sends_them(way: str) -> None:
+    deltas, calls = WAYS[way]
+    assert in_deltas(*[{"tool_calls": parts} for parts in deltas]).tool_calls == calls
+
+
+def test_a_call_by_its_old_name_is_a_call() -> None:
+    reply = in_deltas({"function_call": {"name": "f", "arguments": ""}}, {"function_call": {"arguments": "{}"}})
+    assert reply.tool_calls == (ToolCall("", "f", "{}"),)
+    assert len(reply.content_ns) == 1
+
+
+def test_calls_of_a_whole_reply_are_told_apart_without_numbers() -> None:
+    message = {"content": None, "tool_calls": [call(PARIS.arguments, "f"), call(ROME.arguments, "f")]}
+    body = json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]}).encode()
+    assert chat.decode(exchange([(1, body)])).tool_calls == NAMELESS
+
+
+def test_parallel_calls_of_the_golden_stream() -> None:
+    reply = chat.decode(event_by_event("chat_parallel_tools.sse"))
+    assert [call.arguments for call in reply.tool_calls] == ['{"city":"Paris"}', '{"city":"Rome"}']
+    # role, name, arguments (3rd), arguments (4th), name, arguments (6th)
+    assert (reply.content_ns, reply.stop_reason) == ((3000, 4000, 6000), "tool")
+    assert reply.usage == Usage(20, 5, None, None, 42, 0, "provider")
+
+
+def test_whole_calls_without_numbers_of_the_golden_stream() -> None:
+    reply = chat.decode(event_by_event("chat_whole_calls_without_index.sse"))
+    assert [(call.id, call.arguments) for call in reply.tool_calls] == [
+        ("a", '{"city":"Paris"}'),
+        ("b", '{"city":"Rome"}'),
+    ]
+    assert reply.content_ns == (2000, 2000)
+    assert (reply.usage.input_tokens, reply.usage.cache_read_tokens) == (20, 5)
+
+
+def test_content_in_parts_is_text_and_reasoning() -> None:
+    thinking = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}, {"type": "text", "text": "Four"}]
+    reply = in_deltas({"content": thinking}, {"content": "."})
+    assert (reply.reasoning, reply.text, len(reply.content_ns)) == ("Hm", "Four.", 3)
+
+
+ELSEWHERE = [
+    {"choices": [{"index": 0, "delta": {}, "usage": {"prompt_tokens": 4}}]},  # Moonshot
+    {"choices": [], "x_groq": {"usage": {"prompt_tokens": 4}}},
+]
+
+
+@pytest.mark.parametrize("event", ELSEWHERE)
+def test_counts_are_found_in_other_places_too(event: dict[str, object]) -> None:
+    body = b"data: " + json.dumps(event).encode() + b"\n\n"
+    assert chat.decode(exchange([(1, body)])).usage.input_tokens == 4
+
+
 def test_only_the_first_choice_is_read() -> None:
     body = b'data: {"choices":[{"index":1,"delta":{"content":"B"}},{"index":0,"delta":{"content":"A"}}]}\n\n'
     assert chat.decode(exchange([(1, body)])).text == "A"
@@ -165,12 +272,44 @@ USAGE = [
     ({"prompt_tokens": 25, "prompt_tokens_details": None}, 25),
     ({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 20}}, 5),  # counted beside the prompt
     ({"completion_tokens": 3}, None),
+    ({"prompt_tokens": 25, "prompt_cache_hit_tokens": 5, "prompt_cache_miss_tokens": 20}, 20),  # DeepSeek
+    ({"prompt_tokens": 25, "cached_tokens": 5}, 20),  # Moonshot
+    ({"prompt_tokens": 25, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 3}, 17),  # LiteLLM
+    ({"input_tokens": 25, "input_tokens_details": {"cached_tokens": 5}}, 20),  # the words of Responses
 ]
 
 
 @pytest.mark.parametrize(("usage", "uncached"), USAGE)
 def test_input_tokens_are_those_that_no_cache_had(usage: dict[str, object], uncached: int | None) -> None:
     assert chat.usage_of(usage).input_tokens == uncached
+
+
+OUTPUT = [
+    # output, reasoning, total of 10 prompt tokens -> output with reasoning
+    (40, 7, 50, 40),  # reasoning is part of the output: 10 + 40
+    (40, 7, 57, 47),  # reasoning stands beside it: 10 + 40 + 7
+    (40, 7, None, 40),
+    (40, None, 50, 40),
+]
+
+
+@pytest.mark.parametrize(("output", "reasoning", "total", "want"), OUTPUT)
+def test_output_holds_reasoning_wherever_it_is_counted(
+    output: int, reasoning: int | None, total: int | None, want: int
+) -> None:
+    details = {"reasoning_tokens": reasoning}
+    usage = {"prompt_tokens": 10, "completion_tokens": output, "total_tokens": total}
+    assert chat.usage_of({**usage, "completion_tokens_details": details}).output_tokens == want
+
+
+def test_long_lived_cache_writes_are_counted_apart() -> None:
+    lives = {"ttl_30m_tokens": 2, "ttl_12h_tokens": 6}
+    usage = {
+        "prompt_tokens": 25,
+        "prompt_tokens_details": {"cache_write_tokens": 8, "cache_write_tokens_details": lives},
+    }
+    counts = chat.usage_of(usage)
+    assert (counts.input_tokens, counts.cache_write_5m_tokens, counts.cache_write_1h_tokens) == (17, 2, 6)
 
 
 def test_running_counts_in_every_chunk_end_with_the_last() -> None:
@@ -229,12 +368,25 @@ def test_every_setting_has_its_place() -> None:
     }
 
 
+def test_objects_of_the_body_are_joined_with_the_extra_ones() -> None:
+    """Running counts asked for in extra_body must not end the counts at the end."""
+    params = Params(extra_body={"stream_options": {"continuous_usage_stats": True}})
+    options = chat.encode(HELLO, params, TARGET)["stream_options"]
+    assert options == {"include_usage": True, "continuous_usage_stats": True}
+
+
+def test_openai_is_asked_not_to_pad_its_events() -> None:
+    target = Target("t", "gpt-5", "openai", "gpt-5", "chat")
+    assert chat.encode(HELLO, Params(), target)["stream_options"]["include_obfuscation"] is False
+
+
 REFUSED = [
     (Params(top_k=4), "top_k"),
     (Params(thinking_budget_tokens=0), "thinking_budget_tokens"),
-    (Params(cache_breakpoints=("system",)), "cache_breakpoints"),
-    (Params(cache_ttl="1h"), "cache_ttl"),
     (Params(tool_choice="any"), "tool_choice"),
+    (Params(tool_choice={"type": "tool", "name": "f"}), "tool_choice"),
+    (Params(tools=({"name": "f", "input_schema": {}},)), "tools"),
+    (Params(response_format={"type": "json_schema", "json_schema": {"schema": {}}}), "response_format"),
 ]
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.dialects import body as read
-from bench.dialects import chat, get, messages
+from bench.dialects import chat, converse, get, messages, responses
 from bench.record import Reply
 from tests.unit.wire_bytes import CONTENT_TYPES, cut_at, exchange, golden
 
@@ -24,10 +24,17 @@ GOLDENS = [
     ("messages", "messages_server_tool.sse"),
     ("messages", "bedrock_text.eventstream"),
     ("messages", "bedrock_throttled.eventstream"),
+    ("converse", "converse_thinking_text_tool.eventstream"),
+    ("converse", "converse_throttled.eventstream"),
     ("chat", "chat_text_tool.sse"),
     ("chat", "chat_reasoning_vllm.sse"),
     ("chat", "chat_gateway_error.sse"),
+    ("chat", "chat_parallel_tools.sse"),
+    ("responses", "responses_reasoning_text_tools.sse"),
+    ("responses", "responses_refusal.sse"),
+    ("responses", "responses_error.sse"),
 ]
+DECODERS = (messages.decode, chat.decode, responses.decode, converse.decode)
 
 
 def content_type(name: str) -> str:
@@ -90,14 +97,15 @@ def test_damaged_bytes_never_raise_and_give_text_that_can_be_stored(
 )
 def test_rubbish_of_any_kind_never_raises(body: bytes, kind: str, coding: str) -> None:
     one = exchange([(1, body)], kind, headers=(("content-encoding", coding),))
-    for decode in (messages.decode, chat.decode):
+    for decode in DECODERS:
         assert not decode(one).complete or decode(one).native_stop_reason
 
 
 KEYS = """
     type index delta text content choices usage error id message model stop_reason tool_calls function arguments name
     finish_reason content_block input partial_json thinking prompt_tokens reasoning refusal prompt_tokens_details
-    cached_tokens cache_creation object service_tier
+    cached_tokens cache_creation object service_tier response output_index content_index item output status function_call
+    summary incomplete_details reason input_tokens part call_id usage x_groq
 """.split()  # noqa: SIM905  (a list of words reads better as words)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -107,7 +115,16 @@ JSON = st.recursive(
             st.sampled_from(KEYS),
             inner
             | st.sampled_from(
-                ["content_block_delta", "content_block_start", "message_start", "text_delta", "tool_use"]
+                [
+                    "content_block_delta",
+                    "content_block_start",
+                    "message_start",
+                    "text_delta",
+                    "tool_use",
+                    "thinking",
+                    "function_call",
+                    *responses._EVENTS,
+                ]
             ),
             max_size=6,
         )
@@ -121,14 +138,14 @@ JSON = st.recursive(
 def test_any_json_in_any_place_never_raises(values: list[object]) -> None:
     events = b"".join(b"data: " + json.dumps(value).encode() + b"\n\n" for value in values)
     for body in [events, *[json.dumps(value).encode() for value in values]]:
-        for decode in (messages.decode, chat.decode):
+        for decode in DECODERS:
             reply = decode(exchange([(1, body)]))
             (reply.text + reply.reasoning).encode()
 
 
 def test_json_that_is_nested_without_end_is_rubbish_too() -> None:
     body = b"data: " + b'{"a":[' * 100_000 + b"\n\n"
-    for decode in (messages.decode, chat.decode):
+    for decode in DECODERS:
         assert decode(exchange([(1, body)])).error_body is not None
 
 

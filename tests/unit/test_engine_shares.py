@@ -5,6 +5,7 @@ import random
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,8 +25,8 @@ crews = st.integers(1, 9)
 @exactly
 @given(workers=crews, prompts=st.integers(0, 60), n_targets=st.integers(1, 5), first=st.integers(0, 20))
 def test_shares_are_whole_prompts_and_cover_the_plan_once(workers, prompts, n_targets, first) -> None:
-    seqs = range(first * n_targets, (first + prompts) * n_targets)
-    shares = [Share(worker, workers).of(seqs, n_targets) for worker in range(workers)]
+    seqs = np.arange(first * n_targets, (first + prompts) * n_targets)
+    shares = [Share(worker, workers).of(seqs, seqs // n_targets).tolist() for worker in range(workers)]
     assert sorted(seq for share in shares for seq in share) == list(seqs)
     assert all(list(share) == sorted(share) for share in shares)  # in the plan's order
     prompts_of = [{seq // n_targets for seq in share} for share in shares]

@@ -30,33 +30,56 @@ def found(rows, segments=({"n": 0, "offset_ns": 0, "end_ns": None},), **facts) -
 
 
 def test_all_of_a_fresh_plan_is_left() -> None:
-    assert Remaining().of(range(2, 5)) == range(2, 5)
-    assert Remaining().under_load_ns(range(5)) == 0
+    assert Remaining().of(planned(), np.arange(2, 5)).tolist() == [2, 3, 4]
+    assert Remaining().under_load_ns(np.arange(5)) == 0
+    assert Remaining().cut(planned()) == {}
 
 
 def test_what_has_a_row_is_done_unless_we_ended_it_ourselves() -> None:
     left = Remaining(found([(0, 1, 2, False), (2, 1, 3, True), (4, 2, 3, False)]))
-    assert list(left.of(range(6))) == [1, 2, 3, 5]
-    assert list(left.of(range(3, 6))) == [3, 5]
+    assert left.of(planned(), np.arange(6)).tolist() == [1, 2, 3, 5]
+    assert left.of(planned(), np.arange(3, 6)).tolist() == [3, 5]
+    assert left.cut(planned()) == {}
+
+
+def planned(sessions: plan.Sessions | None = None) -> plan.Plan:
+    due_ns = np.array([10, 20, 30, 40, 50, 60], np.int64)
+    cases = ["c"] if sessions is None else [f"c{i}" for i in range(sessions.turns[-1].stop)]
+    return plan.build(
+        cases, ["a", "b"], plan.Stream(3, due_ns), arrangement="interleaved", warmup=1, seed=1, sessions=sessions
+    )
+
+
+def test_a_session_that_had_begun_ends_where_it_was() -> None:
+    talks = planned(plan.Sessions([range(0, 3)], lambda n: np.full(n, 7, np.int64)))
+    # two warm-ups, then three talks of three turns with each of two targets: rows 2 to 19, six to a prompt
+    assert talks.session.tolist() == [-1, -1, *(session for session in range(6) for _ in range(3))]
+    assert talks.prompt_of(np.arange(20)).tolist() == [0, 0, *([0] * 6), *([1] * 6), *([2] * 6)]
+    whole, broken, abandoned = (2, 3, 4), (5,), (8,)
+    rows = [(0, 1, 2, False), (1, 1, 2, False)]
+    rows += [(seq, 2, 3, seq in abandoned) for seq in (*whole, *broken, *abandoned)]
+    left = Remaining(found(rows))
+    # the first is done, the second goes no further, and the third, which we left in its first turn, begins anew
+    assert left.of(talks, np.arange(20)).tolist() == list(range(8, 20))
+    assert left.cut(talks) == {talks.request(5).target_id: 1}
 
 
 def test_due_times_move_by_that_of_the_first_request_left() -> None:
-    due_ns = np.array([10, 20, 30, 40, 50, 60], np.int64)
-    planned = plan.build(["c"], ["a", "b"], plan.Stream(3, due_ns), arrangement="interleaved", warmup=1, seed=1)
-    assert Remaining().first_due_ns(planned) == 0
+    every = np.arange(8)
+    assert Remaining().first_due_ns(planned(), every) == 0
     # two warm-ups come first in the plan, and have no due time; rows 2 and 3 are done, so row 4 is due first, at 30
     done = [(seq, 1, 2, False) for seq in (0, 1, 2, 3)]
-    assert Remaining(found(done)).first_due_ns(planned) == 30
-    assert Remaining(found([*done, *((seq, 1, 2, False) for seq in (4, 5, 6, 7))])).first_due_ns(planned) == 0
-    assert sum(Remaining(found(done)).by_target(planned).values()) == 4
+    assert Remaining(found(done)).first_due_ns(planned(), every) == 30
+    assert Remaining(found(done)).first_due_ns(planned(), np.arange(6, 8)) == 50
+    assert Remaining(found([*done, *((seq, 1, 2, False) for seq in (4, 5, 6, 7))])).first_due_ns(planned(), every) == 0
 
 
 def test_the_time_a_stage_had_is_counted_segment_by_segment() -> None:
     segments = ({"n": 0, "offset_ns": 0}, {"n": 1, "offset_ns": 100 * SECOND})
     rows = [(0, 1, 4, False), (1, 2, 6, False), (2, 101, 103, False), (9, 103, 109, False)]
     left = Remaining(found(rows, segments))
-    assert left.under_load_ns(range(5)) == 7 * SECOND  # 1 to 6, and 101 to 103
-    assert left.under_load_ns(range(9, 10)) == 6 * SECOND
+    assert left.under_load_ns(np.arange(5)) == 7 * SECOND  # 1 to 6, and 101 to 103
+    assert left.under_load_ns(np.arange(9, 10)) == 6 * SECOND
 
 
 @pytest.mark.parametrize(

@@ -333,10 +333,20 @@ def test_fields_that_differ_between_targets_or_inside_one_are_said():
     assert "served model varies within b (m-1: 95, m-2: 1)" in notes
     assert "region differs: eu (a); not given (b)" in notes
     assert "api version differs: 2026-01-01 (b); not given (a)" in notes
-    assert 'params differs: {"effort": "low"} (b); not given (a)' in notes
+    assert "params.effort differs: low (b); not given (a)" in notes
     assert "tls version differs: TLSv1.3 (a); TLSv1.2 (b)" in notes
     assert "output length differs: 11 tokens at the median (a) to 14 (b)" in notes
     assert "client stack differs" not in notes
+
+
+def test_what_was_said_of_the_targets_stands_under_the_table_once():
+    manifest = {**COMPLETE, "targets": [
+        {"id": "a", "model": "m", "params": {}, "notes": ["a: thinks first", "a: cache_ttl: not sent"]},
+        {"id": "b", "model": "m", "params": {}, "notes": ["b: thinks first"]},
+    ]}  # fmt: skip
+    notes = table(run("ab", 96), manifest=manifest).notes
+    assert [note for note in notes if "thinks" in note] == ["a, b: thinks first"]
+    assert "a: cache_ttl: not sent" in notes
 
 
 def test_contradicted_regions_and_estimated_tokens_raise_the_alarm():

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from bench.record import Params
-from bench.registry.settings import effective_params, end_of_life, same_settings
+from bench.registry.settings import effective_params, end_of_life, same_settings, without_cache
 from bench.targets import Target
 
 OLD = Target(
@@ -157,6 +157,23 @@ def test_targets_that_differ_in_a_setting_are_refused_by_name_with_the_way_out(o
     assert "set it in the workload's generation" in problem.want
 
 
+def test_cache_settings_that_a_target_cannot_be_sent_are_not_compared_there():
+    marked = Params(cache_breakpoints=("system",), cache_ttl="1h", seed=1)
+    plain, names = without_cache(marked)
+    assert plain == Params(seed=1)
+    third = like(NEW, id="third")
+    assert same_settings([(OLD, marked), (third, marked), (NEW, plain)], {"new": names}) == []
+    # the others are still compared, and so is everything else of this one
+    assert [p.path for p in same_settings([(OLD, marked), (NEW, plain)])] == [
+        "params.cache_breakpoints",
+        "params.cache_ttl",
+    ]
+    (problem,) = same_settings([(OLD, marked), (third, Params(cache_ttl="1h", seed=1)), (NEW, plain)], {"new": names})
+    assert (problem.path, problem.got) == ("params.cache_breakpoints", 'old: ["system"]; third: not sent')
+    (problem,) = same_settings([(OLD, marked), (NEW, Params(seed=2))], {"new": names})
+    assert problem.path == "params.seed"
+
+
 def test_long_values_that_differ_only_at_their_end_still_differ():
     tools = [({"name": "f", "description": "x" * 200 + end},) for end in "ab"]
     (problem,) = same_settings([(OLD, Params(tools=tools[0])), (NEW, Params(tools=tools[1]))])
@@ -191,3 +208,40 @@ def test_only_how_thoughts_are_shown_may_come_in_the_extra_body():
     for thinking in ({"type": "disabled"}, {"display": "omitted", "type": "adaptive"}, "off"):
         (problem,) = effective_params(Params(extra_body={"thinking": thinking}), target)[1]
         assert problem.path == "params.extra_body.thinking"
+
+
+SOL = Target("sol", "gpt-5.6-sol", "openai", "gpt-5.6-sol", "chat")
+MINI = Target("mini", "gpt-5-mini", "azure-openai", "gpt-5-mini", "chat")
+OSS = Target("oss", "gpt-oss-120b", "openai-bedrock", "openai.gpt-oss-120b", "chat")
+
+
+@pytest.mark.parametrize(
+    ("target", "params", "want"),
+    [
+        # GPT models take a temperature only when they are told not to think
+        (SOL, Params(temperature=0), "takes temperature only with effort: none"),
+        (SOL, Params(temperature=0, top_p=0.9, effort="none"), None),
+        (SOL, Params(temperature=0, effort="low"), "only with effort: none"),
+        (SOL, Params(seed=7, effort="xhigh"), None),
+        (SOL, Params(effort="max"), "one of low, medium, high, xhigh"),
+        (SOL, Params(top_k=4), "takes no top_k at any door"),
+        (MINI, Params(effort="minimal"), None),
+        (MINI, Params(effort="none"), "cannot be switched off"),
+        (MINI, Params(temperature=0), "takes no temperature at any door"),
+        (MINI, Params(max_tokens=128001), "at most 128000"),
+        (OSS, Params(temperature=0, seed=7, effort="high", max_tokens=16384), None),
+        (OSS, Params(max_tokens=16385), "at most 16384"),  # the limit of that door, not of the model
+        (like(OSS, provider="openai-vertex"), Params(max_tokens=32768), None),
+        (like(OSS, provider="openai-compatible"), Params(max_tokens=100000, top_k=4), None),
+    ],
+)
+def test_the_settings_that_openais_models_take(target, params, want):
+    _, problems, _ = effective_params(params, target)
+    assert [want in str(problem) for problem in problems] == ([True] if want else [])
+
+
+def test_thinking_that_is_not_sent_is_said_and_not_where_there_is_none():
+    hidden = "sol: gpt-5.6-sol does not send its thoughts; time to first token includes all thinking"
+    assert effective_params(Params(), SOL)[2] == [hidden]
+    assert effective_params(Params(effort="none"), SOL)[2] == []
+    assert "counts thinking as tokens" in effective_params(Params(), OSS)[2][0]

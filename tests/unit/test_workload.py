@@ -177,3 +177,15 @@ def test_the_schema_for_editors_refuses_unknown_keys_as_we_do() -> None:
     assert schema["additionalProperties"] is False
     assert "pass" in json.dumps(schema["$defs"]["ScoringSpec"])
     assert schema["$defs"]["StageSpec"]["properties"]["duration"]["anyOf"][0]["type"] == "string"
+
+
+LIFETIMES = [("5m", "5m"), ("300s", "5m"), ("1h", "1h"), ("60m", "1h"), ("90s", "90s")]
+
+
+@pytest.mark.parametrize(("written", "sent"), LIFETIMES)
+def test_the_lifetime_of_cached_prefixes_is_told_in_the_words_of_the_apis(
+    tmp_path: Path, written: str, sent: str
+) -> None:
+    cache = f"cache: {{breakpoints: [system], ttl: {written}}}\n"
+    params = made(tmp_path, HEAD + MESSAGES + cache + LOAD).params
+    assert (params.cache_breakpoints, params.cache_ttl) == (("system",), sent)

@@ -12,6 +12,8 @@ from bench.simulate.doors.chat import CompatibleDoor
 from bench.simulate.doors.foundry import FoundryDoor
 from bench.simulate.doors.managed import ClaudeAwsDoor, ClaudeGcpDoor, MantleDoor
 from bench.simulate.doors.openai import OpenAIDoor
+from bench.simulate.doors.openai_bedrock import OpenAIBedrockDoor
+from bench.simulate.doors.openai_vertex import OpenAIVertexDoor
 from bench.simulate.doors.vertex import VertexDoor
 
 DOORS: Mapping[str, Callable[[], Door]] = {
@@ -22,6 +24,8 @@ DOORS: Mapping[str, Callable[[], Door]] = {
     "openai-compatible": CompatibleDoor,
     "openai": OpenAIDoor,
     "azure-openai": AzureOpenAIDoor,
+    "openai-bedrock": OpenAIBedrockDoor,
+    "openai-vertex": OpenAIVertexDoor,
     "bedrock-mantle": MantleDoor,
     "claude-aws": ClaudeAwsDoor,
     "claude-gcp": ClaudeGcpDoor,

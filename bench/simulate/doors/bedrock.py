@@ -10,6 +10,7 @@ import orjson
 
 from bench.simulate.base import Ask, Headers, Json, Received, Refused, Render, Script, TargetConfig
 from bench.simulate.doors import converse
+from bench.simulate.doors.converse_reading import read_converse
 from bench.simulate.doors.eventstream import event_headers, exception_headers, frame, padding
 from bench.simulate.doors.messages import NEW_VERSION, TEXT_DELTA, MessagesDoor
 from bench.simulate.doors.messages_blocks import blocks_of, told
@@ -49,8 +50,8 @@ def aws_error(code: str, message: str) -> tuple[Headers, bytes]:
 
 
 class BedrockDoor(MessagesDoor):
-    """`POST /model/{id}/invoke` and `/invoke-with-response-stream`, signed for service `bedrock` or with a bearer
-    key.
+    """`POST /model/{id}/invoke[-with-response-stream]` and `/converse[-stream]`, signed for service `bedrock` or with a
+    bearer key.
     """
 
     name = "bedrock"
@@ -104,7 +105,7 @@ class BedrockDoor(MessagesDoor):
         try:
             body = json_object(received)
             if operation in converse.OPERATIONS:
-                return converse.read_converse(body, model, operation)
+                return read_converse(body, model, operation)
             return self._read_invoke(body, model, operation)
         except Unreadable as error:
             text = f"Malformed input request: {error}, please reformat your input and try again."
@@ -165,7 +166,7 @@ class BedrockDoor(MessagesDoor):
 
     def content(self, ask: Ask, script: Script) -> Render:
         if ask.wire in converse.OPERATIONS:
-            return converse.content()
+            return converse.content(script)
         blocks = blocks_of(script, self.prefix)
         if [block.kind for block in blocks] == ["text"]:
             return lambda text: chunk(b"%s%s}}" % (TEXT_DELTA, orjson.dumps(text)))

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from bench.simulate.base import Ask, Headers, Json, Received, Refused, Render, Script, TargetConfig
+from bench.simulate.base import (
+    Arguments,
+    Ask,
+    Headers,
+    Json,
+    Received,
+    Refused,
+    Render,
+    Script,
+    TargetConfig,
+    Thought,
+)
+from bench.simulate.doors.functions import call_id, read_choice, read_effort, read_format, read_tools
 from bench.simulate.doors.reading import (
     Unreadable,
     bearer,
@@ -20,7 +33,7 @@ from bench.simulate.doors.reading import (
 
 PATH = "/v1/chat/completions"
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-STOPS = {"stop": "stop", "length": "length", "stop_sequence": "stop"}
+STOPS = {"stop": "stop", "length": "length", "stop_sequence": "stop", "tool": "tool_calls"}
 CACHE_STEP_TOKENS = 128
 
 
@@ -86,6 +99,7 @@ def read_chat(body: Json) -> Ask:
     stops = [stop] if isinstance(stop, str) else stop
     if not isinstance(stops, list) or not all(isinstance(s, str) and s for s in stops):
         raise Unreadable("stop: expected a string or an array of strings")
+    tools = read_tools(body, flat=False)
     input_tokens = tokens_of(chars)
     return Ask(
         prompt=last_user,
@@ -95,7 +109,17 @@ def read_chat(body: Json) -> Ask:
         cacheable_tokens=input_tokens // CACHE_STEP_TOKENS * CACHE_STEP_TOKENS,
         stop=tuple(stops),
         include_usage=bool(options.get("include_usage")) if stream else True,
+        tools=tools,
+        tool_choice=read_choice(body, tuple(name for name, _ in tools), flat=False),
+        parallel=body.get("parallel_tool_calls") is not False,
+        schema=read_format(body.get("response_format"), "response_format", flat=False),
+        thinks=read_effort(body.get("reasoning_effort"), "reasoning_effort"),
     )
+
+
+def _call(script: Script, n: int, name: str, arguments: str) -> Json:
+    function = {"name": name, "arguments": arguments}
+    return {"id": call_id(script.message_id, n), "type": "function", "function": function}
 
 
 TYPES: Mapping[int, str] = {
@@ -123,6 +147,8 @@ class CompatibleDoor:
 
     name = "openai-compatible"
     service_tier: str | None = None
+    reasoning_key: str | None = "reasoning"
+    """The field in which reasoning is told, as vLLM calls it; None where it is not told at all."""
 
     def message_id(self, bits: int) -> str:
         return f"chatcmpl-{uuid_of(bits).replace('-', '')}"
@@ -147,6 +173,12 @@ class CompatibleDoor:
     def path_fits(self, received: Received, target: TargetConfig) -> bool:
         return received.path == PATH
 
+    def read(self, received: Received, body: Json) -> Ask:
+        """What an authorized request asks for. Raises Unreadable."""
+        self.check_fields(body)
+        ask = read_chat(body)
+        return ask if self.reasoning_key else replace(ask, thinks=False)
+
     def check_fields(self, body: Json) -> None:
         """Unknown fields pass: these servers have many of their own."""
 
@@ -165,8 +197,7 @@ class CompatibleDoor:
                 raise Unreadable("model: Field required")
             if body["model"] != target.model_id:
                 raise self.missing_model(body["model"])
-            self.check_fields(body)
-            return read_chat(body)
+            return self.read(received, body)
         except Unreadable as error:
             raise Refused(400, self.code(400), str(error)) from None
 
@@ -199,10 +230,18 @@ class CompatibleDoor:
                 "cached_tokens": script.cache_read_tokens,
                 "cache_write_tokens": script.cache_write_tokens,
             },
+            "completion_tokens_details": {"reasoning_tokens": script.reasoning_tokens},
         }
 
     def whole(self, ask: Ask, script: Script) -> bytes:
-        message = {"role": "assistant", "content": script.text, "refusal": None}
+        message: Json = {"role": "assistant", "content": script.text, "refusal": None}
+        if script.reasoning:
+            message[self.reasoning_key or ""] = script.reasoning
+        if script.tool_calls:
+            message["content"] = None
+            message["tool_calls"] = [
+                _call(script, n, name, arguments) for n, (name, arguments) in enumerate(script.tool_calls)
+            ]
         body = {
             "id": script.message_id,
             "object": "chat.completion",
@@ -242,9 +281,25 @@ class CompatibleDoor:
 
     def content(self, ask: Ask, script: Script) -> Render:
         mark = "\x00"
-        choice = {"index": 0, "delta": {"content": mark}, "logprobs": None, "finish_reason": None}
-        head, _, tail = sse(self._chunk(ask, script, [choice])).partition(orjson.dumps(mark))
-        return lambda text: b"".join((head, orjson.dumps(text), tail))
+        head, _, tail = self._delta(ask, script, {"content": mark}).partition(orjson.dumps(mark))
+
+        def render(text: str) -> bytes:
+            if isinstance(text, Thought):
+                return self._delta(ask, script, {self.reasoning_key or "": text})
+            if not isinstance(text, Arguments):
+                return b"".join((head, orjson.dumps(text), tail))
+            more = {"index": text.call, "function": {"arguments": text}}
+            if not text.first:
+                return self._delta(ask, script, {"tool_calls": [more]})
+            opened = {"index": text.call, **_call(script, text.call, script.tool_calls[text.call][0], "")}
+            calls = ({"tool_calls": [call]} for call in (opened, more))
+            return b"".join([self._delta(ask, script, call) for call in calls])
+
+        return render
+
+    def _delta(self, ask: Ask, script: Script, delta: Json) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
+        return sse(self._chunk(ask, script, [choice]))
 
     def closing(self, ask: Ask, script: Script) -> bytes:
         choice = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": STOPS[script.stop]}

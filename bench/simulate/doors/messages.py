@@ -66,8 +66,7 @@ def usage_of(script: Script, ask: Ask, *, start: bool) -> Json:
         "output_tokens": min(1, script.output_tokens) if start else script.output_tokens,
         "service_tier": "standard",
         **({} if start else thinking_usage(script)),
-        **({"inference_geo": ask.geo} if ask.geo else {}),
-        **({"speed": ask.speed} if ask.speed else {}),
+        **ask.echo,
     }
 
 

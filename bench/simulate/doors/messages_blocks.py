@@ -6,18 +6,18 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
-from bench.simulate.base import Json, Part, Render, Script
+from bench.simulate.base import Arguments, Json, Render, Script, Thought
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """A content block of a reply: the texts of its deltas, and what it opens and ends with."""
 
-    kind: Part
+    kind: Literal["reasoning", "text", "tool"]
     texts: tuple[str, ...]
     name: str = ""
     id: str = ""
@@ -67,17 +67,21 @@ def _object(text: str) -> Any:
 def blocks_of(script: Script, prefix: str) -> list[Block]:
     """The blocks of the planned reply. Ids of calls carry the same mark of the cloud as the message's."""
     mark = script.message_id.removeprefix(prefix)
-    names = iter(script.tool_calls)
+
+    def drawn(n: int) -> bytes:
+        return sha256(f"{mark}:{n}".encode()).digest()
+
     found = []
-    for n, (kind, texts) in enumerate(script.blocks()):
-        if kind == "tool":
-            name, _ = next(names)
-            call = f"toolu_{prefix.removeprefix('msg_')}{mark[:2]}{sha256(f'{mark}:{n}'.encode()).hexdigest()[:22]}"
-            found.append(Block(kind, texts, name=name, id=call))
-        elif kind == "reasoning":
-            found.append(Block(kind, texts, signature=b64encode(sha256(f"{mark}:{n}".encode()).digest() * 3).decode()))
-        else:
-            found.append(Block(kind, texts))
+    if script.reasoning_tokens:
+        thoughts = tuple(event for event in script.events if isinstance(event, Thought))
+        found.append(Block("reasoning", thoughts, signature=b64encode(drawn(-1) * 3).decode()))
+    texts = tuple(event for event in script.events if type(event) is str)
+    if texts:
+        found.append(Block("text", texts))
+    for n, (name, _) in enumerate(script.tool_calls):
+        arguments = tuple(event for event in script.events if isinstance(event, Arguments) and event.call == n)
+        call = f"toolu_{prefix.removeprefix('msg_')}{mark[:2]}{drawn(n).hex()[:22]}"
+        found.append(Block("tool", arguments, name=name, id=call))
     return found
 
 

@@ -64,6 +64,7 @@ def read_messages(body: Json, version: str, model: str, wire: str = "", *, names
     choice, parallel = _tool_choice(body, prompt.named, family, thinks=bool(thinking))
     if body.get("service_tier", "auto") not in ("auto", "standard_only"):
         raise Unreadable("service_tier: Input should be 'auto' or 'standard_only'")
+    geo = _geo(body.get("inference_geo"), family) if names_geo else None
     return Ask(
         prompt=prompt.last_user,
         stream=stream,
@@ -77,9 +78,9 @@ def read_messages(body: Json, version: str, model: str, wire: str = "", *, names
         tool_choice="none" if choice == "auto" and prompt.answered else choice,
         parallel=parallel,
         schema=_output_schema(body.get("output_config"), family),
-        thinking=thinking,
-        geo=_geo(body.get("inference_geo"), family) if names_geo else None,
-        speed=body.get("speed"),
+        thinks=thinking == "shown",
+        hides=thinking == "omitted",
+        echo={key: value for key, value in (("inference_geo", geo), ("speed", body.get("speed"))) if value},
     )
 
 
@@ -142,7 +143,7 @@ def _thinking(body: Json, family: Family | None) -> Literal["", "shown", "omitte
 
 
 def _tool_choice(body: Json, tools: dict[str, Json], family: Family | None, *, thinks: bool) -> tuple[str, bool]:
-    """(auto, none, any or a name; whether several may be called at once)."""
+    """(auto, none, required or a name; whether several may be called at once)."""
     choice = body.get("tool_choice")
     if choice is None:
         return "auto", True
@@ -159,7 +160,8 @@ def _tool_choice(body: Json, tools: dict[str, Json], family: Family | None, *, t
     name = choice.get("name")
     if kind == "tool" and name not in tools:
         raise Unreadable(f"tool_choice: Tool '{name}' not found in provided tools")
-    return str(name if kind == "tool" else kind), not choice.get("disable_parallel_tool_use", False)
+    called = str(name) if kind == "tool" else "required" if kind == "any" else str(kind)
+    return called, not choice.get("disable_parallel_tool_use", False)
 
 
 def _output_schema(config: Any, family: Family | None) -> Json | None:

@@ -1,4 +1,4 @@
-"""OpenAI's own Chat Completions: the wire of `chat.py` with the first party's manners."""
+"""OpenAI's own API: the wires of `chat.py` and `responses.py` with the first party's manners."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 import orjson
 
-from bench.simulate.base import Headers, Json, Received, Refused, TargetConfig
+from bench.simulate.base import Ask, Headers, Json, Received, Refused, Render, Script, TargetConfig
+from bench.simulate.doors import responses
 from bench.simulate.doors.chat import CompatibleDoor
 from bench.simulate.doors.reading import Unreadable, base59, bearer, uuid_of
+from bench.simulate.doors.reasoning import refuse_for_reasoning
 
 # fmt: off
 FIELDS = frozenset((
@@ -27,7 +29,33 @@ class OpenAIDoor(CompatibleDoor):
     """A key is required, unknown fields are refused, error codes are words, and limits are told in headers."""
 
     name = "openai"
-    service_tier = "default"
+    service_tier: str | None = "default"
+    reasoning_key: str | None = None
+
+    def is_responses(self, received: Received) -> bool:
+        return received.path == "/v1/responses"
+
+    def read(self, received: Received, body: Json) -> Ask:
+        ask = responses.read_responses(body) if self.is_responses(received) else super().read(received, body)
+        refuse_for_reasoning(body)
+        return ask
+
+    def whole(self, ask: Ask, script: Script) -> bytes:
+        return responses.whole(ask, script) if ask.wire == responses.WIRE else super().whole(ask, script)
+
+    def opening(self, ask: Ask, script: Script) -> bytes:
+        return responses.opening(ask, script) if ask.wire == responses.WIRE else super().opening(ask, script)
+
+    def content(self, ask: Ask, script: Script) -> Render:
+        return responses.content(ask, script) if ask.wire == responses.WIRE else super().content(ask, script)
+
+    def closing(self, ask: Ask, script: Script) -> bytes:
+        return responses.closing(ask, script) if ask.wire == responses.WIRE else super().closing(ask, script)
+
+    def error_event(self, ask: Ask, script: Script, kind: str) -> bytes:
+        if ask.wire == responses.WIRE:
+            return responses.error_event(ask, script, kind)
+        return super().error_event(ask, script, kind)
 
     def request_id(self, bits: int) -> str:
         return f"req_{uuid_of(bits).replace('-', '')}"
@@ -44,6 +72,9 @@ class OpenAIDoor(CompatibleDoor):
             raise Refused(401, "", NO_KEY)
         if key != target.credentials["api_key"]:
             raise Refused(401, "invalid_api_key", "Incorrect API key provided.")
+
+    def path_fits(self, received: Received, target: TargetConfig) -> bool:
+        return self.is_responses(received) or super().path_fits(received, target)
 
     def check_fields(self, body: Json) -> None:
         for field in body:
