@@ -153,7 +153,11 @@ def fault_of(provider: Provider, exchange: Exchange, reply: Reply) -> Fault | No
     if not reply.complete:
         return Fault("truncated", "no_terminal_event", "the stream ended without its terminal event", retryable=True)
     if reply.stop_reason is not None and reply.stop_reason in STOP_OUTCOMES:
-        return Fault(STOP_OUTCOMES[reply.stop_reason], reply.native_stop_reason)
+        return Fault(STOP_OUTCOMES[reply.stop_reason], reply.native_stop_reason, reply.stop_detail)
     if not (reply.text or reply.tool_calls or reply.reasoning):
+        if reply.stop_reason == "length":  # all of it went into thoughts that are not shown: our limit, not their fault
+            return Fault(
+                "truncated", reply.native_stop_reason, "max_tokens was reached before anything was said; raise it"
+            )
         return Fault("server", "empty_reply", "a complete reply without any content")
     return None

@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx2
 
-from bench.providers.door import Door
-from bench.record import Exchange, Reply
+from bench.providers.claude_advice import advised
+from bench.providers.door import Door, Headers
+from bench.record import Exchange, Fault, Reply
 from bench.targets import Target
 
 CLAUDE_ID_PREFIXES = {"bedrock": "msg_bdrk_", "bedrock-mantle": "msg_bdrk_", "vertex": "msg_vrtx_"}
@@ -29,6 +30,10 @@ class ClaudeDoor(Door):
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {} if given.get("stream") else {"timeout": WHOLE_REPLY_TIMEOUT}
+
+    def fault(self, status: int | None, headers: Headers, body: bytes) -> Fault:
+        """Why a reply is not ok, and what to do about it where that is known."""
+        return advised(self.name, status, super().fault(status, headers, body))
 
     def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
         return region_proof(self.name, target, exchange, reply)

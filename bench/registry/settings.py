@@ -61,7 +61,7 @@ def effective_params(workload_params: Params, target: Target) -> tuple[Params, l
     problems = [
         _problem(target, f"extra_body.{key}", json.dumps(value, default=str), f"the setting {ours} instead")
         for key, value in params.extra_body.items()
-        if (ours := IN_BODY.get(key)) is not None
+        if (ours := IN_BODY.get(key)) is not None and not (key == "thinking" and _shown_only(value))
     ]
     notes = []
     if entry is not None:
@@ -143,6 +143,11 @@ def _overlaid(base: Params, own: Mapping[str, Any]) -> Params:
         else:
             changes[name] = tuple(value) if isinstance(value, list) else value
     return dataclasses.replace(base, **changes)
+
+
+def _shown_only(thinking: Any) -> bool:
+    """Whether it says only how thoughts are shown, for which there is no setting of ours."""
+    return isinstance(thinking, Mapping) and set(thinking) == {"display"}
 
 
 def _sampling(params: Params, target: Target, entry: registry.Entry) -> list[Problem]:

@@ -57,7 +57,7 @@ def plan(
         kind, parts = "tool", ()
     elif ask.schema is not None and case_id is None:
         kind, parts = "made", pieces(_json(value_for(ask.schema, made_seed)))
-    tokens, stop, stop_sequence = _limited(parts, ask, filler(THOUGHT_TOKENS) if ask.thinks else (), calls)
+    tokens, stop, stop_sequence = _limited(parts, ask, filler(THOUGHT_TOKENS) if ask.thinks or ask.hides else (), calls)
     if fault and fault.name == "empty":
         tokens, stop, stop_sequence = (), "stop", None
 
@@ -69,7 +69,9 @@ def plan(
     token_ns = list(accumulate(gaps_ns, initial=ttft_ns))
     if stall_draw < profile.stall_share:
         _pause(token_ns, int(where_draw * len(tokens)), profile.stall_ms.draw_ns(rng, 1)[0])
-    events, offsets = _grouped(tokens, token_ns, profile.tokens_per_event)
+    thoughts = [token for token in tokens if isinstance(token, Thought)]
+    hidden = len(thoughts) if ask.hides else 0  # they take their time, and are not sent
+    events, offsets = _grouped(tokens[hidden:], token_ns[hidden:], profile.tokens_per_event)
     headers_ns, end_ns = int(ttft_ns * profile.headers_share), token_ns[-1]
     if fault and fault.after is None:
         fault = replace(fault, after=int(where_draw * (len(events) + 1)))
@@ -101,8 +103,9 @@ def plan(
         created_s=int(wall_s),
         usage={"usage-twice": "twice", "no-usage": "none"}.get(fault.name, "once") if fault else "once",  # type: ignore[arg-type]
         fault=fault,
-        reasoning="".join([token for token in tokens if isinstance(token, Thought)]),
+        reasoning="" if ask.hides else "".join(thoughts),
         tool_calls=_as_sent(calls, tokens),
+        reasoning_tokens=len(thoughts),
     )
 
 

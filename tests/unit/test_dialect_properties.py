@@ -20,6 +20,8 @@ FEW = settings(derandomize=True, max_examples=40, deadline=None, suppress_health
 GOLDENS = [
     ("messages", "messages_thinking_text_tool.sse"),
     ("messages", "messages_overloaded.sse"),
+    ("messages", "messages_parallel_tools.sse"),
+    ("messages", "messages_server_tool.sse"),
     ("messages", "bedrock_text.eventstream"),
     ("messages", "bedrock_throttled.eventstream"),
     ("converse", "converse_thinking_text_tool.eventstream"),

@@ -195,6 +195,24 @@ def test_the_lane_that_the_reply_names_stands_above_the_one_asked_for():
     assert isinstance(find(FIRST, TODAY, lane="standard"), PriceEntry)
 
 
+SERVED = [
+    # the lane that the reply named -> scope and tier that are charged
+    ("standard/us", "us", "default"),
+    ("standard/global", "global", "default"),
+    ("us", "us", "default"),
+    ("standard/fast", "global", "fast"),
+    ("standard", "global", "default"),
+]
+
+
+@pytest.mark.parametrize(("lane", "scope", "tier"), SERVED)
+def test_a_reply_that_names_its_tier_and_its_geography_is_charged_by_both(lane, scope, tier):
+    asked = Target("t", "claude-opus-5-5", "anthropic", "claude-opus-5-5", "messages")
+    found = find(asked, TODAY, lane=lane)
+    assert isinstance(found, PriceEntry)
+    assert (found.scope, found.tier) == (scope, tier)
+
+
 def test_a_discount_is_taken_off_every_rate_and_named():
     found = find(replace(FIRST, price={"book": "list", "discount": "0.12"}), TODAY)
     assert isinstance(found, PriceEntry)

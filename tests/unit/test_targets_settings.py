@@ -201,6 +201,15 @@ def test_the_end_of_a_targets_model_is_a_problem_with_a_model_that_lives_on():
     assert end_of_life(like(OLD, model="llama", provider="openai-compatible"), date(2030, 1, 1)) == (None, None)
 
 
+def test_only_how_thoughts_are_shown_may_come_in_the_extra_body():
+    target = Target("t", "claude-sonnet-5-5", "anthropic", "claude-sonnet-5-5", "messages", api_version="2026-10-21")
+    shown = Params(extra_body={"thinking": {"display": "omitted"}})
+    assert effective_params(shown, target)[1] == []
+    for thinking in ({"type": "disabled"}, {"display": "omitted", "type": "adaptive"}, "off"):
+        (problem,) = effective_params(Params(extra_body={"thinking": thinking}), target)[1]
+        assert problem.path == "params.extra_body.thinking"
+
+
 SOL = Target("sol", "gpt-5.6-sol", "openai", "gpt-5.6-sol", "chat")
 MINI = Target("mini", "gpt-5-mini", "azure-openai", "gpt-5-mini", "chat")
 OSS = Target("oss", "gpt-oss-120b", "openai-bedrock", "openai.gpt-oss-120b", "chat")
