@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.dialects import chat, messages
+from bench.dialects import chat, gemini, messages
 from bench.dialects.base import Dialect
 from bench.errors import BenchError
 
-DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (messages, chat)}
+DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (messages, chat, gemini)}
 
 
 def get(name: str) -> Dialect:
