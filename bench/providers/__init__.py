@@ -22,6 +22,7 @@ PROVIDERS: Mapping[str, str] = {
     "vertex": "bench.providers.vertex:Vertex",
     "foundry": "bench.providers.foundry:Foundry",
     "openai-compatible": "bench.providers.openai_compatible:OpenAICompatible",
+    "gemini-vertex": "bench.providers.gemini_vertex:GeminiVertex",
 }
 GROUP = "bench.providers"
 

@@ -35,7 +35,10 @@ class EndOfLife:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A model at a door. `model_id` may hold `{profile}`; `accepts` are the sampling settings that the model takes."""
+    """A model at a door. `model_id` may hold `{profile}`; `accepts` are the sampling settings that the model takes.
+
+    `dialect` is the one to speak with it where that is not the door's first.
+    """
 
     model: str
     door: str
@@ -51,6 +54,7 @@ class Entry:
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     end_of_life: tuple[EndOfLife, ...] = ()
+    dialect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ def lookup(model: str, door: str) -> Entry | None:
         return None
     if row is None:
         return Entry(model, door, model) if at.any_model else None
-    place = row.doors.get(at.ids_of or door)
+    place = row.doors.get(door) or row.doors.get(at.ids_of or door)
     if place is None and not at.any_model:
         return None
     return Entry(
@@ -114,6 +118,7 @@ def lookup(model: str, door: str) -> Entry | None:
             EndOfLife(end.day, end.status, data.sources[end.source], data.checked, end.profiles)
             for end in (place.end_of_life if place else ())
         ),
+        dialect=place.dialect if place else None,
     )
 
 
