@@ -20,6 +20,7 @@ from bench.workload import last_user_text
 PREFIXES = ("ANTHROPIC_", "OPENAI_", "AWS_", "AZURE_", "GOOGLE_", "GEMINI_", "CLOUD_ML_", "VERTEX_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 REGION = "us-east-1"
+GOOGLE = ("vertex", "gemini-vertex", "vertex-grpc")
 
 
 @contextmanager
@@ -69,7 +70,7 @@ def _moved(target: Target, port: int) -> Target:
         target,
         base_url=here + paths.get(target.provider, ""),
         auth=auth,
-        project=target.project or ("simulated" if target.provider == "vertex" else None),
+        project=target.project or ("simulated" if target.provider in GOOGLE else None),
         resource=None,
         simulated=True,
     )

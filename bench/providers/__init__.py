@@ -23,6 +23,7 @@ PROVIDERS: Mapping[str, str] = {
     "foundry": "bench.providers.foundry:Foundry",
     "openai-compatible": "bench.providers.openai_compatible:OpenAICompatible",
     "gemini-vertex": "bench.providers.gemini_vertex:GeminiVertex",
+    "vertex-grpc": "bench.providers.vertex_grpc:VertexGrpc",
 }
 GROUP = "bench.providers"
 

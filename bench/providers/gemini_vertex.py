@@ -44,7 +44,7 @@ class GeminiVertex(Door):
             enterprise=True,
             project=project_of(target),
             location=region_of(target),
-            credentials=opened.keeper if token is None else Credentials(token=token),  # type: ignore[no-untyped-call]
+            credentials=opened.keeper if token is None else Credentials(token=token),
             http_options=types.HttpOptions(
                 base_url=target.base_url,
                 api_version=target.api_version or API_VERSION,
@@ -168,7 +168,9 @@ def google_host(region: str | None) -> str:
     """The host that serves a location."""
     if region == "global":
         return "aiplatform.googleapis.com"
-    return f"aiplatform.{region}.rep.googleapis.com" if region in ("us", "eu") else f"{region}-aiplatform.googleapis.com"
+    return (
+        f"aiplatform.{region}.rep.googleapis.com" if region in ("us", "eu") else f"{region}-aiplatform.googleapis.com"
+    )
 
 
 def region_of(target: Target) -> str | None:

@@ -81,6 +81,6 @@ def pieces(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
-def filler(tokens: int) -> tuple[str, ...]:
+def filler(tokens: int, text: str = _FILLER) -> tuple[str, ...]:
     """Neutral text of exactly this many pieces."""
-    return tuple(itertools.islice(itertools.cycle(pieces(_FILLER)), tokens))
+    return tuple(itertools.islice(itertools.cycle(pieces(text)), tokens))

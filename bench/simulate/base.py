@@ -14,8 +14,11 @@ from bench.simulate.faults import Fault
 from bench.simulate.profile import Profile
 
 Headers = list[tuple[str, str]]
+Json = dict[str, Any]
 Render = Callable[[str], bytes]
-Stop = Literal["stop", "length", "stop_sequence"]
+"""Makes the bytes of one content event; it is called once for each, in their order."""
+Stop = Literal["stop", "length", "stop_sequence", "tool"]
+Part = Literal["reasoning", "text", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class Ask:
 
     `prompt` is the text of the last user message. `input_tokens` estimates the whole prompt, `cacheable_tokens` the
     part up to the last cache mark (0 without one). `wire` names the operation where one door has several.
+
+    `tools` are (name, JSON schema of the arguments); `tool_choice` is auto, none, any, or the name of the tool to call;
+    `schema` is what the text has to follow. `thinking` says whether the model thinks first, and whether that is shown.
+    `whole_calls` is for wires on which a call comes in one event.
+    `geo` and `speed` are what the reply is to name as the place and speed of inference.
     """
 
     prompt: str
@@ -64,11 +72,23 @@ class Ask:
     stop: tuple[str, ...] = ()
     include_usage: bool = True
     wire: str = ""
+    tools: tuple[tuple[str, Json], ...] = ()
+    tool_choice: str = "auto"
+    parallel: bool = True
+    schema: Json | None = None
+    thinking: Literal["", "shown", "omitted"] = ""
+    geo: str | None = None
+    speed: str | None = None
+    whole_calls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The planned reply: the texts of its content events with their due offsets, its counts, ids and fault."""
+    """The planned reply: the texts of its content events with their due offsets, its counts, ids and fault.
+
+    `parts` says what the events are, in order: (kind, number of events), a tool part for every call; none means that all
+    are text. `reasoning` is what is shown of it, `reasoning_tokens` what it took. `tool_calls` are (name, JSON arguments).
+    """
 
     case_id: str | None
     kind: str
@@ -88,10 +108,24 @@ class Script:
     created_s: int
     usage: Literal["once", "twice", "none"] = "once"
     fault: Fault | None = None
+    reasoning: str = ""
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    parts: tuple[tuple[Part, int], ...] = ()
+    reasoning_tokens: int = 0
 
     @property
     def text(self) -> str:
-        return "".join(self.events)
+        return "".join(event for kind, events in self.blocks() for event in events if kind == "text")
+
+    def blocks(self) -> list[tuple[Part, tuple[str, ...]]]:
+        """The events by part; a part may have none."""
+        if not self.parts:
+            return [("text", self.events)] if self.events else []
+        found, at = [], 0
+        for kind, count in self.parts:
+            found.append((kind, self.events[at : at + count]))
+            at += count
+        return found
 
 
 class Refused(Exception):
@@ -124,6 +158,3 @@ class Door(Protocol):
     def closing(self, ask: Ask, script: Script) -> bytes: ...
     def error_event(self, ask: Ask, script: Script, kind: str) -> bytes: ...
     def limit_headers(self, limits: Mapping[str, tuple[int, int]], reset_s: float, wall_s: float) -> Headers: ...
-
-
-Json = dict[str, Any]

@@ -6,17 +6,22 @@ change what a prompt gets; every number is drawn for every request, so that turn
 
 from __future__ import annotations
 
+import json
 import random
+import sys
 from dataclasses import replace
 from itertools import accumulate
 
 from bench.simulate.answers import Answers, choose, filler, pieces
-from bench.simulate.base import Ask, Door, Script, Stop, TargetConfig
+from bench.simulate.base import Ask, Door, Part, Script, Stop, TargetConfig
 from bench.simulate.faults import Fault
+from bench.simulate.made import value_for
 from bench.simulate.profile import NS_PER_MS, OVERLOADED, Profile, Spread
 
 DEFAULT_OUTPUT_TOKENS = 64
 DEFAULT_STALL_MS = 1000.0
+REASONING_TOKENS = 24
+THOUGHT = "First I look for the sentence that answers this, then I check it against the others. "
 
 
 def plan(
@@ -44,10 +49,20 @@ def plan(
     if fault and fault.name == "status" and fault.code == OVERLOADED:
         fault = replace(fault, code=door.fault_refusal(OVERLOADED)[0])
 
-    case_id, kind, parts = _words(profile, answers, key, kind_draw, pick)
-    tokens, stop, stop_sequence = _limited(parts, ask)
+    case_id, kind, words = _words(profile, answers, key, kind_draw, pick)
+    made = random.Random(f"{seed}:{target.id}:{key}:{repeat}:made")
+    calls = called(ask, made)
+    if ask.schema is not None and case_id is None:
+        kind, words = "schema", pieces(json.dumps(value_for(ask.schema, made.getrandbits(32)), ensure_ascii=False))
+    if calls:
+        kind = "tool"
+    thoughts = filler(REASONING_TOKENS, THOUGHT) if ask.thinking else ()
+    segments, stop, stop_sequence = _segments(thoughts, words, calls, ask)
     if fault and fault.name == "empty":
-        tokens, stop, stop_sequence = (), "stop", None
+        segments, stop, stop_sequence = [], "stop", None
+    tokens = tuple(token for _, segment in segments for token in segment)
+    reasoning_tokens = sum(len(segment) for part, segment in segments if part == "reasoning")
+    arguments = ["".join(segment) for part, segment in segments if part == "tool"]
 
     ttft_ns = int(profile.ttft_ms.draw_ns(rng, 1)[0] * slowdown)
     gap = Spread("constant", fault.ms, fault.ms) if fault and fault.name == "drip" and fault.ms else profile.gap_ms
@@ -57,7 +72,7 @@ def plan(
     token_ns = list(accumulate(gaps_ns, initial=ttft_ns))
     if stall_draw < profile.stall_share:
         _pause(token_ns, int(where_draw * len(tokens)), profile.stall_ms.draw_ns(rng, 1)[0])
-    events, offsets = _grouped(tokens, token_ns, profile.tokens_per_event)
+    events, offsets, parts = _told(segments, token_ns, profile.tokens_per_event, ask)
     headers_ns, end_ns = int(ttft_ns * profile.headers_share), token_ns[-1]
     if fault and fault.after is None:
         fault = replace(fault, after=int(where_draw * (len(events) + 1)))
@@ -89,7 +104,73 @@ def plan(
         created_s=int(wall_s),
         usage={"usage-twice": "twice", "no-usage": "none"}.get(fault.name, "once") if fault else "once",  # type: ignore[arg-type]
         fault=fault,
+        reasoning="".join(thoughts[:reasoning_tokens]) if ask.thinking == "shown" else "",
+        tool_calls=tuple((name, sent) for (name, _), sent in zip(calls, arguments, strict=False)),
+        parts=parts,
+        reasoning_tokens=reasoning_tokens,
     )
+
+
+def called(ask: Ask, made: random.Random) -> tuple[tuple[str, str], ...]:
+    """The tools that are called, with arguments made from their schemas as JSON.
+
+    A call is forced by the request, or asked for in the prompt: `[[tool]]` for one, `[[parallel]]` for all of them.
+    """
+    if not ask.tools or ask.tool_choice == "none":
+        return ()
+    everything = "[[parallel]]" in ask.prompt and ask.parallel
+    if ask.tool_choice == "auto" and not everything and not ("[[tool]]" in ask.prompt or "[[parallel]]" in ask.prompt):
+        return ()
+    chosen = [tool for tool in ask.tools if tool[0] == ask.tool_choice]
+    if not chosen:
+        chosen = list(ask.tools) if everything else [made.choice(ask.tools)]
+    return tuple(
+        (name, json.dumps(value_for(schema, made.getrandbits(32)), ensure_ascii=False)) for name, schema in chosen
+    )
+
+
+def _segments(
+    thoughts: tuple[str, ...], words: tuple[str, ...], calls: tuple[tuple[str, str], ...], ask: Ask
+) -> tuple[list[tuple[Part, tuple[str, ...]]], Stop, str | None]:
+    """What is generated, part by part and token by token, within `max_tokens`; and why it ends."""
+    left = ask.max_tokens if ask.max_tokens is not None else sys.maxsize
+    said: list[tuple[Part, tuple[str, ...]]] = [("reasoning", thoughts[:left])] if thoughts else []
+    left -= min(left, len(thoughts))
+    if thoughts and not left:
+        return said, "length", None
+    if not calls:
+        tokens, stop, stop_sequence = _limited(words, replace(ask, max_tokens=left))
+        return [*said, ("text", tokens)] if tokens else said, stop, stop_sequence
+    for _, arguments in calls:
+        tokens = pieces(arguments)
+        said.append(("tool", tokens[:left]))
+        if len(tokens) > left:
+            return said, "length", None
+        left -= len(tokens)
+    return said, "tool", None
+
+
+def _told(
+    segments: list[tuple[Part, tuple[str, ...]]], token_ns: list[int], size: int, ask: Ask
+) -> tuple[tuple[str, ...], list[int], tuple[tuple[Part, int], ...]]:
+    """Events, their dues, and what they are; thoughts that are not shown take their time and make no event."""
+    events: list[str] = []
+    offsets: list[int] = []
+    parts: list[tuple[Part, int]] = []
+    at = 0
+    for part, tokens in segments:
+        due_ns = token_ns[at : at + len(tokens)]
+        at += len(tokens)
+        if part == "reasoning" and ask.thinking == "omitted":
+            parts.append((part, 0))
+            continue
+        if part == "tool" and ask.whole_calls and tokens:
+            tokens, due_ns = ("".join(tokens),), due_ns[-1:]
+        texts, dues_ns = _grouped(tokens, due_ns, size)
+        events += texts
+        offsets += dues_ns
+        parts.append((part, len(texts)))
+    return tuple(events), offsets, tuple(parts)
 
 
 def _drawn_fault(profile: Profile, draw: float) -> Fault | None:

@@ -11,7 +11,7 @@ import orjson
 from bench.simulate.base import Ask, Headers, Json, Received, Refused, Render, Script, TargetConfig
 from bench.simulate.doors import converse
 from bench.simulate.doors.eventstream import event_headers, exception_headers, frame, padding
-from bench.simulate.doors.messages import NEW_VERSION, TEXT_DELTA, MessagesDoor, read_messages
+from bench.simulate.doors.messages import NEW_VERSION, TEXT_DELTA, MessagesDoor, blocks_of, read_messages, told
 from bench.simulate.doors.reading import Unreadable, bearer, json_object, uuid_of
 from bench.simulate.sigv4 import check_signature
 
@@ -132,21 +132,24 @@ class BedrockDoor(MessagesDoor):
         status = status or 503
         return (status, *self.faults.get(status, self.faults[503] if status > 500 else self.faults[400]))
 
+    def wrap(self, event: Json) -> bytes:
+        return chunk(orjson.dumps(event))
+
     def whole(self, ask: Ask, script: Script) -> bytes:
         return converse.whole(ask, script) if ask.wire in converse.OPERATIONS else super().whole(ask, script)
 
     def opening(self, ask: Ask, script: Script) -> bytes:
         if ask.wire in converse.OPERATIONS:
             return converse.opening()
-        events: list[Json] = [{"type": "message_start", "message": self.message(ask, script, start=True)}]
-        if script.events:
-            events.append({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
-        return b"".join(chunk(orjson.dumps(event)) for event in events)
+        return b"".join(self.wrap(event) for event in self.opening_events(ask, script))
 
     def content(self, ask: Ask, script: Script) -> Render:
         if ask.wire in converse.OPERATIONS:
             return converse.content()
-        return lambda text: chunk(b"%s%s}}" % (TEXT_DELTA, orjson.dumps(text)))
+        blocks = blocks_of(script, self.prefix)
+        if [block.kind for block in blocks] == ["text"]:
+            return lambda text: chunk(b"%s%s}}" % (TEXT_DELTA, orjson.dumps(text)))
+        return told(blocks, self.wrap)
 
     def closing(self, ask: Ask, script: Script) -> bytes:
         if ask.wire in converse.OPERATIONS:
@@ -163,7 +166,7 @@ class BedrockDoor(MessagesDoor):
                     "cacheWriteInputTokenCount": script.cache_write_tokens,
                 }
             }
-        return b"".join(chunk(orjson.dumps(event)) for event in events)
+        return b"".join(self.wrap(event) for event in events)
 
     def error_event(self, ask: Ask, script: Script, kind: str) -> bytes:
         names = {

@@ -7,12 +7,15 @@ reference: errors of the gate are the platform's own, those of the model are Ant
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Literal
 
 import orjson
 
-from bench.simulate.base import Ask, Headers, Json, Render, Script
+from bench.simulate.base import Ask, Headers, Json, Part, Render, Script
 from bench.simulate.doors.reading import Unreadable, base59, json_chars, tokens_of, whole_number
 
 OLD_VERSION = "2023-06-01"
@@ -42,7 +45,7 @@ ERROR_TEXTS: Mapping[int, str] = {
 }
 TEXT_DELTA = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":'
 """The start of a text event: the text as JSON and two closing braces complete it."""
-STOPS = {"stop": "end_turn", "length": "max_tokens", "stop_sequence": "stop_sequence"}
+STOPS = {"stop": "end_turn", "length": "max_tokens", "stop_sequence": "stop_sequence", "tool": "tool_use"}
 NO_SAMPLING = re.compile(r"(opus|sonnet|haiku|fable|mythos)-5(\D|$)")
 """Models of the 5 line take no sampling settings under any API version."""
 
@@ -65,7 +68,15 @@ def usage_of(script: Script, ask: Ask, *, start: bool) -> Json:
         "cache_creation": {"ephemeral_5m_input_tokens": by_ttl["5m"], "ephemeral_1h_input_tokens": by_ttl["1h"]},
         "output_tokens": min(1, script.output_tokens) if start else script.output_tokens,
         "service_tier": "standard",
+        **({} if start else thinking_usage(script)),
+        **({"inference_geo": ask.geo} if ask.geo else {}),
+        **({"speed": ask.speed} if ask.speed else {}),
     }
+
+
+def thinking_usage(script: Script) -> Json:
+    """The share of the output that was thinking, shown or not; only a reply that thought has it."""
+    return {"output_tokens_details": {"thinking_tokens": script.reasoning_tokens}} if script.reasoning_tokens else {}
 
 
 def delta_usage(script: Script) -> Json:
@@ -74,7 +85,96 @@ def delta_usage(script: Script) -> Json:
         "cache_creation_input_tokens": script.cache_write_tokens,
         "cache_read_input_tokens": script.cache_read_tokens,
         "output_tokens": script.output_tokens,
+        **thinking_usage(script),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A content block of a reply: the texts of its deltas, and what it opens and ends with."""
+
+    kind: Part
+    texts: tuple[str, ...]
+    name: str = ""
+    id: str = ""
+    signature: str = ""
+
+    def whole(self) -> Json:
+        text = "".join(self.texts)
+        if self.kind == "reasoning":
+            return {"type": "thinking", "thinking": text, "signature": self.signature}
+        if self.kind == "tool":
+            return {"type": "tool_use", "id": self.id, "name": self.name, "input": _object(text)}
+        return {"type": "text", "text": text}
+
+    def start(self, index: int) -> Json:
+        empty: Json = {"type": "text", "text": ""}
+        if self.kind == "reasoning":
+            empty = {"type": "thinking", "thinking": "", "signature": ""}
+        elif self.kind == "tool":
+            empty = {"type": "tool_use", "id": self.id, "name": self.name, "input": {}}
+        return {"type": "content_block_start", "index": index, "content_block": empty}
+
+    def delta(self, index: int, text: str) -> Json:
+        kinds = {
+            "reasoning": {"type": "thinking_delta", "thinking": text},
+            "tool": {"type": "input_json_delta", "partial_json": text},
+            "text": {"type": "text_delta", "text": text},
+        }
+        return {"type": "content_block_delta", "index": index, "delta": kinds[self.kind]}
+
+    def events(self, index: int, start: bool) -> list[Json]:
+        """The end of the block, with its beginning when it has not begun."""
+        found = [self.start(index)] if start else []
+        if self.kind == "reasoning":
+            signature = {"type": "signature_delta", "signature": self.signature}
+            found.append({"type": "content_block_delta", "index": index, "delta": signature})
+        return [*found, {"type": "content_block_stop", "index": index}]
+
+
+def _object(text: str) -> Any:
+    """Arguments as an object; those that were cut are none."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+
+
+def blocks_of(script: Script, prefix: str) -> list[Block]:
+    """The blocks of the planned reply. Ids of calls carry the same mark of the cloud as the message's."""
+    mark = script.message_id.removeprefix(prefix)
+    names = iter(script.tool_calls)
+    found = []
+    for n, (kind, texts) in enumerate(script.blocks()):
+        if kind == "tool":
+            name, _ = next(names)
+            call = f"toolu_{prefix.removeprefix('msg_')}{mark[:2]}{sha256(f'{mark}:{n}'.encode()).hexdigest()[:22]}"
+            found.append(Block(kind, texts, name=name, id=call))
+        elif kind == "reasoning":
+            found.append(Block(kind, texts, signature=b64encode(sha256(f"{mark}:{n}".encode()).digest() * 3).decode()))
+        else:
+            found.append(Block(kind, texts))
+    return found
+
+
+def told(blocks: list[Block], wrap: Callable[[Json], bytes]) -> Render:
+    """Renders the deltas of several blocks: between them, one ends and the next begins. The first is open already."""
+    order = [(n, position) for n, block in enumerate(blocks) for position in range(len(block.texts))]
+    following = iter(order)
+    at = 0
+
+    def render(text: str) -> bytes:
+        nonlocal at
+        n, _ = next(following)
+        events: list[Json] = []
+        while at < n:
+            events += blocks[at].events(at, start=False)
+            at += 1
+            events.append(blocks[at].start(at))
+        events.append(blocks[n].delta(n, text))
+        return b"".join(wrap(event) for event in events)
+
+    return render
 
 
 def read_messages(body: Json, version: str, model: str, wire: str = "") -> Ask:
@@ -225,14 +325,17 @@ class MessagesDoor:
         status = status or 529
         return status, ERROR_TYPES.get(status, "api_error"), ERROR_TEXTS.get(status, "The request could not be served.")
 
+    def wrap(self, event: Json) -> bytes:
+        """One event as it goes over the wire."""
+        return sse(event["type"], event)
+
     def message(self, ask: Ask, script: Script, *, start: bool) -> Json:
-        content: list[Json] = [] if start or not script.events else [{"type": "text", "text": script.text}]
         message: Json = {
             "id": script.message_id,
             "type": "message",
             "role": "assistant",
             "model": script.served_model,
-            "content": content,
+            "content": [] if start else [block.whole() for block in blocks_of(script, self.prefix)],
             "stop_reason": None if start else STOPS[script.stop],
             "stop_sequence": None if start else script.stop_sequence,
         }
@@ -243,20 +346,26 @@ class MessagesDoor:
     def whole(self, ask: Ask, script: Script) -> bytes:
         return orjson.dumps(self.message(ask, script, start=False))
 
+    def opening_events(self, ask: Ask, script: Script) -> list[Json]:
+        first = blocks_of(script, self.prefix)[:1]
+        start: Json = {"type": "message_start", "message": self.message(ask, script, start=True)}
+        return [start, *[block.start(0) for block in first]]
+
     def opening(self, ask: Ask, script: Script) -> bytes:
-        parts = [sse("message_start", {"type": "message_start", "message": self.message(ask, script, start=True)})]
-        if script.events:
-            block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-            parts.append(sse("content_block_start", block))
-        parts.append(sse("ping", {"type": "ping"}))
-        return b"".join(parts)
+        events = [*self.opening_events(ask, script), {"type": "ping"}]
+        return b"".join(self.wrap(event) for event in events)
 
     def content(self, ask: Ask, script: Script) -> Render:
-        head = b"event: content_block_delta\ndata: " + TEXT_DELTA
-        return lambda text: b"%s%s}}\n\n" % (head, orjson.dumps(text))
+        blocks = blocks_of(script, self.prefix)
+        if [block.kind for block in blocks] == ["text"]:
+            head = b"event: content_block_delta\ndata: " + TEXT_DELTA
+            return lambda text: b"%s%s}}\n\n" % (head, orjson.dumps(text))
+        return told(blocks, self.wrap)
 
     def closing_events(self, script: Script) -> list[Json]:
-        events: list[Json] = [{"type": "content_block_stop", "index": 0}] if script.events else []
+        blocks = blocks_of(script, self.prefix)
+        open_from = max((n for n, block in enumerate(blocks) if block.texts), default=0)
+        events = [event for n, block in enumerate(blocks) if n >= open_from for event in block.events(n, n > open_from)]
         delta: Json = {
             "type": "message_delta",
             "delta": {"stop_reason": STOPS[script.stop], "stop_sequence": script.stop_sequence},
@@ -268,7 +377,7 @@ class MessagesDoor:
         return events
 
     def closing(self, ask: Ask, script: Script) -> bytes:
-        return b"".join(sse(event["type"], event) for event in self.closing_events(script))
+        return b"".join(self.wrap(event) for event in self.closing_events(script))
 
     def error_event(self, ask: Ask, script: Script, kind: str) -> bytes:
         names = {"overloaded": "overloaded_error", "throttled": "rate_limit_error", "server": "api_error"}
