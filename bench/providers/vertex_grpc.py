@@ -209,7 +209,7 @@ def _content_request(target: Target, body: Mapping[str, Any]) -> Any:
     from google.protobuf.json_format import ParseDict, ParseError
 
     given = {key: value for key, value in body.items() if key not in ("model", "stream")}
-    message = GenerateContentRequest.pb(GenerateContentRequest())
+    message = GenerateContentRequest.pb()()
     try:
         ParseDict({**given, "model": _place(target, "google")}, message)
     except ParseError as error:
@@ -229,7 +229,7 @@ def _gemini_object(message: bytes) -> bytes:
     from google.cloud.aiplatform_v1.types import GenerateContentResponse
     from google.protobuf.json_format import MessageToDict
 
-    response = GenerateContentResponse.pb(GenerateContentResponse).FromString(message)
+    response = GenerateContentResponse.pb().FromString(message)
     return json.dumps(MessageToDict(response), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 

@@ -206,8 +206,9 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
             return None
         if METHODS[name].streamed:
 
-            def stream(message: bytes, context: Any) -> AsyncIterator[bytes]:
-                return self.server.streamed(path, message, context)
+            async def stream(message: bytes, context: Any) -> AsyncIterator[bytes]:
+                async for data in self.server.streamed(path, message, context):
+                    yield data
 
             return grpc.unary_stream_rpc_method_handler(stream)
 
