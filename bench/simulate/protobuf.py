@@ -111,6 +111,13 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 def decode(kind: str, data: bytes) -> Json:
     """The message as the JSON object that it stands for. Raises Malformed, also for fields that are not known here."""
+    try:
+        return _decoded(kind, data)
+    except (UnicodeDecodeError, struct.error, AttributeError, TypeError) as error:  # a free value of the wrong kind
+        raise Malformed(f"{kind}: {error}") from None
+
+
+def _decoded(kind: str, data: bytes) -> Json:
     out: Json = {}
     for number, wire, raw in _fields(data):
         field = MESSAGES[kind].get(number)
@@ -192,7 +199,7 @@ def _value(field: Field, wire: int, raw: Any) -> Any:
         case "struct":
             return _struct(raw)
         case kind:
-            return decode(kind, raw)
+            return _decoded(kind, raw)
 
 
 _BLOB = MESSAGES["Blob"][2]

@@ -49,7 +49,7 @@ def test_what_is_not_known_is_none():
 
 
 def test_every_place_of_every_model_is_complete():
-    for model in (name for name in registry.models() if name.startswith("claude-")):
+    for model in [name for name in registry.models() if name.startswith("claude-")]:
         for door in ("anthropic", "bedrock", "vertex", "foundry", "openai-compatible"):
             entry = registry.lookup(model, door)
             assert entry is not None, (model, door)
