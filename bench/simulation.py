@@ -22,7 +22,7 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 REGION = "us-east-1"
 SIGNED = ("bedrock", "bedrock-mantle", "claude-aws", "openai-bedrock")
 """Doors that are signed in to with AWS keys, which the SDKs find in the environment."""
-ON_GOOGLE = ("vertex", "claude-gcp", "openai-vertex")
+ON_GOOGLE = ("vertex", "claude-gcp", "openai-vertex", "gemini-vertex", "vertex-grpc")
 WORKSPACE = "wrkspc_simulated"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from bench.providers.base import Provider
+from bench.providers.base import Carrying, Provider
 from bench.record import Attempt, Exchange, Fault, Outcome, Reply, Request, StopReason
 from bench.targets import Target
 from bench.wire.clock import now_ns
@@ -57,6 +57,8 @@ class Done:
 
 async def prepare(lane: Lane, request: Request) -> Outgoing:
     """The bytes to send, built, authenticated and signed by the official SDK."""
+    if isinstance(lane.provider, Carrying):
+        return await lane.provider.outgoing(lane.target, lane.body(request), lane.headers)
     return outgoing(await lane.provider.prepare(lane.target, lane.body(request), lane.headers))
 
 

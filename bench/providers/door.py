@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -66,10 +66,12 @@ def _finite(value: Any) -> bool:
 class Template:
     """A request as the SDK built it, into copies of which other bodies are put."""
 
-    __slots__ = ("added", "dropped", "holds", "length_name", "request")
+    __slots__ = ("added", "dropped", "holds", "length_name", "request", "spell")
 
-    def __init__(self, request: httpx2.Request, given: Mapping[str, Any]) -> None:
-        self.request = request
+    def __init__(
+        self, request: httpx2.Request, given: Mapping[str, Any], spell: Callable[[Mapping[str, Any]], bytes] = to_json
+    ) -> None:
+        self.request, self.spell = request, spell
         names = [name.decode("latin-1") for name, _ in request.headers.raw]
         self.length_name = next(name for name in names if name.lower() == "content-length")
         sent = orjson.loads(request.content)
@@ -81,7 +83,7 @@ class Template:
         """What the SDK makes of a body of this template's kind."""
         if self.dropped or self.added:
             given = {**{key: value for key, value in given.items() if key not in self.dropped}, **self.added}
-        return to_json(given)
+        return self.spell(given)
 
     def filled(self, content: bytes) -> httpx2.Request:
         headers = httpx2.Headers(self.request.headers)
@@ -144,6 +146,10 @@ class Door:
         """The body as it is handed to the SDK."""
         return body
 
+    def content(self, body: Mapping[str, Any]) -> bytes:
+        """The bytes of a body, in the spelling of the door's SDK."""
+        return to_json(body)
+
     def headers(self, target: Target) -> dict[str, str]:
         """Headers that this target adds to every request."""
         return {}
@@ -158,7 +164,7 @@ class Door:
 
     def template(self, opened: Opened, request: httpx2.Request, given: Mapping[str, Any]) -> Template:
         """What copies of a request that the SDK built are made from."""
-        return Template(request, given)
+        return Template(request, given, self.content)
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options that the SDK's own method adds to the request."""

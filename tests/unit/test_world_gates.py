@@ -1,5 +1,6 @@
 """Gates of the rag workload through the product's own scorers: gold is accepted, mutants are not, shortcuts do not pay."""
 
+import calendar
 import json
 import math
 import re
@@ -101,9 +102,7 @@ def paraphrases(fact: dict) -> list[str]:
     kind, value = fact["type"], fact.get("value", "")
     if kind == "date":
         year, month, day = (int(part) for part in value.split("-"))
-        name = ("January February March April May June July August September October November December").split()[
-            month - 1
-        ]
+        name = calendar.month_name[month]
         forms = [
             value,
             f"{day} {name} {year}",
