@@ -114,6 +114,7 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
     model: Any = None
     lane: Any = None
     message_id: Any = None
+    fingerprint: Any = None
     error: bytes | None = None
     refused = done = False
     repeats = read.Repeats()
@@ -141,6 +142,7 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
         model = event.get("model") or model
         lane = event.get("service_tier") or lane
         message_id = event.get("id") or message_id
+        fingerprint = event.get("system_fingerprint") or fingerprint
         usage = event.get("usage") or usage
         choice = _first_choice(event)
         finish_reason = choice.get("finish_reason") or finish_reason
@@ -187,6 +189,7 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
         served_model=read.as_name(model),
         served_lane=read.as_name(lane),
         message_id=read.as_name(message_id),
+        fingerprint=read.as_name(fingerprint),
     )
 
 
@@ -267,6 +270,7 @@ def _decode_completion(data: bytes) -> Reply:
         served_model=read.as_name(completion.get("model")),
         served_lane=read.as_name(completion.get("service_tier")),
         message_id=read.as_name(completion.get("id")),
+        fingerprint=read.as_name(completion.get("system_fingerprint")),
     )
 
 

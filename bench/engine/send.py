@@ -10,6 +10,7 @@ from typing import Any
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from bench.providers.base import Provider
+from bench.providers.identity import contradicted
 from bench.record import Attempt, Exchange, Fault, Outcome, Reply, Request, StopReason
 from bench.targets import Target
 from bench.wire.clock import now_ns
@@ -80,7 +81,8 @@ async def _attempt(n: int, lane: Lane, prepared: Outgoing, wire: Wire, policy: P
     async with policy.desk:
         reply = lane.decode(exchange)
         await asyncio.sleep(0)
-    return Attempt(n, exchange, reply, fault_of(lane.provider, exchange, reply))
+    fault = fault_of(lane.provider, exchange, reply) or contradicted(lane.target, exchange, reply)
+    return Attempt(n, exchange, reply, fault)
 
 
 async def _retry(

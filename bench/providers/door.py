@@ -21,7 +21,7 @@ import httpx2
 import orjson
 
 from bench.errors import BenchError, CannotRun, Problem
-from bench.providers import faults
+from bench.providers import faults, identity
 from bench.record import Exchange, Fault, Reply
 from bench.targets import Target
 
@@ -162,7 +162,7 @@ class Door:
 
     def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
         """`consistent`, `contradicted` or `unknown`: whether the reply agrees with the route asked for."""
-        return "unknown"
+        return identity.identify(target, exchange, reply).region_proof
 
     # -- what all doors do alike
 

@@ -252,7 +252,7 @@ PROOFS = [
     ("anthropic", None, None, (), "unknown"),
     ("bedrock", "msg_bdrk_01abc", "claude-sonnet-4-5-20250929", (), "consistent"),
     ("bedrock", "msg_vrtx_01abc", "claude-sonnet-4-5-20250929", (), "contradicted"),
-    ("bedrock", "msg_01abc", "claude-sonnet-4-5-20250929", (), "unknown"),
+    ("bedrock", "msg_01abc", "claude-sonnet-4-5-20250929", (), "contradicted"),
     ("vertex", "msg_vrtx_01abc", "claude-sonnet-4-5@20250929", (), "consistent"),
     ("vertex", "msg_vrtx_01abc", "claude-opus-4-5", (), "contradicted"),
     ("foundry", "msg_01abc", "claude-sonnet-4-5", (("x-ms-region", "East US 2"),), "consistent"),
