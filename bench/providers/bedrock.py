@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth
+from bench.providers import auth, renewal
 from bench.providers.claude import ClaudeDoor
 from bench.providers.door import Opened, Template, address
 from bench.targets import Target
@@ -37,7 +37,8 @@ class Bedrock(ClaudeDoor):
         target = opened.target
         token, profile = self._token(target), self._profile(target)
         if token is None:
-            opened.keeper = await asyncio.to_thread(_credentials, profile, self._region(target))
+            credentials = await asyncio.to_thread(_credentials, profile, self._region(target))
+            opened.renewal = None if credentials is None else renewal.of_aws(credentials, self.name)
         return AsyncAnthropicBedrock(
             api_key=token,
             aws_profile=profile,
@@ -57,13 +58,14 @@ class Bedrock(ClaudeDoor):
     def headers(self, target: Target) -> dict[str, str]:
         return {} if target.service_tier is None else {TIER_HEADER: target.service_tier}
 
+    async def credential(self, opened: Opened) -> str | None:
+        """None: what is signed anew each time needs no new template."""
+        return None
+
     async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
-        credentials = opened.keeper
-        if credentials is None:
+        if opened.renewal is None:
             return template.filled(content)
-        if hasattr(credentials, "refresh_needed") and credentials.refresh_needed():
-            await asyncio.to_thread(credentials.get_frozen_credentials)
-        return sign(template.filled(content), credentials.get_frozen_credentials(), self._region(opened.target))
+        return sign(template.filled(content), await opened.renewal.value(), self._region(opened.target))
 
     def problems(self, target: Target) -> list[Problem]:
         found = auth.reference_problems(target, ("env", "profile")) + auth.tier_problems(target, TIERS)

@@ -22,6 +22,7 @@ import orjson
 
 from bench.errors import BenchError, CannotRun, Problem
 from bench.providers import faults, identity
+from bench.providers.renewal import Renewal
 from bench.record import Exchange, Fault, Reply
 from bench.targets import Target
 
@@ -100,12 +101,13 @@ class Template:
 class Opened:
     """One target's SDK client and templates. Holds credentials: it has no fields in its repr, and is never stored."""
 
-    __slots__ = ("client", "credential", "keeper", "lock", "target", "templates")
+    __slots__ = ("client", "credential", "keeper", "lock", "renewal", "target", "templates")
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.client: Any = None
-        self.keeper: Any = None  # the object that renews the credential, where there is one
+        self.keeper: Any = None  # what must be closed with the client, where there is such a thing
+        self.renewal: Renewal | None = None
         self.credential: str | None = None
         self.templates: dict[Any, Template] = {}
         self.lock = asyncio.Lock()
@@ -154,7 +156,7 @@ class Door:
 
     async def credential(self, opened: Opened) -> str | None:
         """The token in force, where it is renewed in the course of a run: when it changes, templates are made anew."""
-        return None
+        return None if opened.renewal is None else await opened.renewal.value()
 
     async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
         """The request for a body of this template's kind."""
@@ -198,7 +200,7 @@ class Door:
             template = opened.templates.get(key)
             if template is None or not template.holds:
                 template = Template(await self._built(opened, given, headers or {}), given)
-                if template.holds and getattr(opened.client, "custom_auth", None) is None:
+                if template.holds and (opened.renewal or getattr(opened.client, "custom_auth", None) is None):
                     opened.templates[key] = template
                 else:
                     return template.request
@@ -240,6 +242,8 @@ class Door:
 
     async def close(self) -> None:
         for opened in self._opened.values():
+            if opened.renewal is not None:
+                await opened.renewal.close()
             if opened.client is not None:
                 await opened.client.close()
             if hasattr(opened.keeper, "close"):

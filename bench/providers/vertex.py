@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth
+from bench.providers import auth, renewal
 from bench.providers.claude import ClaudeDoor
 from bench.providers.door import Opened, address
 from bench.targets import Target
@@ -36,12 +36,13 @@ class Vertex(ClaudeDoor):
         target = opened.target
         token = auth.named(target)
         if token is None:
-            opened.keeper = await asyncio.to_thread(_default_credentials)
+            credentials = await asyncio.to_thread(_default_credentials)
+            opened.renewal = renewal.of_google(credentials, _refresh, self.name)
+            token = await opened.renewal.value()
         return AsyncAnthropicVertex(
             region=self._region(target) or "",
             project_id=self._project(target) or "",
             access_token=token,
-            credentials=opened.keeper,
             base_url=target.base_url,
             max_retries=0,
             http_client=http,
@@ -49,15 +50,9 @@ class Vertex(ClaudeDoor):
         )
 
     async def credential(self, opened: Opened) -> str | None:
-        """The access token, renewed in a thread when google-auth calls it expired, which is minutes before it is."""
-        credentials = opened.keeper
-        if credentials is None:
-            return None
-        if credentials.expired or not credentials.token:
-            async with opened.lock:
-                if credentials.expired or not credentials.token:
-                    await asyncio.to_thread(_refresh, credentials)
-        token: str = credentials.token
+        token = await super().credential(opened)
+        if token is not None:
+            opened.client.access_token = token  # the SDK would renew by itself, and make a request wait for it
         return token
 
     def given(self, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -354,84 +354,6 @@ def test_two_targets_of_one_door_do_not_share_anything(monkeypatch: pytest.Monke
     assert asyncio.run(prepared()) == ["Bearer a", "Bearer b", "Bearer a", "Bearer b"]
 
 
-class Google:
-    """Credentials of google-auth whose token ends when the test says so."""
-
-    def __init__(self) -> None:
-        self.token: str | None = None
-        self.expired = False
-        self.refreshed = 0
-
-    def refresh(self, request: object) -> None:
-        self.refreshed += 1
-        self.token, self.expired = f"ya29.{self.refreshed}", False
-
-
-def test_a_google_token_is_renewed_when_it_ends_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    import google.auth
-
-    credentials = Google()
-    monkeypatch.setattr(google.auth, "default", lambda scopes: (credentials, "p1"))
-
-    async def tokens() -> list[str]:
-        provider = providers.get("vertex")
-        target = replace(WAYS["vertex"].target_at("http://127.0.0.1:1"), auth={})
-        body = bodies(target, True)[0]
-        found = []
-        for ends in (False, False, True, False):
-            credentials.expired = credentials.expired or ends
-            found.append((await provider.prepare(target, body)).headers["authorization"])
-        credentials.expired = True
-        many = await asyncio.gather(*[provider.prepare(target, body) for _ in range(20)])
-        await provider.close()
-        return [*found, *{request.headers["authorization"] for request in many}]
-
-    assert asyncio.run(tokens()) == [
-        "Bearer ya29.1",
-        "Bearer ya29.1",
-        "Bearer ya29.2",
-        "Bearer ya29.2",
-        "Bearer ya29.3",
-    ]
-
-
-def test_an_entra_token_is_asked_of_azure_identity_and_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    azure = pytest.importorskip("azure.identity.aio")
-    from azure.core.credentials import AccessToken
-
-    class Credential:
-        asked, lasting, closed = 0, False, False
-
-        async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-            assert scopes == ("https://ai.azure.com/.default",)
-            Credential.asked += 1
-            return AccessToken(f"entra.{Credential.asked}", 4_000_000_000 if Credential.lasting else 0)
-
-        async def close(self) -> None:
-            Credential.closed = True
-
-    monkeypatch.setattr(azure, "DefaultAzureCredential", Credential)
-
-    async def tokens() -> list[str]:
-        provider = providers.get("foundry")
-        target = WAYS["foundry"].target_at("http://127.0.0.1:1")
-        found = []
-        for lasting in (False, False, True, True, True):
-            Credential.lasting = lasting
-            headers = (await provider.prepare(target, bodies(target, True)[0])).headers
-            assert "api-key" not in headers
-            assert "x-api-key" not in headers
-            found.append(headers["authorization"])
-        assert "azure-identity" in provider.client_stack(target)
-        await provider.close()
-        return found
-
-    first, second, *rest = asyncio.run(tokens())
-    assert len({first, second, rest[0]}) == 3  # a token that has ended is asked for again
-    assert len(set(rest)) == 1
-    assert Credential.closed
-
-
 def test_credentials_that_the_sdk_renews_itself_go_through_the_sdk_each_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
@@ -520,7 +442,7 @@ def test_no_secret_is_shown_by_any_object_of_a_door(name: str, monkeypatch: pyte
         target = way.target_at("http://127.0.0.1:1")
         request = await provider.prepare(target, bodies(target, True)[0])
         opened = provider._opened["t"]
-        things: list[Any] = [provider, opened, *opened.templates.values(), opened.keeper, request, request.url, target]
+        things: list[Any] = [provider, opened, *opened.templates.values(), opened.keeper, opened.renewal, request, request.url, target]
         things += [provider.route(target), provider.client_stack(target), provider.check(target), provider.__dict__]
         words = "\n".join(f"{thing!r} {thing}" for thing in things)
         await provider.close()
