@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from bench import dialects, providers, quota
+from bench import dialects, environment, providers, quota
 from bench.engine.pacing import in_order, length_ns, most_prompts, stream, think_ns, think_rng
 from bench.errors import CannotRun, ConfigError, Problem
 from bench.load import Load, Stage, burst_stage
@@ -130,7 +130,8 @@ def prepare(options: Options, today: date) -> Job:
         if unknown:
             raise ConfigError(unknown)
     job = Job(options, workload, tuple(ready), tuple(problems), load, estimate, today, limit_usd)
-    return replace(job, notes=_within_limits(job))
+    astray = [] if options.simulate else environment.warnings(frozenset(r.target.provider for r in ready))
+    return replace(job, notes=(*astray, *_within_limits(job)))
 
 
 def _within_limits(job: Job) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import uvloop
 
-from bench import crew, instrument, preflight, providers, resume, score, sweep
+from bench import crew, environment, instrument, preflight, providers, resume, score, sweep
 from bench.engine.pacing import length_ns
 from bench.engine.seat import Alone
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
@@ -35,14 +35,6 @@ from bench.store.disk import digest
 from bench.store.journal import Journal, journal_path, journals
 from bench.wire.clock import Anchor, allowed_cores, asleep_ns, clock_facts
 from bench.workload import Workload
-
-RECORDED_VARIABLES = (
-    "ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_LOG", "ANTHROPIC_BEDROCK_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL",
-    "ANTHROPIC_FOUNDRY_BASE_URL", "OPENAI_BASE_URL", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID",
-    "AWS_BEARER_TOKEN_BEDROCK", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_PROFILE", "AWS_REGION", "CLOUD_ML_REGION",
-    "GOOGLE_CLOUD_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "DEFER_PYDANTIC_BUILD",
-)  # fmt: skip
-"""Variables that silently change what is sent. Their names are recorded when set; their values may hold secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +278,7 @@ def _manifest(
         "targets": [_target_facts(r) for r in ready],
         "left_out": [str(problem) for problem in job.skipped],
         "host": _host_facts(),
-        "environment": [name for name in RECORDED_VARIABLES if name in os.environ],
+        "environment": environment.recorded(),
     }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench import environment
 from bench.errors import ConfigError, Problem
 from bench.metrics import HEADLINE, plural, roughly
 from bench.stats import answers as first_screen
@@ -164,8 +165,17 @@ def _notes(
     notes += proof.near_limits([m.target for m in targets], attempts)
     notes += residue.scorer_gaps(scores, required_scorers(scores, manifest)) if len(scores) else []
     notes += _unpaired(comparisons, targets)
+    notes += _astray(targets, manifest)
     notes += _found(manifest.get("sweep") or {})
     return notes + list(selection.notes)
+
+
+def _astray(targets: Sequence[Measured], manifest: Mapping[str, Any]) -> list[str]:
+    """Variables of the environment that may have led the run astray."""
+    set_then = manifest.get("environment")
+    if not isinstance(set_then, Mapping):  # an earlier version recorded names alone
+        return []
+    return environment.warnings(frozenset(m.provider for m in targets), set_then)
 
 
 def _found(sweep: Mapping[str, Any]) -> list[str]:
