@@ -66,7 +66,7 @@ class Params:
     cache_breakpoints: tuple[str, ...] = ()
     cache_ttl: str | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict)
-    extra_headers: Mapping[str, str] = field(default_factory=dict)
+    extra_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 import uvloop
 
-from bench import crew, environment, instrument, preflight, providers, resume, score, sweep
+from bench import crew, environment, instrument, preflight, providers, redact, resume, score, sweep
 from bench.engine.pacing import length_ns
 from bench.engine.seat import Alone
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
@@ -248,7 +248,7 @@ def _manifest(
     planned: Plan,
 ) -> dict[str, Any]:
     options, workload = job.options, job.workload
-    return {
+    facts: dict[str, Any] = {
         "run_id": run_id,
         "bench_version": _version(),
         "command": options.command,
@@ -280,6 +280,8 @@ def _manifest(
         "host": _host_facts(),
         "environment": environment.recorded(),
     }
+    cleaned: dict[str, Any] = redact.clean_all(facts)
+    return cleaned
 
 
 def _plan_facts(planned: Plan, folder: Path) -> dict[str, Any]:
@@ -296,7 +298,11 @@ def _plan_facts(planned: Plan, folder: Path) -> dict[str, Any]:
 def _target_facts(ready: Ready) -> dict[str, Any]:
     target = ready.target
     facts = {k: v for k, v in dataclasses.asdict(target).items() if v not in (None, {}, ())}
+    if target.base_url is not None:
+        facts["base_url"] = redact.without_userinfo(target.base_url)
     facts["params"] = {k: v for k, v in dataclasses.asdict(ready.params).items() if v not in (None, {}, (), [])}
+    if ready.params.extra_headers:  # their values may be keys
+        facts["params"]["extra_headers"] = dict.fromkeys(ready.params.extra_headers, redact.MASK)
     facts["notes"] = list(ready.notes)
     facts["route"] = providers.get(target.provider).route(target)
     return facts

@@ -8,7 +8,19 @@ import pytest
 ROOT = Path(__file__).parent.parent / "bench"
 
 FLOORS = {
-    0: {"environment", "errors", "record", "workload", "load", "targets", "plan", "metrics", "yamlfile", "registry"},
+    0: {
+        "environment",
+        "redact",
+        "errors",
+        "record",
+        "workload",
+        "load",
+        "targets",
+        "plan",
+        "metrics",
+        "yamlfile",
+        "registry",
+    },
     1: {"dialects", "wire"},
     2: {"providers"},
     3: {"engine", "score", "price", "stats", "store", "world"},

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.errors import EXIT_CANNOT_RUN, EXIT_OK
+from bench.redact import clean, clean_all, learn, learn_names
 
 if TYPE_CHECKING:
     from bench.doctor import Finding, Probe
@@ -46,6 +47,9 @@ def doctor(
     chosen = [part for text in only or [] for part in text.split(",") if part]
     on = today()
     targets = load_targets(file, chosen or None, providers.names())
+    learn_names(target.auth["env"] for target in targets if "env" in target.auth)
+    for target in targets:
+        learn(*map(str, (target.params.get("extra_headers") or {}).values()))
     machine = examiner.machine(frozenset(target.provider for target in targets))
     found = {target.id: list(examiner.examine(target, on).findings) for target in targets}
     ready = [target for target in targets if _ready(found[target.id])]
@@ -64,7 +68,8 @@ def doctor(
     enough = n >= 2 or (n == 1 and bool(chosen))
     if as_json:
         rows = [{"id": i, "ready": _ready(each), "findings": [asdict(f) for f in each]} for i, each in found.items()]
-        print(json.dumps({"machine": [asdict(f) for f in machine], "targets": rows}, indent=1, ensure_ascii=False))
+        everything = clean_all({"machine": [asdict(f) for f in machine], "targets": rows})
+        print(json.dumps(everything, indent=1, ensure_ascii=False))
     else:
         _say(_summary(n, len(targets), enough, bool(chosen)))
     return EXIT_OK if enough else EXIT_CANNOT_RUN
@@ -137,7 +142,7 @@ def _say(text: str, file: Any = None) -> None:
 
 def _wrapped(text: str, indent: int) -> list[str]:
     """Lines that fit; a word that is longer than a line (an address) stands on its own. No control characters."""
-    plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(clean(text).split()))
     return textwrap.wrap(plain, max(20, _width() - indent), break_long_words=True, break_on_hyphens=False) or [""]
 
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import httpx2
 import orjson
 
+from bench import redact
 from bench.errors import BenchError, CannotRun, Problem
 from bench.providers import faults, identity
 from bench.providers.renewal import Renewal
@@ -211,7 +212,7 @@ class Door:
             raise missing(self.name, self.extra, error) from error
         except Exception as error:
             said = str(error).strip().splitlines() or [""]
-            why = f"{type(error).__name__}: {said[0]}"
+            why = f"{type(error).__name__}: {redact.clean(said[0])}"
             raise CannotRun(
                 f"{target.id}: the {self.packages[0]} SDK could not prepare a request: {why}",
                 hint="bench targets lists what each target needs",

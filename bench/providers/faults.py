@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from bench.providers.headers import first
 from bench.providers.telemetry import retry_after_s
 from bench.record import OUTCOMES, Fault, Outcome
+from bench.redact import clean
 
 MESSAGE_LIMIT = 500
 
@@ -186,5 +187,5 @@ def _visible(text: str) -> str:
 
 
 def _cut(message: str) -> str:
-    message = " ".join(message.encode("utf-8", "replace").decode().split())
+    message = " ".join(clean(message).encode("utf-8", "replace").decode().split())
     return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"

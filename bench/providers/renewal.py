@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from bench import redact
 from bench.errors import CannotRun
 
 LEAD_SHARE, LONGEST_LEAD_S = 0.4, 300.0
@@ -88,6 +89,7 @@ class Renewal:
                 self._again_s = _now_s() + min(RETRY_S, (self._end_s - began_s) / 4)
         else:
             self._issued, self._failed = issued, None
+            redact.learn(*([issued.value] if isinstance(issued.value, str) else map(str, issued.value)))
             self._renew_s = self._end_s = float("inf")
             if issued.expires_s is not None:
                 life_s = issued.expires_s - began_s
@@ -146,7 +148,7 @@ def of_entra(credential: Any, scope: str, door: str) -> Renewal:
 def _line(error: Exception) -> str:
     """The first line of what an error says, short: the rest may be an issuer's whole reply."""
     said = str(error).strip().splitlines()
-    return said[0][:300] if said else "no reason given"
+    return redact.clean(said[0])[:300] if said else "no reason given"
 
 
 def _now_s() -> float:

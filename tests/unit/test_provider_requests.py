@@ -442,7 +442,16 @@ def test_no_secret_is_shown_by_any_object_of_a_door(name: str, monkeypatch: pyte
         target = way.target_at("http://127.0.0.1:1")
         request = await provider.prepare(target, bodies(target, True)[0])
         opened = provider._opened["t"]
-        things: list[Any] = [provider, opened, *opened.templates.values(), opened.keeper, opened.renewal, request, request.url, target]
+        things: list[Any] = [
+            provider,
+            opened,
+            *opened.templates.values(),
+            opened.keeper,
+            opened.renewal,
+            request,
+            request.url,
+            target,
+        ]
         things += [provider.route(target), provider.client_stack(target), provider.check(target), provider.__dict__]
         words = "\n".join(f"{thing!r} {thing}" for thing in things)
         await provider.close()
