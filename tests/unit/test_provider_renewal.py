@@ -213,6 +213,10 @@ def test_every_way_of_signing_in_is_renewed_while_requests_go_on_and_its_end_is_
     monkeypatch.setattr(
         utils, "DEFAULT_TOKEN_REFRESH_RETRY_DELAY", 0
     )  # its pause of 30 s is longer than these tokens live
+    import botocore.credentials
+
+    cache = str(Path(os.environ["HOME"]) / ".aws" / "sso" / "cache")  # botocore asks where home is when it is imported
+    monkeypatch.setattr(botocore.credentials.SSOProvider, "_SSO_TOKEN_CACHE_DIR", cache)
     at = Endpoint()
     made = authority(tmp_path)
     ours, theirs = made.server("127.0.0.1"), ssl.create_default_context(cafile=made.ca_file)
