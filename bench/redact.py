@@ -19,7 +19,9 @@ MASK = "[secret]"
 LEAST_LENGTH = 8
 """Shorter values are words that stand in every text; a secret of that kind protects nothing."""
 
-_NAME = re.compile(r"(?:KEY|KEY_ID|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|CUSTOM_HEADERS)$", re.IGNORECASE)
+_NAME = re.compile(
+    r"(?:KEY|KEY_ID|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|CUSTOM_HEADERS)$", re.IGNORECASE
+)
 _ADDRESS = re.compile(r"(?:_PROXY|_URL)$", re.IGNORECASE)
 _issued: set[str] = set()
 _named: set[str] = set()
