@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics import plural
-from bench.stats import pauses
+from bench.stats import pauses, slo
 from bench.stats.quantiles import Floats, Ints
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Selection:
     """The stored rows that count, of all targets."""
     from_due: bool
     """Whether latency counts from the due time; else from the first send."""
+    limits: Mapping[str, float]
+    """The slo's limits on a single request, in ms, by kind; empty without any."""
     notes: tuple[str, ...]
     alarms: tuple[str, ...]
 
@@ -104,14 +106,16 @@ def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, 
     counted = _without(counted, counted["outcome"] == "bug", alarms,
                        "that ended in a bug of bench itself: left out, neither slow nor failed")  # fmt: skip
     counted = _without(counted, _impossible(counted), alarms,
-                       "with a negative, infinite or missing duration, a bug in bench: left out")  # fmt: skip
+                       "with a negative, infinite or missing duration, or stamps out of order, "
+                       "a bug in bench: left out")  # fmt: skip
     from_due = len(counted) > 0 and bool(counted["due_ns"].notna().all())
-    rules = _Rules(from_due, scores, required_scorers(scores, manifest), manifest.get("clusters") or {})
+    limits = slo.limits_ms((manifest.get("workload") or {}).get("slo") or {})
+    rules = _Rules(from_due, scores, required_scorers(scores, manifest), manifest.get("clusters") or {}, limits)
     targets = [
         _measure(target, about, counted[counted["target"] == target], rules)
         for target, about in _targets(requests, manifest).items()
     ]
-    return Selection(tuple(targets), counted, from_due, tuple(notes), tuple(alarms))
+    return Selection(tuple(targets), counted, from_due, limits, tuple(notes), tuple(alarms))
 
 
 def _without(rows: pd.DataFrame, bad: pd.Series[bool], say: list[str], why: str) -> pd.DataFrame:
@@ -128,7 +132,8 @@ def _impossible(rows: pd.DataFrame) -> pd.Series[bool]:
     for column in DURATIONS:
         values = rows[column].astype("float64")
         bad |= (values < 0) | np.isinf(values)
-    return bad
+    sent, first, end = (rows[column].astype("float64") for column in ("sent_ns", "first_token_ns", "end_ns"))
+    return bad | (first < sent) | (end < sent) | (end < first)
 
 
 def required_scorers(scores: pd.DataFrame, manifest: Mapping[str, Any]) -> frozenset[str]:
@@ -155,6 +160,7 @@ class _Rules:
     scores: pd.DataFrame
     required: frozenset[str]
     clusters: Mapping[str, str]
+    limits: Mapping[str, float]
 
 
 def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _Rules) -> Measured:
@@ -186,6 +192,11 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _
     frame["tpot"] = np.where(ok, np.where(hidden, np.nan, floats(rows, "tpot_ms")), np.inf)
     with np.errstate(divide="ignore"):
         frame["speed"] = 1000.0 / frame["tpot"].to_numpy()
+    itl = floats(rows, "icl_max_ms") if "icl_max_ms" in rows else np.full(len(rows), np.nan)
+    values = {"ttft": frame["ttft"].to_numpy(), "e2e": e2e, "tpot": floats(rows, "tpot_ms"), "itl": itl}
+    frame["within"], unknown = slo.within(rules.limits, values, ok, floats(rows, "output_tokens"))
+    if not rules.limits:
+        frame["within"] = np.nan
     frame["right"] = _right(rows, ok, rules.scores, rules.required)
     amounts = decimals(rows["cost_usd"].tolist())
     frame["cost"] = [np.nan if amount is None else float(amount) for amount in amounts]
@@ -201,6 +212,7 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _
             else "all content came in one read, or too few tokens"
         )
         _gap(gaps, "tpot", ok & frame["tpot"].isna().to_numpy(), ok, f"TPOT unknown: {why}")
+        _gap(gaps, "within", unknown, ok, "a duration that the slo limits is not known, and counts as missed")
         why = "no required scorer could judge" if len(rules.scores) else "nothing was scored"
         _gap(gaps, "right", ok & frame["right"].isna().to_numpy(), ok, why)
         priced = bool(rows["price_book"].notna().any())
@@ -223,7 +235,7 @@ def _gap(gaps: dict[str, str], column: str, missing: Bools, ok: Bools, why: str)
 
 def _clusters(rows: pd.DataFrame, of_case: Mapping[str, str]) -> list[str]:
     """Cases of one source are not independent; a case without a known source is a cluster of its own."""
-    return [of_case.get(str(case)) or str(case) for case in rows["case_id"]]
+    return rows["case_id"].astype(str).map(lambda case: of_case.get(case) or case).tolist()
 
 
 def _right(rows: pd.DataFrame, ok: Bools, scores: pd.DataFrame, required: frozenset[str]) -> Floats:
