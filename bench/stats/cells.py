@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.metrics import BY_NAME, METRICS, PROBABILITY, plural
 from bench.stats import means, quantiles, ratios, shares
-from bench.stats.measured import Measured, codes, floats
+from bench.stats.measured import Measured, codes, compact, floats
 from bench.stats.quantiles import Floats, Ints
 from bench.stats.types import Cell
 from bench.stats.windows import block_seconds, folded
@@ -110,7 +110,8 @@ def _quantile(measured: Measured, name: str, column: str, ok_only: bool) -> Cell
         return _unknown(name, gap or "no request succeeded")
     if measured.ok and not bool((known & frame["ok"]).any()):
         return _unknown(name, gap or "not known")
-    values, blocks = floats(frame[known], column), codes(frame[known], "block")
+    which = known.to_numpy()
+    values, blocks = floats(frame, column)[which], compact(frame["block"].to_numpy()[which])
     sample = quantiles.quantile(values, blocks, PROBABILITY[BY_NAME[name].statistic])
     interval = sample.interval()
     warnings = _few(sample.blocks) + ([gap] if gap else [])
@@ -234,7 +235,7 @@ def seconds_of(frame: pd.DataFrame, blocks: Ints, count: int, from_due: bool, si
     """How long each block lasted, run by run; `side` is the suffix of the columns in a frame of pairs."""
     starts = floats(frame, f"{'due_ns' if from_due else 'sent_ns'}{side}")
     ends = floats(frame, f"end_ns{side}")
-    runs = codes(frame, "run_id")
+    runs = codes(frame, "run")
     seconds = np.zeros(count)
     for run in range(int(runs.max()) + 1 if len(runs) else 0):
         mine = runs == run

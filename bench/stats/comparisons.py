@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from bench.metrics import BY_NAME, PROBABILITY
 from bench.stats import means, quantiles, ratios
 from bench.stats.cells import block_sums, cost_and_right, groupings, resamples
 from bench.stats.exploratory import blank, explore
-from bench.stats.measured import PAIR, Measured, codes, floats
+from bench.stats.measured import Measured, codes, floats
 from bench.stats.quantiles import Interval
 from bench.stats.special import t_inflation
 from bench.stats.types import Comparison
@@ -40,10 +41,19 @@ class Draft:
     evidence: Evidence | None
 
 
+_COMPARED = ("ttft", "e2e", "tpot", "ok", "within", "right", "cost", "output_tokens", "due_ns", "sent_ns", "end_ns")
+
+
+@lru_cache(maxsize=16)
 def pairs(a: Measured, b: Measured) -> pd.DataFrame:
-    """Rows of both targets that share run, block, case and repeat; columns end in _a and _b."""
-    both = a.frame.merge(b.frame, on=PAIR, suffixes=("_a", "_b"))
-    return both.rename(columns={"block_a": "block", "cluster_a": "cluster"})
+    """Rows of both targets that share run, block, case and repeat; what is compared ends in _a and _b. Not to be changed."""
+    import pandas as pd
+
+    _, in_a, in_b = np.intersect1d(a.frame["pair"], b.frame["pair"], assume_unique=True, return_indices=True)
+    columns = {name: a.frame[name].to_numpy()[in_a] for name in ("block", "cluster", "run")}
+    for side, frame, rows in (("a", a.frame, in_a), ("b", b.frame, in_b)):
+        columns |= {f"{name}_{side}": frame[name].to_numpy()[rows] for name in _COMPARED}
+    return pd.DataFrame(columns)
 
 
 def compare(

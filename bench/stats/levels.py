@@ -86,11 +86,11 @@ class _Rows:
         blocks = np.unique(self.all["block_id"][sound], return_inverse=True)[1].astype(np.int64)
         latency = {kind: values[sound] for kind, values in self._latencies(ok, opened).items()}
         failed = _share(~ok[sound], blocks, self.intervals)
-        achieved = self._in_time(ok) if opened else None
+        achieved = self._in_time(ok, ok) if opened else None
         cells = {
             "achieved_per_s": _times(achieved, level) if achieved else self._per_s(ok.astype(np.float64), ok),
             "achieved_share": achieved or _cell(None, "share"),
-            "goodput_per_s": self._goodput(ok, opened),
+            "goodput_per_s": self._goodput(ok, level if opened else None),
             **{name: _quantile(latency[kind], blocks, p, self.intervals) for name, kind, p in _QUANTILES},
             "failed_share": failed,
         }
@@ -109,21 +109,22 @@ class _Rows:
         known = {"ttft": ttft, "tpot": a["tpot_ms"], "e2e": e2e, "itl": a["icl_max_ms"]}
         return {kind: np.where(ok, values, math.inf) for kind, values in known.items()}
 
-    def _in_time(self, ok: Bools) -> Cell:
-        """Share of the offered rate that came back: replies over requests, less what they are spread out more than the due times.
+    def _in_time(self, ok: Bools, counted: Bools) -> Cell:
+        """Share of the offered rate that came back: what counts over requests, less what replies are spread out more than the due
+        times.
 
         Spans are taken between the 5th and the 95th percentile, so that one slow reply at the end does not look like a slow rate.
         """
         n, due, end = len(ok), self.all["due_ns"], self.all["end_ns"]
         if ok.sum() < 2:
-            return _cell(float(ok.sum()) / n, "share", n)
+            return _cell(float(counted.mean()), "share", n)
         spans = [np.percentile(values[ok], [5, 95]) for values in (due, end)]
-        value = float(ok.mean()) / _stretch(*(span[1] - span[0] for span in spans))
+        value = float(counted.mean()) / _stretch(*(span[1] - span[0] for span in spans))
         if not self.intervals:
             return _cell(value, "share", n)
         groups, count = folded(np.unique(self.all["block_id"], return_inverse=True)[1].astype(np.int64))
         resamples = ratios.resample_blocks(count, 0, int(max(200, min(2000, _RESAMPLED / n))))
-        came, sent = _sums(ok.astype(np.float64), groups, count), _sums(np.ones(n), groups, count)
+        came, sent = _sums(counted.astype(np.float64), groups, count), _sums(np.ones(n), groups, count)
         drawn = ratios.sums_ratio(came, sent, resamples)
         due_span, end_span = (_spans(values[ok], groups[ok], resamples) for values in (due, end))
         drawn /= np.maximum(1.0, np.divide(end_span, due_span, out=np.ones_like(due_span), where=due_span > 0))
@@ -148,13 +149,14 @@ class _Rows:
         interval = ratios.expanded_interval(drawn, value, count)
         return _from(interval, value, n, "requests/s", "block bootstrap, expanded percentiles")
 
-    def _goodput(self, ok: Bools, opened: bool) -> Cell:
+    def _goodput(self, ok: Bools, rate: float | None) -> Cell:
         """What our own instrument spoiled is in the window, and is not good."""
         asked = slo.limits_ms(self.limits)
         if not asked:
             return _cell(None, "requests/s")
-        good, _ = slo.within(asked, self._latencies(ok, opened), ok & ~self.all["spoiled"], self.all["output_tokens"])
-        return self._per_s(good, ok)
+        latency = self._latencies(ok, rate is not None)
+        good, _ = slo.within(asked, latency, ok & ~self.all["spoiled"], self.all["output_tokens"])
+        return self._per_s(good, ok) if rate is None else _times(self._in_time(ok, good > 0), rate)
 
     def _meets(self, latency: Mapping[str, Floats], blocks: Ints, failed: Cell) -> tuple[bool | None, bool]:
         """Whether every limit holds by the estimates; and whether the intervals settle it, one way or the other."""

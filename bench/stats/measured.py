@@ -25,8 +25,8 @@ Bools = npt.NDArray[np.bool_]
 
 DURATIONS = ("ttft_ms", "ttft_text_ms", "ttfb_ms", "e2e_ms", "tpot_ms", "icl_max_ms", "e2e_due_ms", "ttft_due_ms",
              "e2e_all_ms", "retry_wait_ms")  # fmt: skip
-PAIR = ["run_id", "block_id", "case_id", "repeat", "copy"]
-"""What two targets' rows must share to be a pair; `copy` numbers rows that share all the rest."""
+PAIR = ["run_id", "block_id", "case_id", "repeat"]
+"""What two targets' rows must share to be a pair. Rows of one target that share all of it are paired in the order they stand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,13 @@ class Selection:
 
 def codes(frame: pd.DataFrame, column: str) -> Ints:
     """Codes 0 to K-1 of a column of `Measured.frame` that tells groups apart: block, cluster or run."""
-    return np.unique(frame[column].to_numpy(), return_inverse=True)[1].astype(np.int64)
+    return compact(np.asarray(frame[column].to_numpy(), dtype=np.int64))
+
+
+def compact(groups: Ints) -> Ints:
+    """The same groups in the same order, numbered without gaps: 7 2 7 5 become 2 0 2 1. For small numbers: they are counted."""
+    present = np.bincount(groups) > 0
+    return np.asarray((np.cumsum(present) - 1)[groups], dtype=np.int64)
 
 
 def _grouped(frame: pd.DataFrame, columns: Sequence[str]) -> Ints:
@@ -111,11 +117,20 @@ def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, 
     from_due = len(counted) > 0 and bool(counted["due_ns"].notna().all())
     limits = slo.limits_ms((manifest.get("workload") or {}).get("slo") or {})
     rules = _Rules(from_due, scores, required_scorers(scores, manifest), manifest.get("clusters") or {}, limits)
-    targets = [
-        _measure(target, about, counted[counted["target"] == target], rules)
-        for target, about in _targets(requests, manifest).items()
-    ]
+    pair, of = _pairs(counted), counted["target"].to_numpy(dtype=object)
+    targets = []
+    for target, about in _targets(requests, manifest).items():
+        mine = np.flatnonzero(of == target)
+        targets.append(_measure(target, about, counted.iloc[mine], pair[mine], rules))
     return Selection(tuple(targets), counted, from_due, limits, tuple(notes), tuple(alarms))
+
+
+def _pairs(rows: pd.DataFrame) -> Ints:
+    """A number for every row; rows of two targets that are a pair have the same, and rows of one target never have."""
+    shared = _grouped(rows, PAIR)
+    copy = rows.assign(shared=shared).groupby(["target", "shared"], sort=False)["shared"].cumcount().to_numpy()
+    copies = int(copy.max()) + 1 if len(copy) else 1
+    return np.asarray(shared * copies + copy, dtype=np.int64)
 
 
 def _without(rows: pd.DataFrame, bad: pd.Series[bool], say: list[str], why: str) -> pd.DataFrame:
@@ -163,12 +178,12 @@ class _Rules:
     limits: Mapping[str, float]
 
 
-def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _Rules) -> Measured:
+def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, pair: Ints, rules: _Rules) -> Measured:
     frame = rows[["run_id", "block_id", "case_id", "repeat", "seq", "output_tokens"]].reset_index(drop=True)
-    frame["copy"] = frame.groupby(["run_id", "block_id", "case_id", "repeat"], dropna=False).cumcount()
+    frame["pair"] = pair
     frame["block"] = _grouped(frame, ["run_id", "block_id"])
     frame["run"] = _grouped(frame, ["run_id"])
-    frame["cluster"] = np.unique(_clusters(rows, rules.clusters), return_inverse=True)[1]
+    frame["cluster"] = _clusters(rows, rules.clusters)
     ok = (rows["outcome"] == "ok").to_numpy()
     frame["ok"] = ok
     frame["first_ok"] = (rows["first_attempt_outcome"] == "ok").to_numpy()
@@ -233,9 +248,13 @@ def _gap(gaps: dict[str, str], column: str, missing: Bools, ok: Bools, why: str)
         gaps[column] = f"{some}{why}"
 
 
-def _clusters(rows: pd.DataFrame, of_case: Mapping[str, str]) -> list[str]:
+def _clusters(rows: pd.DataFrame, of_case: Mapping[str, str]) -> Ints:
     """Cases of one source are not independent; a case without a known source is a cluster of its own."""
-    return rows["case_id"].astype(str).map(lambda case: of_case.get(case) or case).tolist()
+    cases, names = rows["case_id"].factorize(use_na_sentinel=False)
+    if not of_case:
+        return np.asarray(cases, dtype=np.int64)
+    sources = np.unique([of_case.get(str(case)) or str(case) for case in names], return_inverse=True)[1]
+    return np.asarray(sources[cases] if len(cases) else cases, dtype=np.int64)
 
 
 def _right(rows: pd.DataFrame, ok: Bools, scores: pd.DataFrame, required: frozenset[str]) -> Floats:

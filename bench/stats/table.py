@@ -18,7 +18,7 @@ from bench.metrics import HEADLINE, figure, plural, roughly
 from bench.stats import answers as first_screen
 from bench.stats import residue, slo, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
-from bench.stats.comparisons import QUANTILES, Draft, compare, finish
+from bench.stats.comparisons import QUANTILES, Draft, compare, finish, pairs
 from bench.stats.levels import COLUMNS, SUSTAINED, TEXT_COLUMNS, levels_of
 from bench.stats.measured import Measured, Selection, floats, required_scorers, select
 from bench.stats.types import Cell, Comparison, Level, Row, Table
@@ -65,13 +65,15 @@ def build(
     compared = tuple(finish(_drafts(selection, baseline, seed, margins)))
     simulated = bool(manifest.get("simulated")) or bool(requests["simulated"].fillna(False).astype(bool).any())
     cells_of = {row.target: row.cells for row in rows}
+    said = first_screen.answers(targets, rows, compared, seed, margins)
+    pairs.cache_clear()
     return Table(
         title=_title(manifest, targets),
         run_id=str(manifest.get("run_id") or ""),
         columns=tuple(m for m in HEADLINE if m.name != "goodput_per_s" or selection.limits),
         rows=rows,
         comparisons=compared,
-        answers=first_screen.answers(targets, rows, compared, seed, margins),
+        answers=said,
         alarms=(*_alarms(selection, requests, manifest, simulated), *steady.alarms(steadiness)),
         notes=(*_notes(selection, attempts, scores, manifest, compared), *residue.shared_reads(rows), *unjudged),
         hint=first_screen.p99_hint(targets, cells_of),

