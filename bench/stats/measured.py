@@ -25,6 +25,11 @@ Bools = npt.NDArray[np.bool_]
 
 DURATIONS = ("ttft_ms", "ttft_text_ms", "ttfb_ms", "e2e_ms", "tpot_ms", "icl_max_ms", "e2e_due_ms", "ttft_due_ms",
              "e2e_all_ms", "retry_wait_ms")  # fmt: skip
+_READ = ("run_id", "block_id", "case_id", "repeat", "seq", "outcome", "first_attempt_outcome", "due_ns", "sent_ns",
+         "first_token_ns", "first_text_ns", "end_ns", "ttft_ms", "ttft_due_ms", "e2e_ms", "e2e_due_ms", "e2e_all_ms", "tpot_ms",
+         "icl_max_ms", "lateness_ms", "loop_lag_ms", "output_tokens", "reasoning_tokens", "cost_usd", "price_book",
+         "content_events", "same_read_events")  # fmt: skip
+"""The columns that figures are made of."""
 PAIR = ["run_id", "block_id", "case_id", "repeat"]
 """What two targets' rows must share to be a pair. Rows of one target that share all of it are paired in the order they stand."""
 
@@ -92,7 +97,7 @@ def floats(frame: pd.DataFrame, column: str) -> Floats:
 
 def decimals(values: Sequence[Any]) -> list[Decimal | None]:
     """Amounts as Decimal; null (None or NaN) as None."""
-    return [None if is_null(v) else v if isinstance(v, Decimal) else Decimal(str(v)) for v in values]
+    return [v if type(v) is Decimal and v == v else None if is_null(v) else Decimal(str(v)) for v in values]  # noqa: PLR0124
 
 
 def is_null(value: Any) -> bool:
@@ -104,7 +109,8 @@ def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, 
     notes = pauses.notes(requests, manifest)
     alarms: list[str] = []
     requests = pauses.closed_up(requests, manifest)
-    counted = requests[requests["phase"] == "measure"]
+    measured = (requests["phase"] == "measure").to_numpy(dtype=bool)
+    counted = requests if measured.all() else requests[measured]
     if len(counted) < len(requests):
         notes.append(f"{plural(len(requests) - len(counted), 'warm-up request')} stored and left out")
     counted = _without(counted, counted["spoiled"].fillna(False).astype(bool), notes,
@@ -116,12 +122,14 @@ def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, 
                        "a bug in bench: left out")  # fmt: skip
     from_due = len(counted) > 0 and bool(counted["due_ns"].notna().all())
     limits = slo.limits_ms((manifest.get("workload") or {}).get("slo") or {})
-    rules = _Rules(from_due, scores, required_scorers(scores, manifest), manifest.get("clusters") or {}, limits)
+    worst = _worst(scores, required_scorers(scores, manifest))
+    rules = _Rules(from_due, worst, manifest.get("clusters") or {}, limits)
+    columns = [name for name in _READ if name in counted]
     pair, of = _pairs(counted), counted["target"].to_numpy(dtype=object)
     targets = []
     for target, about in _targets(requests, manifest).items():
         mine = np.flatnonzero(of == target)
-        targets.append(_measure(target, about, counted.iloc[mine], pair[mine], rules))
+        targets.append(_measure(target, about, counted[columns].iloc[mine], pair[mine], rules))
     return Selection(tuple(targets), counted, from_due, limits, tuple(notes), tuple(alarms))
 
 
@@ -161,8 +169,9 @@ def required_scorers(scores: pd.DataFrame, manifest: Mapping[str, Any]) -> froze
 def _targets(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Targets in the order of the manifest, then in that of the rows."""
     listed: dict[str, Mapping[str, Any]] = {about["id"]: about for about in manifest.get("targets") or []}
-    for target, rows in requests.groupby("target", sort=False):
-        seen = {key: rows[key].iloc[0] for key in ("model", "provider", "region")}
+    first = requests[["target", "model", "provider", "region"]].drop_duplicates("target")
+    for target, *about in first.itertuples(index=False):
+        seen = dict(zip(("model", "provider", "region"), about, strict=True))
         listed[str(target)] = {**seen, **{k: v for k, v in listed.get(str(target), {}).items() if v is not None}}
     return listed
 
@@ -172,8 +181,8 @@ class _Rules:
     """What holds for all targets of a table."""
 
     from_due: bool
-    scores: pd.DataFrame
-    required: frozenset[str]
+    worst: Mapping[str, pd.DataFrame] | None
+    """The worst required score of each request, by target; None when nothing was scored."""
     clusters: Mapping[str, str]
     limits: Mapping[str, float]
 
@@ -212,7 +221,7 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, pair: In
     frame["within"], unknown = slo.within(rules.limits, values, ok, floats(rows, "output_tokens"))
     if not rules.limits:
         frame["within"] = np.nan
-    frame["right"] = _right(rows, ok, rules.scores, rules.required)
+    frame["right"] = _right(rows, ok, rules.worst, target)
     amounts = decimals(rows["cost_usd"].tolist())
     frame["cost"] = [np.nan if amount is None else float(amount) for amount in amounts]
     for column in ("due_ns", "sent_ns", "end_ns", "lateness_ms", "loop_lag_ms", "content_events", "same_read_events"):
@@ -228,7 +237,7 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, pair: In
         )
         _gap(gaps, "tpot", ok & frame["tpot"].isna().to_numpy(), ok, f"TPOT unknown: {why}")
         _gap(gaps, "within", unknown, ok, "a duration that the slo limits is not known, and counts as missed")
-        why = "no required scorer could judge" if len(rules.scores) else "nothing was scored"
+        why = "no required scorer could judge" if rules.worst is not None else "nothing was scored"
         _gap(gaps, "right", ok & frame["right"].isna().to_numpy(), ok, why)
         priced = bool(rows["price_book"].notna().any())
         why = "no token counts were reported" if priced else "no price known for this target; add one to its `price:`"
@@ -257,15 +266,22 @@ def _clusters(rows: pd.DataFrame, of_case: Mapping[str, str]) -> Ints:
     return np.asarray(sources[cases] if len(cases) else cases, dtype=np.int64)
 
 
-def _right(rows: pd.DataFrame, ok: Bools, scores: pd.DataFrame, required: frozenset[str]) -> Floats:
-    """1 where every required scorer that applies gave full marks, 0 where one did not or the request failed, else NaN.
-
-    A null value means "does not apply": an abstention scorer has nothing to say on an answerable question.
-    """
+def _worst(scores: pd.DataFrame, required: frozenset[str]) -> dict[str, pd.DataFrame] | None:
+    """The worst score that the required scorers gave to each request, by target. A null value means "does not apply": an
+    abstention scorer has nothing to say on an answerable question."""
     if len(scores) == 0:
-        return np.full(len(rows), np.nan)
-    key = ["run_id", "target", "seq"]
+        return None
     judged = scores[scores["scorer"].isin(required) & scores["value"].notna()]
-    worst = judged.groupby(key)["value"].min().rename("worst").reset_index()
-    values = floats(rows[key].merge(worst, on=key, how="left"), "worst")
+    worst = judged.groupby(["target", "run_id", "seq"], sort=False)["value"].min().rename("worst").reset_index()
+    return {str(target): of_target for target, of_target in worst.groupby("target", sort=False)}
+
+
+def _right(rows: pd.DataFrame, ok: Bools, worst: Mapping[str, pd.DataFrame] | None, target: str) -> Floats:
+    """1 where every required scorer that applies gave full marks, 0 where one did not or the request failed, else NaN."""
+    if worst is None:
+        return np.full(len(rows), np.nan)
+    values = np.full(len(rows), np.nan)
+    if target in worst:
+        key = ["run_id", "seq"]
+        values = floats(rows[key].merge(worst[target][[*key, "worst"]], on=key, how="left"), "worst")
     return np.where(ok, np.where(np.isnan(values), np.nan, values >= 1 - 1e-9), 0.0)

@@ -49,6 +49,8 @@ class Quantile:
 
     def interval(self, conf: float = 0.95) -> Interval:
         n_eff = self.n / (self.design_effect * t_inflation(conf, self.blocks))
+        if self.blocks < 2:
+            return Interval(None, None, n_eff)  # nothing is known of how much blocks differ
         tail = (1 - conf) / 2
         low_rank, high_rank = binomial_rank(n_eff, self.p, tail), binomial_rank(n_eff, self.p, 1 - tail)
         middle = rank(self.n, self.p)
