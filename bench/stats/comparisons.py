@@ -161,7 +161,7 @@ def cost_draft(a: Measured, b: Measured, both: pd.DataFrame, seed: int, margins:
     at_95, at_90 = (ratios.expanded_interval(drawn, estimate, count, conf) for conf in (0.95, 0.90))
     row = replace(empty, value=math.exp(estimate), low=_exp(at_95.low), high=_exp(at_95.high), n=len(both),
                   blocks=count, method="paired block bootstrap, expanded percentiles",
-                  p_raw=ratios.bootstrap_p(drawn, count),
+                  p_raw=ratios.sums_ratio_p((usd_a, per_a), (usd_b, per_b), drawn, count),
                   p_equivalence=ratios.bootstrap_equivalence_p(drawn, count, math.log1p(margin)))  # fmt: skip
     return Draft(row, _evidence(estimate, at_95, at_90, math.log1p(margin), count))
 

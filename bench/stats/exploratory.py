@@ -112,7 +112,7 @@ def _rate(a: Measured, b: Measured, both: pd.DataFrame, name: str, seed: int, fr
     if len(both) == 0:
         return None
     blocks, count = folded(codes(both, "block"))
-    logs, value = [], []
+    logs, sums = [], []
     for side in ("_a", "_b"):
         if name == "goodput_per_s":
             amounts = floats(both, f"within{side}")
@@ -121,16 +121,18 @@ def _rate(a: Measured, b: Measured, both: pd.DataFrame, name: str, seed: int, fr
         above, below = block_sums(amounts, blocks, count), seconds_of(both, blocks, count, from_due, side)
         if not (above.sum() > 0 and below.sum() > 0):
             return None
-        value.append(float(above.sum() / below.sum()))
+        sums.append((above, below))
         with np.errstate(divide="ignore"):
             logs.append(np.log(ratios.sums_ratio(above, below, resamples(count, seed))))
     with np.errstate(invalid="ignore"):
         drawn = logs[1] - logs[0]
     drawn = drawn[~np.isnan(drawn)]
-    estimate = math.log(value[1] / value[0])
+    value_a, value_b = (float(above.sum() / below.sum()) for above, below in sums)
+    estimate = math.log(value_b / value_a)
     interval = ratios.expanded_interval(drawn, estimate, count)
     low, high = (None if end is None else math.exp(end) for end in (interval.low, interval.high))
     return replace(
         blank(a, b, name, "rate", None), primary=False, value=math.exp(estimate), low=low, high=high, n=len(both),
-        blocks=len(np.unique(codes(both, "block"))), method=f"paired {BOOTSTRAP}", p_raw=ratios.bootstrap_p(drawn, count),
+        blocks=len(np.unique(codes(both, "block"))), method=f"paired {BOOTSTRAP}",
+        p_raw=ratios.sums_ratio_p(sums[0], sums[1], drawn, count),
     )  # fmt: skip

@@ -180,3 +180,28 @@ def bootstrap_equivalence_p(log_ratios: Floats, blocks: int, margin: float) -> f
     if 2 * beyond >= count:
         return 1.0
     return t_cdf(normal_quantile((beyond + 1) / (count + 1)) * math.sqrt((blocks - 1) / blocks), blocks - 1)
+
+
+Sums = tuple[Floats, Floats]
+"""Numerator and denominator of a ratio of sums, per block."""
+
+
+def sums_ratio_p(a: Sums, b: Sums, log_ratios: Floats, blocks: int) -> float:
+    """Two-sided p of equal ratios of sums over the same blocks: the larger of the bootstrap's and of a t-test on blocks.
+
+    Alone, the bootstrap calls equal targets different a little too often: 5.5 % of the time where it says 5.
+    """
+    return max(bootstrap_p(log_ratios, blocks), linear_p(a, b))
+
+
+def linear_p(a: Sums, b: Sums) -> float:
+    """By the delta method: what each block adds to log(B / A) varies as the blocks show, with Student's t for their number."""
+    k = len(a[0])
+    if k < 2 or not all(sums.sum() > 0 for sums in (*a, *b)):
+        return 1.0
+    (up_a, down_a), (up_b, down_b) = (tuple(sums / sums.sum() for sums in pair) for pair in (a, b))
+    spread = math.sqrt(k / (k - 1) * float(((up_b - down_b - up_a + down_a) ** 2).sum()))
+    difference = math.log(b[0].sum() / b[1].sum()) - math.log(a[0].sum() / a[1].sum())
+    if abs(difference) < 1e-9:
+        return 1.0
+    return 2 * t_cdf(-abs(difference) / spread, k - 1) if spread > 0 else 0.0

@@ -275,8 +275,8 @@ def test_cost_per_correct_answer_reverses_a_price_ranking():
     def change(target, seq):
         return {"cost_usd": Decimal("0.010") if target == "a" else Decimal("0.008")}
 
-    judged = [score("a", s, 1.0) for s in range(120)] + [score("b", s, float(s % 10 < 6)) for s in range(120)]
-    built = table(run("ab", 120, change), judged)
+    judged = [score("a", s, 1.0) for s in range(240)] + [score("b", s, float(s % 10 < 6)) for s in range(240)]
+    built = table(run("ab", 240, change), judged)
     assert cell(built, "usd_per_1k", "a").value == pytest.approx(10)
     assert cell(built, "usd_per_1k", "b").value == pytest.approx(8)
     assert cell(built, "usd_per_correct", "b").value == pytest.approx(0.008 / 0.6)
