@@ -276,7 +276,8 @@ async def _connect(first: Sequence[Outgoing], load: Load, share: Share, wire: Wi
         1 if load.arrangement == "lanes" and load.closed else len(first)
     )
     for prepared in first:
-        await wire.warm(prepared.origin, min(max(1, each), MOST_WARM))
+        n = min(max(1, each), MOST_WARM)
+        await (wire.warm(prepared.origin, n) if prepared.carrier is None else prepared.carrier.warm(n))
 
 
 def _planned(plan: Plan, mine: Mine) -> dict[str, int]:

@@ -206,6 +206,8 @@ def _check(target: Target, workload: Workload, options: Options, today: date) ->
         if said:
             notes += [f"{target.id}: {sentence}" for sentence in said]
             params, degraded = without_cache(params)
+    if hasattr(provider, "refused"):  # what a server of that make does not take
+        problems += provider.refused(target, params)
     if not options.simulate:
         problems += provider.check(target)
     return problems, Ready(target, params, tuple(notes), degraded)

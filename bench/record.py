@@ -164,7 +164,8 @@ class Reply:
 
     `content_ns` are the arrival times of the content events in order: text, reasoning and tool arguments; role-only deltas,
     pings and signatures are not content. `complete` is whether the wire's terminal event was seen. `error_body` holds an
-    error that came inside a 200 response, as the JSON bytes the provider's `fault` reads.
+    error that came inside a 200 response, as the JSON bytes the provider's `fault` reads. `stop_detail` is what the provider
+    said of its stop: the category of a refusal.
     """
 
     text: str = ""
@@ -180,6 +181,7 @@ class Reply:
     served_model: str | None = None
     served_lane: str | None = None
     message_id: str | None = None
+    stop_detail: str = ""
 
     @property
     def first_token_ns(self) -> int | None:

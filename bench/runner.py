@@ -41,7 +41,9 @@ RECORDED_VARIABLES = (
     "ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_LOG", "ANTHROPIC_BEDROCK_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL",
     "ANTHROPIC_FOUNDRY_BASE_URL", "OPENAI_BASE_URL", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID",
     "AWS_BEARER_TOKEN_BEDROCK", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_PROFILE", "AWS_REGION", "CLOUD_ML_REGION",
-    "GOOGLE_CLOUD_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "DEFER_PYDANTIC_BUILD",
+    "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION", "GOOGLE_API_KEY", "GOOGLE_GENAI_HTTP_CLIENT",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE",
+    "DEFER_PYDANTIC_BUILD",
 )  # fmt: skip
 """Variables that silently change what is sent. Their names are recorded when set; their values may hold secrets."""
 
@@ -314,6 +316,9 @@ def _host_facts() -> dict[str, Any]:
         "anthropic",
         "openai",
         "botocore",
+        "google-genai",
+        "google-cloud-aiplatform",
+        "grpcio",
         "httpx2",
         "httptools",
         "uvloop",

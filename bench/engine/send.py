@@ -9,7 +9,7 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from bench.providers.base import Provider
+from bench.providers.base import Carrying, Provider
 from bench.record import Attempt, Exchange, Fault, Outcome, Reply, Request, StopReason
 from bench.targets import Target
 from bench.wire.clock import now_ns
@@ -57,6 +57,8 @@ class Done:
 
 async def prepare(lane: Lane, request: Request) -> Outgoing:
     """The bytes to send, built, authenticated and signed by the official SDK."""
+    if isinstance(lane.provider, Carrying):
+        return await lane.provider.outgoing(lane.target, lane.body(request), lane.headers)
     return outgoing(await lane.provider.prepare(lane.target, lane.body(request), lane.headers))
 
 
@@ -153,7 +155,11 @@ def fault_of(provider: Provider, exchange: Exchange, reply: Reply) -> Fault | No
     if not reply.complete:
         return Fault("truncated", "no_terminal_event", "the stream ended without its terminal event", retryable=True)
     if reply.stop_reason is not None and reply.stop_reason in STOP_OUTCOMES:
-        return Fault(STOP_OUTCOMES[reply.stop_reason], reply.native_stop_reason)
+        return Fault(STOP_OUTCOMES[reply.stop_reason], reply.native_stop_reason, reply.stop_detail)
     if not (reply.text or reply.tool_calls or reply.reasoning):
+        if reply.stop_reason == "length":  # all of it went into thoughts that are not shown: our limit, not their fault
+            return Fault(
+                "truncated", reply.native_stop_reason, "max_tokens was reached before anything was said; raise it"
+            )
         return Fault("server", "empty_reply", "a complete reply without any content")
     return None

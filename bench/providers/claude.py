@@ -8,11 +8,12 @@ from typing import Any
 
 import httpx2
 
-from bench.providers.door import Door
-from bench.record import Exchange, Reply
+from bench.providers.claude_advice import advised
+from bench.providers.door import Door, Headers
+from bench.record import Exchange, Fault, Reply
 from bench.targets import Target
 
-CLAUDE_ID_PREFIXES = {"bedrock": "msg_bdrk_", "vertex": "msg_vrtx_"}
+CLAUDE_ID_PREFIXES = {"bedrock": "msg_bdrk_", "bedrock-mantle": "msg_bdrk_", "vertex": "msg_vrtx_"}
 """Doors whose message ids carry a mark of their own; ids of Anthropic's own doors are plain."""
 
 
@@ -29,6 +30,10 @@ class ClaudeDoor(Door):
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {} if given.get("stream") else {"timeout": WHOLE_REPLY_TIMEOUT}
+
+    def fault(self, status: int | None, headers: Headers, body: bytes) -> Fault:
+        """Why a reply is not ok, and what to do about it where that is known."""
+        return advised(self.name, status, super().fault(status, headers, body))
 
     def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
         return region_proof(self.name, target, exchange, reply)
@@ -53,9 +58,9 @@ def region_proof(door: str, target: Target, exchange: Exchange, reply: Reply) ->
 def _message_id(door: str, message_id: str | None) -> str:
     if not message_id:
         return "unknown"
-    marked = next((owner for owner, prefix in CLAUDE_ID_PREFIXES.items() if message_id.startswith(prefix)), None)
-    if marked is not None:
-        return "consistent" if marked == door else "contradicted"
+    owners = [owner for owner, prefix in CLAUDE_ID_PREFIXES.items() if message_id.startswith(prefix)]
+    if owners:
+        return "consistent" if door in owners else "contradicted"
     return "consistent" if door not in CLAUDE_ID_PREFIXES and message_id.startswith("msg_") else "unknown"
 
 

@@ -64,7 +64,7 @@ bad_request no  | invalid_request_error not_found_error request_too_large confli
 filtered    no  | content_filter ResponsibleAIPolicyViolation content_policy_violation GuardrailIntervened bio_policy
                 | misalignment_policy_violation
 server      yes | api_error server_error InternalServerError internal_error InternalServer InternalFailure INTERNAL
-                | UNKNOWN ABORTED DATA_LOSS ModelStreamError malformed_event event_stream_broken
+                | UNKNOWN ABORTED DATA_LOSS CANCELLED ModelStreamError malformed_event event_stream_broken
 server      no  | ModelError
 """)
 """Names of errors of Anthropic, OpenAI and its likes, Azure, Google and AWS. A lack of credit is `auth`, whatever its

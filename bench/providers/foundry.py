@@ -35,7 +35,7 @@ class Foundry(ClaudeDoor):
 
             credential = DefaultAzureCredential()
             provider = get_bearer_token_provider(credential, SCOPE)
-            opened.keeper = _Entra(credential, provider)
+            opened.keeper = Entra(credential, provider)
         where = {"base_url": target.base_url} if target.base_url else {"resource": target.resource}
         return AsyncAnthropicFoundry(
             **where,
@@ -67,7 +67,7 @@ class Foundry(ClaudeDoor):
             if not installed("azure.identity"):
                 want = f"export {KEY}=..., or pip install 'bench[foundry]' and sign in to Entra"
                 found.append(Problem(target.id, "auth", "no key in the environment, no azure-identity", want))
-            elif _found_entra() is None:
+            elif found_entra() is None:
                 found.append(Problem(target.id, "auth", "no key, no Entra sign-in", f"export {KEY}=..., or az login"))
         return found
 
@@ -78,7 +78,7 @@ class Foundry(ClaudeDoor):
         return {
             **address(base or f"https://{resource}.services.ai.azure.com/anthropic", "/v1/messages"),
             "api_version": target.api_version,
-            "auth": f"key in {target.auth.get('env', KEY)}" if keyed else f"Entra, {_found_entra() or 'default chain'}",
+            "auth": f"key in {target.auth.get('env', KEY)}" if keyed else f"Entra, {found_entra() or 'default chain'}",
         }
 
     def client_stack(self, target: Target) -> str:
@@ -90,7 +90,7 @@ class Foundry(ClaudeDoor):
         return auth.named(target) if target.auth else auth.env(KEY)
 
 
-class _Entra:
+class Entra:
     """A credential of azure-identity and the function that gives its token."""
 
     __slots__ = ("credential", "provider")
@@ -103,7 +103,7 @@ class _Entra:
         await self.credential.close()
 
 
-def _found_entra() -> str | None:
+def found_entra() -> str | None:
     """Where azure-identity will find a credential, as far as can be told without asking the network."""
     if auth.env("AZURE_CLIENT_ID") and auth.env("AZURE_TENANT_ID"):
         if auth.env("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME"):

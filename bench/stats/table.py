@@ -171,10 +171,22 @@ def _notes(
     notes += _method(comparisons) + _reasons(comparisons) + _explored(comparisons)
     notes += residue.lengths(targets)
     notes += residue.residue(targets, rows, attempts, manifest)
+    notes += _carried([m.target for m in targets], manifest)
     notes += residue.scorer_gaps(scores, required_scorers(scores, manifest)) if len(scores) else []
     notes += _unpaired(comparisons, targets)
     notes += _found(manifest.get("sweep") or {})
     return notes + list(selection.notes)
+
+
+def _carried(names: Sequence[str], manifest: Mapping[str, Any]) -> list[str]:
+    """Targets whose requests did not go over our wire, and what that does to their times."""
+    routes = {about["id"]: about.get("route") or {} for about in manifest.get("targets") or []}
+    return [
+        f"{name}: carried by {route['transport']} inside its SDK's library, its arrivals stamped by our {route['stamps']} "
+        "after the library has read them: its times hold our delays too, and the calibration says nothing of them"
+        for name in names
+        if (route := routes.get(name) or {}).get("stamps")
+    ]
 
 
 def _found(sweep: Mapping[str, Any]) -> list[str]:

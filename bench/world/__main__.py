@@ -1,4 +1,4 @@
-"""`python -m bench.world calderholt.rag --seed 20260101 --items 96 -o FILE` writes the items of a generator as JSON lines."""
+"""`python -m bench.world calderholt.rag --seed 20260101 --items 360 -o FILE` writes the items of a generator as JSON lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.world", description="Write the items of a generator.")
     parser.add_argument("generator", choices=sorted(GENERATORS))
     parser.add_argument("--seed", type=int, default=20260101, help="another seed gives other names, numbers and orders")
-    parser.add_argument("--items", type=int, default=96, help="how many items")
+    parser.add_argument("--items", type=int, default=360, help="how many items")
     parser.add_argument("--text", action="store_true", help="write the items for readers instead of as JSON lines")
     parser.add_argument("-o", "--output", type=Path, help="file to write; standard output when absent")
     given = parser.parse_args(arguments)

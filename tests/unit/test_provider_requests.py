@@ -52,6 +52,7 @@ def claude_on_bedrock(url: str, **given: Any) -> Any:
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": SECRET}
 BEDROCK_ID = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+MANTLE_ID = "anthropic.claude-sonnet-5-5"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"
 OLD = {"anthropic-version": "2023-06-01"}
 
@@ -95,6 +96,54 @@ WAYS = {
             region="us-east5", project_id="p1", access_token=SECRET, base_url=url, max_retries=0
         ),
         path="/v1",
+    ),
+    "bedrock-mantle": Way(
+        "bedrock-mantle",
+        {"region": "us-east-1", "model_id": MANTLE_ID},
+        KEYS,
+        lambda url: anthropic.AsyncAnthropicBedrockMantle(base_url=url, aws_region="us-east-1", max_retries=0),
+        path="/anthropic",
+    ),
+    "bedrock-mantle, session token, pinned version": Way(
+        "bedrock-mantle",
+        {"region": "us-east-1", "model_id": MANTLE_ID, "api_version": "2023-06-01"},
+        {**KEYS, "AWS_SESSION_TOKEN": "t0ken//=="},
+        lambda url: anthropic.AsyncAnthropicBedrockMantle(
+            base_url=url, aws_region="us-east-1", max_retries=0, default_headers=OLD
+        ),
+        path="/anthropic",
+    ),
+    "bedrock-mantle, key": Way(
+        "bedrock-mantle",
+        {"region": "us-east-1", "model_id": MANTLE_ID},
+        {"AWS_BEARER_TOKEN_BEDROCK": SECRET, "ANTHROPIC_AWS_API_KEY": "another"},
+        lambda url: anthropic.AsyncAnthropicBedrockMantle(base_url=url, aws_region="us-east-1", max_retries=0),
+        path="/anthropic",
+    ),
+    "claude-aws": Way(
+        "claude-aws",
+        {"region": "us-west-2", "workspace": "wrkspc_1"},
+        {**KEYS, "ANTHROPIC_API_KEY": "another"},
+        lambda url: anthropic.AsyncAnthropicAWS(
+            base_url=url, aws_region="us-west-2", workspace_id="wrkspc_1", max_retries=0
+        ),
+    ),
+    "claude-aws, key, workspace from the environment, pinned version": Way(
+        "claude-aws",
+        {"region": "us-west-2", "api_version": "2023-06-01"},
+        {"ANTHROPIC_AWS_API_KEY": SECRET, "ANTHROPIC_AWS_WORKSPACE_ID": "wrkspc_2"},
+        lambda url: anthropic.AsyncAnthropicAWS(
+            base_url=url, aws_region="us-west-2", max_retries=0, default_headers=OLD
+        ),
+    ),
+    "claude-gcp": Way(
+        "claude-gcp",
+        {"region": "global", "project": "p1", "workspace": "wrkspc_1", "auth": {"env": "TOKEN"}},
+        {"TOKEN": SECRET},
+        lambda url: anthropic.AsyncAnthropicGoogleCloud(
+            project="p1", workspace_id="wrkspc_1", token_provider=lambda: SECRET, base_url=url, max_retries=0
+        ),
+        path="/v1/projects/p1/locations/global/workspaces/wrkspc_1/invoke",
     ),
     "foundry": Way(
         "foundry",
@@ -221,6 +270,9 @@ VERSIONS = [
     ("foundry", "2023-06-01", "header"),
     ("bedrock", "bedrock-2023-05-31", "body"),
     ("vertex", "vertex-2023-10-16", "body"),
+    ("bedrock-mantle", "2023-06-01", "header"),
+    ("claude-aws", "2023-06-01", "header"),
+    ("claude-gcp", "2023-06-01", "header"),
 ]
 
 
@@ -273,26 +325,40 @@ def recomputed(request: Received, host: str, service: str) -> str:
     return fields["SignedHeaders"]
 
 
-@pytest.mark.parametrize("name", ["bedrock", "bedrock, session token, profile ARN, tier"])
-def test_the_signature_is_what_aws_will_compute(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+SIGNED = [
+    # way, host, the name that AWS signs for, headers that must be signed beside the usual ones
+    ("bedrock", "bedrock-runtime.us-east-1.amazonaws.com", "bedrock", ()),
+    ("bedrock, session token, profile ARN, tier", "bedrock-runtime.us-east-1.amazonaws.com", "bedrock",
+     ("x-amz-security-token", "x-amzn-bedrock-service-tier")),
+    ("bedrock-mantle", "bedrock-mantle.us-east-1.api.aws", "bedrock-mantle", ("anthropic-version",)),
+    ("bedrock-mantle, session token, pinned version", "bedrock-mantle.us-east-1.api.aws", "bedrock-mantle",
+     ("x-amz-security-token", "anthropic-version")),
+    ("claude-aws", "aws-external-anthropic.us-west-2.api.aws", "aws-external-anthropic",
+     ("anthropic-version", "anthropic-workspace-id")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "host", "service", "more"), SIGNED)
+def test_the_signature_is_what_aws_will_compute(
+    name: str, host: str, service: str, more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     way = WAYS[name]
     for variable, value in way.environment.items():
         monkeypatch.setenv(variable, value)
 
     async def prepared() -> list[Received]:
-        provider = providers.get("bedrock")
+        provider = providers.get(way.door)
         target = replace(way.target_at(""), base_url=None)
         made = [as_received(await provider.prepare(target, body)) for body in bodies(target, True)]
         await provider.close()
         return made
 
     first, second = asyncio.run(prepared())
-    host = "bedrock-runtime.us-east-1.amazonaws.com"
     for request in (first, second):
-        signed = recomputed(request, host, "bedrock")
-        assert {"host", "content-length", "x-amz-date", "content-type"} <= set(signed.split(";"))
+        signed = set(recomputed(request, host, service).split(";"))
+        assert {"host", "content-length", "x-amz-date", "content-type", *more} <= signed
         assert ("x-amz-security-token" in signed) == ("AWS_SESSION_TOKEN" in way.environment)
-        assert ("x-amzn-bedrock-service-tier" in signed) == ("tier" in name)
+    assert first.body != second.body
     assert first.target == second.target
 
 
@@ -367,15 +433,16 @@ class Google:
         self.token, self.expired = f"ya29.{self.refreshed}", False
 
 
-def test_a_google_token_is_renewed_when_it_ends_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["vertex", "claude-gcp"])
+def test_a_google_token_is_renewed_when_it_ends_and_only_then(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import google.auth
 
     credentials = Google()
     monkeypatch.setattr(google.auth, "default", lambda scopes: (credentials, "p1"))
 
     async def tokens() -> list[str]:
-        provider = providers.get("vertex")
-        target = replace(WAYS["vertex"].target_at("http://127.0.0.1:1"), auth={})
+        provider = providers.get(name)
+        target = replace(WAYS[name].target_at("http://127.0.0.1:1"), auth={})
         body = bodies(target, True)[0]
         found = []
         for ends in (False, False, True, False):
@@ -393,6 +460,51 @@ def test_a_google_token_is_renewed_when_it_ends_and_only_then(monkeypatch: pytes
         "Bearer ya29.2",
         "Bearer ya29.3",
     ]
+
+
+@pytest.mark.parametrize("name", ["bedrock", "bedrock-mantle", "claude-aws"])
+def test_credentials_of_a_role_are_renewed_ahead_of_their_end_and_off_the_loop(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They live for an hour: botocore renews them from a quarter of an hour before the end, and must from ten minutes."""
+    import threading
+
+    from botocore.credentials import RefreshableCredentials
+
+    now = datetime.datetime.now(datetime.UTC)
+    renewed: list[str] = []
+
+    def lasting(minutes: float) -> dict[str, str]:
+        until = now + datetime.timedelta(minutes=minutes)
+        number = len(renewed)
+        return {
+            "access_key": f"AKID{number}",
+            "secret_key": "s",
+            "token": f"t{number}",
+            "expiry_time": until.isoformat(),
+        }
+
+    def refresh() -> dict[str, str]:
+        renewed.append(threading.current_thread().name)
+        return lasting(60)
+
+    def session(profile: str | None, region: str | None) -> Any:
+        return RefreshableCredentials.create_from_metadata(lasting(14), refresh, "test")
+
+    for variable, value in KEYS.items():  # what the SDK signs the template with
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("bench.providers.aws.credentials", session)
+
+    async def signers() -> list[str]:
+        provider = providers.get(name)
+        target = WAYS[name].target_at("http://127.0.0.1:1")
+        found = [await provider.prepare(target, bodies(target, True)[0]) for _ in range(3)]
+        await provider.close()
+        return [request.headers["x-amz-security-token"] for request in found]
+
+    assert asyncio.run(signers()) == ["t1", "t1", "t1"]  # 14 minutes were left: renewed before the first one went
+    assert len(renewed) == 1
+    assert renewed[0] != threading.main_thread().name
 
 
 def test_an_entra_token_is_asked_of_azure_identity_and_followed(monkeypatch: pytest.MonkeyPatch) -> None:
