@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -475,15 +476,30 @@ def markdown(study: Study, rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+PAGE = Path(__file__).parent.parent / "docs" / "method.md"
+BEGIN, END = "<!-- coverage: begin -->\n", "<!-- coverage: end -->"
+
+
+def inserted(page: str, tables: str) -> str:
+    """The page with its tables replaced by these."""
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n{tables}\n{END}{rest.split(END)[1]}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=1000, help="samples per line (default 1000)")
     parser.add_argument("--only", default="", help="studies whose title contains this")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/method.md (run all studies)")
     arguments = parser.parse_args()
+    tables = []
     for study in STUDIES:
         if arguments.only.lower() in study.title.lower():
-            print(markdown(study, list(study.rows(arguments.samples))), flush=True)
+            tables.append(markdown(study, list(study.rows(arguments.samples))))
+            print(tables[-1], flush=True)
             print(f"done: {study.title}", file=sys.stderr)
+    if arguments.write:
+        PAGE.write_text(inserted(PAGE.read_text(encoding="utf-8"), "\n".join(tables)), encoding="utf-8")
 
 
 if __name__ == "__main__":
