@@ -30,7 +30,7 @@ class Target:
     model_id: str
     dialect: str
     region: str | None = None
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)
     service_tier: str | None = None
     sku: str | None = None
     deployment: str | None = None
@@ -43,7 +43,7 @@ class Target:
     auth: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     price: Mapping[str, Any] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     simulated: bool = False
 
 

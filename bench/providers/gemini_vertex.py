@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -13,7 +12,7 @@ import httpx2
 from bench.errors import BenchError, Problem
 from bench.providers import auth
 from bench.providers.door import Door, Opened, address, to_json
-from bench.providers.vertex import TIER_HEADERS, default_credentials, found_default, google_problems, google_token
+from bench.providers.vertex import TIER_HEADERS, found_default, google_problems, sign_in
 from bench.record import Exchange, Reply
 from bench.targets import Target
 
@@ -38,7 +37,7 @@ class GeminiVertex(Door):
         target = opened.target
         token = auth.named(target)
         if token is None:
-            opened.keeper = await asyncio.to_thread(default_credentials)
+            await sign_in(opened, self.name)
         http.event_hooks = {"request": [_keep], "response": []}
         client = genai.Client(
             enterprise=True,
@@ -53,10 +52,6 @@ class GeminiVertex(Door):
             ),
         )
         return _Client(client.aio)
-
-    async def credential(self, opened: Opened) -> str | None:
-        """The access token, renewed in a thread when google-auth calls it expired, which is minutes before it is."""
-        return await google_token(opened)
 
     def headers(self, target: Target) -> dict[str, str]:
         return {} if target.service_tier is None else dict([TIER_HEADERS[target.service_tier]])
@@ -114,7 +109,8 @@ class GeminiVertex(Door):
         }
 
     def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
-        return model_proof(target, reply)
+        found = super().region_proof(target, exchange, reply)
+        return found if found == "contradicted" else model_proof(target, reply)
 
 
 class _Client:

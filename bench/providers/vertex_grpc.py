@@ -7,18 +7,16 @@ channel in the clear (a look-alike) takes no credentials, and the library would 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bench.errors import BenchError, CannotRun, Problem
-from bench.providers import auth, faults
-from bench.providers.claude import region_proof
+from bench.providers import auth, faults, identity
 from bench.providers.door import Headers, Opened, installed, missing, to_json, version_of
 from bench.providers.gemini_vertex import google_host, google_place_problems, model_proof, project_of, region_of
-from bench.providers.vertex import TIER_HEADERS, default_credentials, found_default, google_problems, google_token
+from bench.providers.vertex import TIER_HEADERS, found_default, google_problems, sign_in
 from bench.record import Exchange, Fault, Reply
 from bench.targets import Target
 from bench.wire.message import Outgoing
@@ -92,7 +90,7 @@ class VertexGrpc:
             )
             found = self._opened[target.id] = (opened, Lines(dialler(*address_of(target))))
             if auth.named(target) is None:
-                opened.keeper = await asyncio.to_thread(default_credentials)
+                await sign_in(opened, self.name)
         return found
 
     async def _built(self, opened: Opened, body: Mapping[str, Any], streamed: bool) -> Any:
@@ -113,7 +111,7 @@ class VertexGrpc:
         raise CannotRun(f"{target.id}: the SDK's client did not ask for anything")
 
     async def _authorized(self, opened: Opened) -> list[tuple[str, str]]:
-        token = auth.named(opened.target) or await google_token(opened)
+        token = auth.named(opened.target) if opened.renewal is None else await opened.renewal.value()
         project = getattr(opened.keeper, "quota_project_id", None)
         billed = [("x-goog-user-project", str(project))] if project else []
         return [("authorization", f"Bearer {token}"), *billed]
@@ -168,13 +166,14 @@ class VertexGrpc:
         }
 
     def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
-        if target.dialect == "messages":
-            return region_proof("vertex", target, exchange, reply)
-        return model_proof(target, reply)
+        found = identity.identify(target, exchange, reply).region_proof
+        return found if found == "contradicted" or target.dialect == "messages" else model_proof(target, reply)
 
     async def close(self) -> None:
         opened, self._opened = self._opened, {}
-        for _, lines in opened.values():
+        for each, lines in opened.values():
+            if each.renewal is not None:
+                await each.renewal.close()
             await lines.close()
 
 

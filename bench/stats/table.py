@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench import environment
 from bench.errors import ConfigError, Problem
 from bench.metrics import HEADLINE, figure, plural, roughly
 from bench.stats import answers as first_screen
-from bench.stats import residue, slo, steady
+from bench.stats import proof, residue, slo, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish, pairs
 from bench.stats.levels import COLUMNS, SUSTAINED, TEXT_COLUMNS, levels_of
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTEMPT_COLUMNS", "Cell", "Comparison", "Row", "Table", "build", "summary_rows"]
 
-ATTEMPT_COLUMNS = ("run_id", "target", "seq", *residue.ATTEMPT_FIELDS)
+ATTEMPT_COLUMNS = ("run_id", "target", "seq", *residue.ATTEMPT_FIELDS, *proof.FIELDS)
 """All that `build` reads of the attempts."""
 
 MOST_EXPLORED = 4
@@ -74,7 +75,11 @@ def build(
         rows=rows,
         comparisons=compared,
         answers=said,
-        alarms=(*_alarms(selection, requests, manifest, simulated), *steady.alarms(steadiness)),
+        alarms=(
+            *proof.strangers([m.target for m in targets], attempts),
+            *_alarms(selection, requests, manifest, simulated),
+            *steady.alarms(steadiness),
+        ),
         notes=(*_notes(selection, attempts, scores, manifest, compared), *residue.shared_reads(rows), *unjudged),
         hint=first_screen.p99_hint(targets, cells_of),
         instrument=residue.instrument(targets, manifest),
@@ -172,8 +177,10 @@ def _notes(
     notes += residue.lengths(targets)
     notes += residue.residue(targets, rows, attempts, manifest)
     notes += _carried([m.target for m in targets], manifest)
+    notes += proof.near_limits([m.target for m in targets], attempts)
     notes += residue.scorer_gaps(scores, required_scorers(scores, manifest)) if len(scores) else []
     notes += _unpaired(comparisons, targets)
+    notes += _astray(targets, manifest)
     notes += _found(manifest.get("sweep") or {})
     return notes + list(selection.notes)
 
@@ -187,6 +194,14 @@ def _carried(names: Sequence[str], manifest: Mapping[str, Any]) -> list[str]:
         for name in names
         if (route := routes.get(name) or {}).get("stamps")
     ]
+
+
+def _astray(targets: Sequence[Measured], manifest: Mapping[str, Any]) -> list[str]:
+    """Variables of the environment that may have led the run astray."""
+    set_then = manifest.get("environment")
+    if not isinstance(set_then, Mapping):  # an earlier version recorded names alone
+        return []
+    return environment.warnings(frozenset(m.provider for m in targets), set_then)
 
 
 def _found(sweep: Mapping[str, Any]) -> list[str]:
