@@ -66,18 +66,17 @@ def _item(here: World, message: Written, quote: str | None) -> dict[str, Any]:
     rng = random.Random(f"{here.seed}:classify:{message.id}")
     asset = dress.asset_for(here, message, rng)
     fill = dress.values(here, asset, rng)
+    channel = rng.choice(load_yaml("bank/classify-dress.yaml")["channels"][message.form])
     if message.form == "line":
-        text = dress.line(message, fill, rng)
+        text = dress.line(message, channel, fill, rng)
     elif message.form == "mail":
         text = dress.mail(message, fill, quote, rng)
     else:
         text = dress.ticket(here, message, fill, asset, rng)
-    channel = rng.choice(load_yaml("bank/classify-dress.yaml")["channels"][message.form])
-    hour, minute = rng.randrange(6, 19), rng.randrange(60)
     return {
         "id": f"classify-{message.id}",
         "channel": channel,
-        "received": f"Monday 16 March 2026, {hour:02d}:{minute:02d}",
+        "received": "Monday 16 March 2026",
         "message": text,
         "metadata": {
             "kind": message.form,
@@ -116,7 +115,11 @@ def _answers(message: Written, rng: random.Random) -> dict[str, list[str]]:
     wrong = list(dict.fromkeys([*losers, rng.choice(others)]))[:3]
     return {
         "right": [label, label, label, f"`{label}`", f"Label: {label}"],
-        "wrong": [*wrong, *wrong, f"This message is about {label.replace('_', ' ')}, so it goes to the {wrong[0]} queue."],
+        "wrong": [
+            *wrong,
+            *wrong,
+            f"This message is about {label.replace('_', ' ')}, so it goes to the {wrong[0]} queue.",
+        ],
         "abstain": ["unclear" if label == OTHER else OTHER],
     }
 

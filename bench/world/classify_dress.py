@@ -22,6 +22,15 @@ CLEAR_DAYS = 20
 """A warranty that decides ends at least so long before or after the day of the ticket."""
 
 
+KINDS = (
+    (r"\bsorter|pouch|chute|\blanes?\b|pusher", ("PL",)),
+    (r"\blifts?\b|\btrays?\b", ("CW",)),
+    (r"controller|\bline\b", ("HC",)),
+    ("", ("TS", "TX", "SL")),
+)
+"""Which machine a message can be about, by its words; the first that fits. What drives through aisles is a shuttle."""
+
+
 def warranty_end(world: World, asset: Asset) -> date:
     """By the rules of the world's own warranty policy and the dates of the asset register."""
     periods = [world.ledger.in_force("warranty", name, TODAY) for name in ("from_delivery", "from_commissioning")]
@@ -35,7 +44,8 @@ def asset_for(world: World, message: Written, rng: random.Random) -> Asset:
     if message.warranty:
         sign = 1 if message.warranty == "runs" else -1
         pool = [a for a in pool if sign * (warranty_end(world, a) - TODAY).days >= CLEAR_DAYS]
-    return rng.choice(pool)
+    kind = next(codes for words, codes in KINDS if re.search(words, f"{message.subject} {message.body}", re.IGNORECASE))
+    return rng.choice([asset for asset in pool if asset.serial[:2] in kind] or pool)
 
 
 def values(world: World, asset: Asset, rng: random.Random) -> dict[str, str]:
@@ -71,7 +81,13 @@ def _person(rng: random.Random) -> str:
 
 def _written_day(day: date, rng: random.Random) -> str:
     month = long_date(day).split()[1]
-    forms = (f"{day.day} {month}", f"{month} {day.day}", f"{day.day} {month[:3]}", f"{day.day}.{day.month}.", long_date(day))
+    forms = (
+        f"{day.day} {month}",
+        f"{month} {day.day}",
+        f"{day.day} {month[:3]}",
+        f"{day.day}/{day.month}",
+        long_date(day),
+    )
     return rng.choice(forms)
 
 
@@ -80,8 +96,17 @@ def filled(text: str, fill: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda match: fill[match[1]], text)
 
 
-def line(message: Written, fill: Mapping[str, str], rng: random.Random) -> str:
-    return rng.choice(load_yaml("bank/classify-dress.yaml")["opening"]) + filled(message.body, fill)
+def line(message: Written, channel: str, fill: Mapping[str, str], rng: random.Random) -> str:
+    """One sentence as it was typed; a contact form sends along what its fields and the browser say."""
+    dress = load_yaml("bank/classify-dress.yaml")
+    text = filled(message.body, fill)
+    if channel != "Contact form":
+        return text
+    first, last = rng.choice(names.hand_list("first")), rng.choice(names.hand_list("last"))
+    head = [f"Name: {first} {last}", f"E-mail: {_slug(first)[:1]}{_slug(last)}@mail.example"]
+    fields = [f"Page: {rng.choice(dress['pages'])}", f"Language: {rng.choice(dress['languages'])}", f"Form: C-{rng.randrange(1000, 9999)}",
+              f"Call back: {rng.choice(('no', 'yes, mornings', 'yes, after 14:00'))}"]  # fmt: skip
+    return "\n".join([*head, *fields[: rng.randrange(1, 5)], f"Message: {text}"])
 
 
 def mail(message: Written, fill: Mapping[str, str], quote: str | None, rng: random.Random) -> str:
@@ -89,16 +114,22 @@ def mail(message: Written, fill: Mapping[str, str], quote: str | None, rng: rand
     first, last = rng.choice(names.hand_list("first")), rng.choice(names.hand_list("last"))
     company = fill["customer"]
     role = rng.choice(load_yaml("bank/classify-dress.yaml")["roles"])
+    private = message.heading in ("other", "privacy_request")  # who writes these writes for himself
+    host = "mail.example" if private or rng.random() < 0.25 else f"{_slug(company)}.example"
     lines = [
-        f"From: {first} {last} <{_slug(first)}.{_slug(last)}@{_slug(company)}.example>",
+        f"From: {first} {last} <{_slug(first)}.{_slug(last)}@{host}>",
         "To: desk@calderholt.example",
+        *([f"Cc: {_slug(rng.choice(names.hand_list('last')))}@{host}"] if rng.random() < 0.4 else []),
+        f"Date: Mon, 16 Mar 2026 {rng.randrange(6, 19):02d}:{rng.randrange(60):02d}:{rng.randrange(60):02d} +0100",
+        f"Message-ID: <{rng.getrandbits(64):016x}.{rng.randrange(10, 99)}@mail.{host}>",
+        f"X-Mailer: {rng.choice(load_yaml('bank/classify-dress.yaml')['mailers'])}",
         f"Subject: {filled(message.subject, fill)}",
         "",
         filled(message.body, fill),
         "",
         f"{first} {last}",
     ]
-    if message.heading not in ("other", "privacy_request"):  # who writes these writes for himself
+    if not private:
         lines += [f"{role}, {company}", f"ext. {rng.randrange(100, 999)}"]
     if quote is not None:
         head = rng.choice(load_yaml("bank/classify-dress.yaml")["quoted"])
