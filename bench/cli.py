@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from bench import __version__, commands
-from bench.commands import compare, report, run, simulate, targets, workload
+from bench.commands import compare, report, run, score, simulate, targets, workload
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("score")(score.score)
 app.command("targets")(targets.targets)
 app.add_typer(workload.app, name="workload")
 app.command("simulate")(simulate.simulate)

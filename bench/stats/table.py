@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import ConfigError, Problem
 from bench.metrics import HEADLINE, plural, roughly
 from bench.stats import answers as first_screen
-from bench.stats import residue, steady
+from bench.stats import labels, residue, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish
 from bench.stats.levels import COLUMNS, SUSTAINED, levels
@@ -53,9 +53,10 @@ def build(
     margins = {**MARGINS, **(manifest.get("margins") or {})}
     steadiness, unjudged = steady.judge(targets, manifest)
     of_course = steady.figures(steadiness)
+    of_labels = labels.figures(targets, scores, seed)
     rows = tuple(
         Row(m.target, m.model, m.provider, m.region, m.n, m.blocks, m.spent_usd,
-            cells(m, selection.from_due, seed, of_course.get(m.target, {})))
+            cells(m, selection.from_due, seed, {**of_course.get(m.target, {}), **of_labels[m.target]}))
         for m in targets
     )  # fmt: skip
     compared = tuple(finish(_drafts(targets, baseline, seed, margins)))
@@ -69,7 +70,12 @@ def build(
         comparisons=compared,
         answers=first_screen.answers(targets, rows, compared, seed, margins),
         alarms=(*_alarms(selection, requests, manifest, simulated), *steady.alarms(steadiness)),
-        notes=(*_notes(selection, attempts, scores, manifest, compared), *residue.shared_reads(rows), *unjudged),
+        notes=(
+            *_notes(selection, attempts, scores, manifest, compared),
+            *labels.notes(rows),
+            *residue.shared_reads(rows),
+            *unjudged,
+        ),
         hint=first_screen.p99_hint(targets, cells_of),
         instrument=residue.instrument(targets, manifest),
         command=str(manifest.get("command") or ""),

@@ -104,8 +104,13 @@ def line(message: Written, channel: str, fill: Mapping[str, str], rng: random.Ra
         return text
     first, last = rng.choice(names.hand_list("first")), rng.choice(names.hand_list("last"))
     head = [f"Name: {first} {last}", f"E-mail: {_slug(first)[:1]}{_slug(last)}@mail.example"]
-    fields = [f"Page: {rng.choice(dress['pages'])}", f"Language: {rng.choice(dress['languages'])}", f"Form: C-{rng.randrange(1000, 9999)}",
-              f"Call back: {rng.choice(('no', 'yes, mornings', 'yes, after 14:00'))}"]  # fmt: skip
+    back = rng.choice(("no", "yes, mornings", "yes, after 14:00"))
+    fields = [
+        f"Page: {rng.choice(dress['pages'])}",
+        f"Language: {rng.choice(dress['languages'])}",
+        f"Form: C-{rng.randrange(1000, 9999)}",
+        f"Call back: {back}",
+    ]
     return "\n".join([*head, *fields[: rng.randrange(1, 5)], f"Message: {text}"])
 
 
