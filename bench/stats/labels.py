@@ -50,9 +50,7 @@ def _figures(measured: Measured, scores: pd.DataFrame, seed: int) -> dict[str, C
     effective = means.n_eff(invalid, groups)
     low_high = shares.clopper_pearson(float(invalid.mean()), effective)
     value = macro_f1(said, gold)
-    low, high = _interval(
-        said, gold, max(groups, key=lambda g: means.design_effect((said == gold).astype(np.float64), g)), seed
-    )
+    low, high = _widest([_interval(said, gold, group, seed) for group in groups])
     return {
         F1: Cell(value, low, high, len(said), None, "bootstrap of case sources or blocks, percentiles", "share", (*few, *thin)),
         INVALID: Cell(float(invalid.mean()), low_high.low, low_high.high, len(said), effective,
@@ -85,11 +83,11 @@ def macro_f1(said: np.ndarray, gold: np.ndarray) -> float:
     return float((2 * hits / (said_counts + np.bincount(codes, minlength=len(names)))).mean())
 
 
-def _interval(said: np.ndarray, gold: np.ndarray, groups: Ints, seed: int) -> tuple[float | None, float | None]:
+def _interval(said: np.ndarray, gold: np.ndarray, groups: Ints, seed: int) -> tuple[float, float] | None:
     """Percentiles of macro-F1 over resamples of whole groups. Labels that a resample lacks are left out of its mean."""
     count = int(groups.max()) + 1
     if count < 2:
-        return None, None
+        return None
     names, codes = np.unique(gold, return_inverse=True)
     position = {name: n for n, name in enumerate(names)}
     as_said = np.array([position.get(name, len(names)) for name in said])
@@ -103,6 +101,14 @@ def _interval(said: np.ndarray, gold: np.ndarray, groups: Ints, seed: int) -> tu
         f1 = np.where(golds > 0, 2 * hits / (told + golds), np.nan)
     low, high = np.percentile(np.nanmean(f1, axis=1), [2.5, 97.5])
     return float(low), float(high)
+
+
+def _widest(intervals: Sequence[tuple[float, float] | None]) -> tuple[float | None, float | None]:
+    """The grouping that costs most is believed; one group bounds nothing."""
+    known = [interval for interval in intervals if interval is not None]
+    if len(known) < len(intervals):
+        return None, None
+    return max(known, key=lambda interval: interval[1] - interval[0])
 
 
 def _by_group(groups: Ints, count: int, of: Ints, weights: Floats | None, width: int) -> Floats:

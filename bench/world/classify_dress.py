@@ -52,7 +52,6 @@ def values(world: World, asset: Asset, rng: random.Random) -> dict[str, str]:
     """A value for every slot that a message may have. Names of people are initials and a last name, so that any title fits."""
     records = world.records
     part = rng.choice(records.parts)
-    employee = rng.choice(records.employees).name
     past, future = (TODAY + timedelta(days=sign * rng.randrange(4, 38)) for sign in (-1, 1))
     numbered = [contract.number for contract in records.contracts if contract.customer == asset.customer]
     return {
@@ -69,7 +68,7 @@ def values(world: World, asset: Asset, rng: random.Random) -> dict[str, str]:
         "day": _written_day(past, rng),
         "soon": _written_day(future, rng),
         "person": _person(rng),
-        "colleague": employee.split(" ", 1)[1],
+        "colleague": rng.choice(names.hand_list("last")),
         "town": rng.choice(names.SITES).town,
     }
 
