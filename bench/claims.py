@@ -102,7 +102,8 @@ def shared_prefix(workload: Workload) -> float:
     texts = ["\0".join(_text(message["content"]) for message in case.messages) for case in workload.cases]
     low, high = min(texts), max(texts)
     length = next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    return tokens(low[:length]) if len(texts) > 1 else tokens(_text(workload.cases[0].messages[0]["content"]))
+    shared = low[:length] if len(texts) > 1 else low.rpartition("\0")[0]
+    return tokens(shared.replace("\0", ""))
 
 
 def oracle(workload: Workload) -> Oracle | None:

@@ -24,7 +24,7 @@ dataset:
   items:
     - {id: a, question: "the sky", expected: {target: blue}, answers: {right: [blue], wrong: [red]}}
     - {id: b, question: "the grass", expected: {target: green}, answers: {right: [green, "Green."]}}
-shape: {input_tokens: {p50: %s}, output_tokens: {p50: 1}, turns: {p50: 1}, shared_prefix_tokens: 3, reusable_prefix: 0.5}
+shape: {input_tokens: {p50: %s}, output_tokens: {p50: 1}, turns: {p50: 1}, shared_prefix_tokens: 4, reusable_prefix: 0.5}
 messages: [{role: system, content: "Colour only."}, {role: user, content: "{{ question }}"}]
 load: {pattern: concurrent, stages: [{concurrency: 2, requests: 4}]}
 scoring: {scorers: [{name: colour, type: exact, required: true}]}
@@ -110,7 +110,7 @@ def test_check_measures_every_claim_and_tries_the_gold(place, capsys):
     assert code == 0
     assert "2 cases, 1 scorers" in out
     assert "input_tokens p50: claimed 4.5, measured 4.222" in out  # 19 characters / 4.5
-    assert "shared_prefix_tokens: claimed 3, measured 3.333" in out  # "Colour only." and the mark between, "the "
+    assert "shared_prefix_tokens: claimed 4, measured 3.556" in out  # "Colour only." and "the ": 16 characters
     assert "reusable_prefix: claimed 0.5, cannot be measured before a run" in out
     assert "gold: 3 of 3 reference replies score 1" in out
     assert "a run with" not in out  # no targets.yaml
