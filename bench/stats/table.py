@@ -17,11 +17,7 @@ from bench import environment
 from bench.errors import ConfigError, Problem
 from bench.metrics import HEADLINE, figure, plural, roughly
 from bench.stats import answers as first_screen
-<<<<<<< HEAD
-from bench.stats import labels, proof, residue, steady
-=======
-from bench.stats import proof, residue, slo, steady
->>>>>>> next
+from bench.stats import labels, proof, residue, slo, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish, pairs
 from bench.stats.levels import COLUMNS, SUSTAINED, TEXT_COLUMNS, levels_of
@@ -65,11 +61,7 @@ def build(
     of_labels = labels.figures(targets, scores, seed)
     rows = tuple(
         Row(m.target, m.model, m.provider, m.region, m.n, m.blocks, m.spent_usd,
-<<<<<<< HEAD
-            cells(m, selection.from_due, seed, {**of_course.get(m.target, {}), **of_labels[m.target]}))
-=======
-            cells(m, selection.from_due, seed, of_course.get(m.target, {}), selection.limits))
->>>>>>> next
+            cells(m, selection.from_due, seed, {**of_course.get(m.target, {}), **of_labels[m.target]}, selection.limits))
         for m in targets
     )  # fmt: skip
     compared = tuple(finish(_drafts(selection, baseline, seed, margins)))
