@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from bench import __version__, commands
-from bench.commands import compare, doctor, report, run, simulate, targets, workload
+from bench.commands import compare, doctor, report, run, score, simulate, targets, workload
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
 from bench.redact import clean, refresh
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("score")(score.score)
 app.command("targets")(targets.targets)
 app.command("doctor")(doctor.doctor)
 app.add_typer(workload.app, name="workload")

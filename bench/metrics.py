@@ -109,6 +109,11 @@ METRICS: tuple[Metric, ...] = (
            "Growth of latency (TTFT; E2E without streaming) over the judged window by a straight line through log latency."),
     Metric("steady_finished", "finished / started", "ratio", "higher", "ratio", ("sent_ns", "end_ns"), "detail",
            "Requests finished in the last third of the judged window, divided by those started in it."),
+    Metric("label_macro_f1", "macro-F1", "share", "higher", "mean", ("reason",), "detail",
+           "Mean over the gold labels of F1, the harmonic mean of precision and recall, among the requests that ended ok; an "
+           "invalid label counts against recall alone."),
+    Metric("label_invalid_share", "invalid labels", "share", "lower", "share", ("reason",), "detail",
+           "Share of the requests that ended ok whose reply is no label of the list."),
     Metric("quality_answered", "quality if answered", "share", "higher", "share", ("value", "outcome"), "detail",
            "Share answered right among the requests that ended ok."),
 )  # fmt: skip

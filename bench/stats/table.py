@@ -17,7 +17,7 @@ from bench import environment
 from bench.errors import ConfigError, Problem
 from bench.metrics import HEADLINE, figure, plural, roughly
 from bench.stats import answers as first_screen
-from bench.stats import proof, residue, slo, steady
+from bench.stats import labels, proof, residue, slo, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish, pairs
 from bench.stats.levels import COLUMNS, SUSTAINED, TEXT_COLUMNS, levels_of
@@ -58,9 +58,10 @@ def build(
     margins = {**MARGINS, **(manifest.get("margins") or {})}
     steadiness, unjudged = steady.judge(targets, manifest)
     of_course = steady.figures(steadiness)
+    of_labels = labels.figures(targets, scores, seed)
     rows = tuple(
         Row(m.target, m.model, m.provider, m.region, m.n, m.blocks, m.spent_usd,
-            cells(m, selection.from_due, seed, of_course.get(m.target, {}), selection.limits))
+            cells(m, selection.from_due, seed, {**of_course.get(m.target, {}), **of_labels[m.target]}, selection.limits))
         for m in targets
     )  # fmt: skip
     compared = tuple(finish(_drafts(selection, baseline, seed, margins)))
@@ -80,7 +81,12 @@ def build(
             *_alarms(selection, requests, manifest, simulated),
             *steady.alarms(steadiness),
         ),
-        notes=(*_notes(selection, attempts, scores, manifest, compared), *residue.shared_reads(rows), *unjudged),
+        notes=(
+            *_notes(selection, attempts, scores, manifest, compared),
+            *labels.notes(rows),
+            *residue.shared_reads(rows),
+            *unjudged,
+        ),
         hint=first_screen.p99_hint(targets, cells_of),
         instrument=residue.instrument(targets, manifest),
         command=str(manifest.get("command") or ""),
