@@ -28,8 +28,7 @@ def parts(value: Any) -> Iterator[Any]:
 
 def under(body: Any, *keys: str) -> list[Any]:
     """What stands under one of these keys, at any depth."""
-    found = [part[key] for part in parts(body) if isinstance(part, dict) for key in keys if key in part]
-    return found
+    return [part[key] for part in parts(body) if isinstance(part, dict) for key in keys if key in part]
 
 
 def has(body: Any, value: Any) -> bool:
