@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 from bench import dialects, providers, registry, yamlfile
@@ -384,7 +386,12 @@ def _serves(wire: Wire, check: str) -> bool:
 
 def _goldens(provider: Provider, dialect: str) -> DoorData | None:
     path = data_of(provider)
-    return load_door(path).get(dialect) if path is not None and path.is_file() else None
+    return _door_data(path).get(dialect) if path is not None and path.is_file() else None
+
+
+@lru_cache(maxsize=64)
+def _door_data(path: Path) -> Mapping[str, DoorData]:
+    return load_door(path)
 
 
 def _notes(target: Target, entry: registry.Entry | None, today: date | None) -> list[str]:

@@ -221,3 +221,47 @@ def test_what_passes_is_taken_and_given(house: simulate.Running, model: str | No
                 assert carried(body, name, getattr(params, name)), f"{where}: {name} is not in {body}"
         if model is None:
             gives(feature, column, attempt.reply, plain)
+
+
+@pytest.mark.parametrize("column", [column for model, column in CELLS if model is None], ids=str)
+def test_what_is_degraded_runs_without_what_is_named(house: simulate.Running, column: Column) -> None:
+    cells = MATRICES[None].cells
+    degraded = [f for f in FEATURES if f.changes and cells[f.name, column].state == "degraded"]
+    asks = {feature.name: request_of(feature, column, None) for feature in degraded}
+    found = asyncio.run(answered(house, column, None, asks))
+    for feature in degraded:
+        attempt, sent = found[feature.name]
+        assert (attempt.exchange.status, attempt.fault) == (200, None)
+        body = body_on_the_wire(sent, column, stream=True)
+        for name in set(feature.changes) - set(feature.beside):
+            assert not carried(body, name, feature.changes[name])
+
+
+FIELDS = {
+    # feature -> what its setting would be called on a wire that does not have it, and a value of it
+    "seed": {"seed": 7},
+    "stop sequences": {"stop": ["END"]},
+    "top_k": {"top_k": 41},
+    "thinking budget": {"thinking": {"type": "enabled", "budget_tokens": 2048}},
+}
+LENIENT = ("openai-vertex", "openai-compatible")
+"""Doors behind which stand many servers: unknown fields pass, as there."""
+FORCED = [
+    (column, name)
+    for model, column in CELLS
+    for name in FIELDS
+    if model is None and column.dialect != "converse" and MATRICES[None].cells[name, column].state == "absent"
+    if column.door not in LENIENT or column.dialect == "responses"
+]
+
+
+@pytest.mark.parametrize(("column", "name"), FORCED, ids=[f"{column}-{name}" for column, name in FORCED])
+def test_what_is_absent_is_refused_when_it_is_sent_all_the_same(
+    house: simulate.Running, column: Column, name: str
+) -> None:
+    params = Params(max_tokens=4096, extra_body=FIELDS[name])
+    asks = {"forced": (Case("c", ({"role": "user", "content": "hi"},)), params, {})}
+    attempt, sent = asyncio.run(answered(house, column, None, asks))["forced"]
+    assert carried(body_on_the_wire(sent, column, stream=True), "extra_body", FIELDS[name])
+    assert attempt.exchange.status == 400
+    assert next(iter(FIELDS[name])).encode() in attempt.exchange.body
