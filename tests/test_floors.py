@@ -44,7 +44,7 @@ FLOORS = {
         "rescore",
     },
     5: {"report", "testing"},
-    6: {"cli", "commands", "__main__", "__init__"},
+    6: {"portability", "cli", "commands", "__main__", "__init__"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 NEIGHBOURS = {
