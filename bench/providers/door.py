@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -23,6 +24,7 @@ import orjson
 from bench import redact
 from bench.errors import BenchError, CannotRun, Problem
 from bench.providers import faults, identity
+from bench.providers.advice import advised
 from bench.providers.renewal import Renewal
 from bench.record import Exchange, Fault, Reply
 from bench.targets import Target
@@ -258,8 +260,15 @@ class Door:
         return response.request
 
     def fault(self, status: int | None, headers: Headers, body: bytes) -> Fault:
-        """Why a reply is not ok, from raw status, code and type. Also reads errors that came inside a 200."""
-        return faults.read_fault(status, headers, body)
+        """Why a reply is not ok, from raw status, code and type, and what to do about it where that is known.
+
+        Also reads errors that came inside a 200. A credential that a server repeats is left out.
+        """
+        fault = faults.read_fault(status, headers, body)
+        for opened in self._opened.values():
+            if opened.credential:
+                fault = replace(fault, message=fault.message.replace(opened.credential, "[credential]"))
+        return advised(self.name, status, headers, fault)
 
     def client_stack(self, target: Target) -> str:
         """Name and version of what builds the request: `anthropic 2.12.0, botocore 1.44.5`."""
