@@ -106,13 +106,14 @@ class Template:
 class Opened:
     """One target's SDK client and templates. Holds credentials: it has no fields in its repr, and is never stored."""
 
-    __slots__ = ("client", "credential", "keeper", "lock", "renewal", "target", "templates")
+    __slots__ = ("client", "credential", "keeper", "lock", "renewal", "shown", "target", "templates")
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.client: Any = None
         self.keeper: Any = None  # what must be closed with the client, where there is such a thing
         self.renewal: Renewal | None = None
+        self.shown: Any = None  # what the SDK gets in place of credentials that renew themselves: `token` is in force
         self.credential: str | None = None
         self.templates: dict[Any, Template] = {}
         self.lock = asyncio.Lock()
@@ -182,6 +183,8 @@ class Door:
         if opened.renewal is None or self.signs_anew:
             return None
         token: str = await opened.renewal.value()
+        if opened.shown is not None:
+            opened.shown.token = token
         return token
 
     async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:

@@ -35,14 +35,12 @@ class GeminiVertex(Door):
 
         target = opened.target
         token = auth.named(target)
-        if token is None:
-            await sign_in(opened, self.name)
         http.event_hooks = {"request": [_keep], "response": []}
         client = genai.Client(
             enterprise=True,
             project=project_of(target),
             location=region_of(target),
-            credentials=opened.keeper if token is None else Credentials(token=token),
+            credentials=await sign_in(opened, self.name) if token is None else Credentials(token=token),
             http_options=types.HttpOptions(
                 base_url=target.base_url,
                 api_version=target.api_version or API_VERSION,

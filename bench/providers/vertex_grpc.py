@@ -113,7 +113,7 @@ class VertexGrpc:
 
     async def _authorized(self, opened: Opened) -> list[tuple[str, str]]:
         token = auth.named(opened.target) if opened.renewal is None else await opened.renewal.value()
-        project = getattr(opened.keeper, "quota_project_id", None)
+        project = getattr(opened.shown, "quota_project_id", None)
         billed = [("x-goog-user-project", str(project))] if project else []
         return [("authorization", f"Bearer {token}"), *billed]
 
