@@ -92,8 +92,9 @@ def serving(at: Endpoint, context: ssl.SSLContext | None = None) -> Iterator[str
         def do_GET(self) -> None:
             form = self.rfile.read(int(self.headers.get("content-length") or 0))
             at.asked.append((self.headers["host"], parse_qs(form.decode())))
-            kind, body = ("application/json", REFUSAL) if at.refusing else at.answer(self.path)
-            self.send_response(400 if at.refusing else 200)
+            refused = at.refusing
+            kind, body = ("application/json", REFUSAL) if refused else at.answer(self.path)
+            self.send_response(400 if refused else 200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Metadata-Flavor", "Google")
