@@ -17,8 +17,16 @@ from bench.score.abstention import Abstention
 from bench.score.base import Scorer
 from bench.score.citations import Citations
 from bench.score.facts import Facts
+from bench.score.field_f1 import MEASURES, FieldF1
+from bench.score.json_schema import JsonSchema, broken
 
-SCORERS: Mapping[str, Callable[..., Scorer]] = {"facts": Facts, "citations": Citations, "abstention": Abstention}
+SCORERS: Mapping[str, Callable[..., Scorer]] = {
+    "facts": Facts,
+    "citations": Citations,
+    "abstention": Abstention,
+    "json_schema": JsonSchema,
+    "field_f1": FieldF1,
+}
 
 _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "target": ("a key of the case's expectation, e.g. gold", lambda v: isinstance(v, str) and bool(v)),
@@ -29,6 +37,11 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1,
     ),
     "max_extra": ("a whole number from 0, e.g. 2", lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0),
+    "types": ("a key of the case's expectation, e.g. types", lambda v: isinstance(v, str) and bool(v)),
+    "measure": (f"one of {', '.join(MEASURES)}", lambda v: v in MEASURES),
+    "schema": ("a JSON Schema", lambda v: isinstance(v, dict) and not broken(v)),
+    "fenced": ("true or false", lambda v: isinstance(v, bool)),
+    "formats": ("true or false", lambda v: isinstance(v, bool)),
 }
 
 
