@@ -20,17 +20,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from bench.score.dates import dates
 from bench.score.numerals import readings
-from bench.score.text import clean
+from bench.score.text import clean as _cleaned
 from bench.score.units import CURRENCY, unit
 from bench.score.values import values
 
 _TITLES = frozenset(["mr", "mrs", "ms", "miss", "dr", "prof", "ing", "dipl"])
 _NUMERAL = re.compile(r"([-–]|\()?\s*(\d[\d.,' ]*|\.\d+)\s*(?:%|\))?")
 _CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?::\d{2})?\s*(?:(a|p)\.?m\.?)?(?:\s*(?:h|hrs|o'clock))?")
+
+
+@lru_cache(maxsize=8192)
+def clean(text: str) -> str:
+    """As in `text`, remembered: in lists every key is compared with every other."""
+    return _cleaned(text)
 
 
 def same(kind: str, gold: Any, said: Any, day_first: bool | None = None) -> bool:

@@ -60,6 +60,7 @@ def response_format(name: str) -> Mapping[str, Any]:
     """The response format that asks for a form.
 
     The schema keeps to what every provider's strict mode takes: all fields required, none beyond them, null as an alternative.
+    Names are in the order of the alphabet, which the rendered items have as well.
     """
     fields = form(name)
     schema = _object({path: field for path, field in fields.items() if "." not in path}, fields)
@@ -67,7 +68,7 @@ def response_format(name: str) -> Mapping[str, Any]:
 
 
 def _object(own: Mapping[str, Field], fields: Mapping[str, Field]) -> dict[str, Any]:
-    properties = {path.rpartition(".")[2]: _schema(field, fields) for path, field in own.items()}
+    properties = {path.rpartition(".")[2]: _schema(field, fields) for path, field in sorted(own.items())}
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
@@ -82,7 +83,7 @@ def _schema(field: Field, fields: Mapping[str, Field]) -> dict[str, Any]:
         whole = {
             "type": "object",
             "properties": {number: {"type": "number"}, unit: {"type": "string", "enum": words}},
-            "required": [number, unit],
+            "required": sorted((number, unit)),
             "additionalProperties": False,
         }
         return {"anyOf": [whole, {"type": "null"}], **about} if field.nullable else {**whole, **about}
