@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import simulate
+from bench import redact, simulate
 from bench.preflight import Job, Ready
 from bench.record import Case
 from bench.targets import Target
@@ -22,7 +22,7 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 REGION = "us-east-1"
 SIGNED = ("bedrock", "bedrock-mantle", "claude-aws", "openai-bedrock")
 """Doors that are signed in to with AWS keys, which the SDKs find in the environment."""
-ON_GOOGLE = ("vertex", "claude-gcp", "openai-vertex")
+ON_GOOGLE = ("vertex", "claude-gcp", "openai-vertex", "gemini-vertex", "vertex-grpc")
 WORKSPACE = "wrkspc_simulated"
 
 
@@ -110,8 +110,8 @@ def _credentials(doors: Set[str]) -> dict[str, str]:
 def _environment(made_up: Mapping[str, str]) -> Iterator[None]:
     """Hides every real credential, base address and proxy while a simulation runs: it cannot reach a real account."""
     before = dict(os.environ)
-    for name in before:
-        if name.startswith(PREFIXES) or name.upper() in PROXIES:
+    for name, value in before.items():
+        if name.startswith(PREFIXES) or name.upper() in PROXIES or redact.secrets_in(name, value):
             del os.environ[name]
     os.environ.update(made_up)
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull

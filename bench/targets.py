@@ -30,7 +30,7 @@ class Target:
     model_id: str
     dialect: str
     region: str | None = None
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)
     service_tier: str | None = None
     sku: str | None = None
     deployment: str | None = None
@@ -43,7 +43,7 @@ class Target:
     auth: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     price: Mapping[str, Any] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     simulated: bool = False
 
 
@@ -262,7 +262,8 @@ def _fill(
             example = TargetRow.model_fields[key].examples or [""]
             want = f"{key}, which {row.provider} cannot do without, e.g. {key}: {example[0]}"
             problems.append(loaded.problem((*at, key), "nothing", want))
-    dialect = row.dialect or door.dialects[0]
+    entry = registry.lookup(row.model, row.provider)
+    dialect = row.dialect or (entry.dialect if entry is not None else None) or door.dialects[0]
     if dialect not in door.dialects:
         problems.append(loaded.problem((*at, "dialect"), yamlfile.shown(dialect), f"one of {', '.join(door.dialects)}"))
 
@@ -271,7 +272,6 @@ def _fill(
             loaded.problem((*at, "preset"), yamlfile.shown(row.preset), "none, or provider: openai-compatible")
         )
 
-    entry = registry.lookup(row.model, row.provider)
     model_id = row.model_id
     if model_id is None and entry is not None:
         model_id = registry.model_id(entry, region)

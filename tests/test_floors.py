@@ -8,11 +8,25 @@ import pytest
 ROOT = Path(__file__).parent.parent / "bench"
 
 FLOORS = {
-    0: {"errors", "record", "workload", "load", "targets", "plan", "metrics", "yamlfile", "registry", "plugins"},
+    0: {
+        "environment",
+        "redact",
+        "errors",
+        "record",
+        "workload",
+        "load",
+        "targets",
+        "plan",
+        "metrics",
+        "yamlfile",
+        "registry",
+        "plugins",
+    },
     1: {"dialects", "wire"},
     2: {"providers"},
     3: {"engine", "score", "price", "stats", "store", "world"},
     4: {
+        "doctor",
         "preflight",
         "resume",
         "collect",

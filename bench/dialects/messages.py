@@ -285,6 +285,7 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
         served_model=model,
         served_lane=lane_of(usage),
         message_id=message_id,
+        inference_geo=geo_of(usage),
     )
 
 
@@ -326,6 +327,7 @@ def _decode_message(data: bytes) -> Reply:
         served_model=read.as_name(message.get("model")),
         served_lane=lane_of(usage),
         message_id=read.as_name(message.get("id")),
+        inference_geo=geo_of(usage),
     )
 
 
@@ -363,6 +365,12 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
 
 def lane_of(usage: Mapping[str, Any]) -> str | None:
     """The service tier that served the request, with its speed and geography where they are named: `standard/us`."""
-    tier, speed, geo = (read.as_name(usage.get(key)) for key in ("service_tier", "speed", "inference_geo"))
-    parts = (tier, speed if speed != "standard" else None, geo if geo != "not_available" else None)
+    tier, speed = (read.as_name(usage.get(key)) for key in ("service_tier", "speed"))
+    parts = (tier, speed if speed != "standard" else None, geo_of(usage))
     return "/".join(part for part in parts if part) or None
+
+
+def geo_of(usage: Mapping[str, Any]) -> str | None:
+    """Where the inference was made, in the reply's own words."""
+    geo = read.as_name(usage.get("inference_geo"))
+    return geo if geo != "not_available" else None

@@ -31,6 +31,8 @@ PROVIDERS: Mapping[str, str] = {
     "openai-bedrock": "bench.providers.openai_bedrock:OpenAIBedrock",
     "openai-vertex": "bench.providers.openai_vertex:OpenAIVertex",
     "openai-compatible": "bench.providers.openai_compatible:OpenAICompatible",
+    "gemini-vertex": "bench.providers.gemini_vertex:GeminiVertex",
+    "vertex-grpc": "bench.providers.vertex_grpc:VertexGrpc",
 }
 
 

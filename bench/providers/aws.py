@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth
+from bench.providers import auth, renewal
 from bench.providers.door import Opened, Template
 from bench.targets import Target
 
@@ -45,16 +45,18 @@ def sign(
 async def finish(
     opened: Opened, template: Template, content: bytes, service: str, left_out: frozenset[str] = NOT_SIGNED
 ) -> httpx2.Request:
-    """The template with this body, signed when the target signs. Credentials that near their end are renewed in a
-    thread, which botocore does from a quarter of an hour ahead.
-    """
-    credentials = opened.keeper
-    if credentials is None:
+    """The template with this body, signed when the target signs."""
+    if opened.renewal is None:
         return template.filled(content)
-    if hasattr(credentials, "refresh_needed") and credentials.refresh_needed():
-        await asyncio.to_thread(credentials.get_frozen_credentials)
-    frozen = credentials.get_frozen_credentials()
+    frozen = await opened.renewal.value()
     return sign(template.filled(content), frozen, region(opened.target), service, left_out)
+
+
+async def sign_in(opened: Opened, door: str) -> Any:
+    """botocore's credentials for the target, kept fresh from now on; None when its chain finds none."""
+    found = await asyncio.to_thread(credentials, profile(opened.target), region(opened.target))
+    opened.renewal = None if found is None else renewal.of_aws(found, door)
+    return found
 
 
 def region(target: Target) -> str | None:

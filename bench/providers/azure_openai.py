@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth, foundry, gpt
+from bench.providers import auth, foundry, gpt, renewal
 from bench.providers.door import Opened, address, installed, version_of
 from bench.targets import Target
 
@@ -47,25 +47,19 @@ class AzureOpenAI(gpt.GptDoor):
         target = opened.target
         key: Any = self.secret(target)
         if key is None:
-            from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
+            from azure.identity.aio import DefaultAzureCredential
 
             cloud = _cloud(target)
-            credential = DefaultAzureCredential(**({"authority": cloud.authority} if cloud.authority else {}))
-            opened.keeper = foundry.Entra(credential, get_bearer_token_provider(credential, cloud.scope))
+            opened.keeper = DefaultAzureCredential(**({"authority": cloud.authority} if cloud.authority else {}))
+            opened.renewal = renewal.of_entra(opened.keeper, cloud.scope, self.name)
+        token = None if opened.renewal is None else opened.renewal.value
         common = {**gpt.sdk_options(http), "default_headers": gpt.without_account()}
         if _classic(target):
-            signed = {"api_key": key} if key is not None else {"azure_ad_token_provider": opened.keeper.provider}
+            signed = {"api_key": key} if key is not None else {"azure_ad_token_provider": token}
             return AsyncAzureOpenAI(
                 azure_endpoint=_base(target).removesuffix(V1), api_version=target.api_version, **signed, **common
             )
-        return AsyncOpenAI(api_key=key or opened.keeper.provider, base_url=_base(target), **common)
-
-    async def credential(self, opened: Opened) -> str | None:
-        """The key, or the Entra token, which azure-identity caches and renews ahead of its end."""
-        if opened.keeper is None:
-            return self.secret(opened.target)
-        token: str = await opened.keeper.provider()
-        return token
+        return AsyncOpenAI(api_key=key or token, base_url=_base(target), **common)
 
     def secret(self, target: Target) -> str | None:
         return auth.named(target) if target.auth else auth.env(KEY)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth, aws
+from bench.providers import auth, aws, renewal
 from bench.providers.aws import BEDROCK_TOKEN as TOKEN
 from bench.providers.claude import ClaudeDoor
 from bench.providers.converse import INVOCATION, ConverseTemplate, open_client
@@ -29,15 +29,17 @@ class Bedrock(ClaudeDoor):
     dialects = frozenset({"messages", "converse"})
     extra = "bedrock"
     packages = ("anthropic", "boto3", "botocore")
+    signs_anew = True
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         target = opened.target
         token, profile, region = aws.token(target, (TOKEN,)), aws.profile(target), aws.region(target)
         if target.dialect == "converse":
-            client, opened.keeper = await asyncio.to_thread(open_client, region, profile, token, target.base_url)
+            client, found = await asyncio.to_thread(open_client, region, profile, token, target.base_url)
+            opened.renewal = None if found is None else renewal.of_aws(found, self.name)
             return client
         if token is None:
-            opened.keeper = await asyncio.to_thread(aws.credentials, profile, region)
+            await aws.sign_in(opened, self.name)
         from anthropic import AsyncAnthropicBedrock
 
         return AsyncAnthropicBedrock(

@@ -5,7 +5,6 @@ Another door than `bedrock`: other hosts, plain server-sent events, model ids wi
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any
 
@@ -29,6 +28,7 @@ class BedrockMantle(ClaudeDoor):
     name = "bedrock-mantle"
     extra = "bedrock"
     packages = ("anthropic", "boto3", "botocore")
+    signs_anew = True
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         from anthropic import AsyncAnthropicBedrockMantle
@@ -36,7 +36,7 @@ class BedrockMantle(ClaudeDoor):
         target = opened.target
         key, profile, region = aws.token(target, KEYS), aws.profile(target), aws.region(target)
         if key is None:
-            opened.keeper = await asyncio.to_thread(aws.credentials, profile, region)
+            await aws.sign_in(opened, self.name)
         return AsyncAnthropicBedrockMantle(
             api_key=key,
             aws_profile=profile,

@@ -6,7 +6,6 @@ the region of the gate does not.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import httpx2
@@ -27,6 +26,7 @@ class ClaudeAws(ClaudeDoor):
     name = "claude-aws"
     extra = "bedrock"
     packages = ("anthropic", "boto3", "botocore")
+    signs_anew = True
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         from anthropic import AsyncAnthropicAWS
@@ -34,7 +34,7 @@ class ClaudeAws(ClaudeDoor):
         target = opened.target
         key, profile, region = aws.token(target, KEYS), aws.profile(target), aws.region(target)
         if key is None:
-            opened.keeper = await asyncio.to_thread(aws.credentials, profile, region)
+            await aws.sign_in(opened, self.name)
         return AsyncAnthropicAWS(
             api_key=key,
             aws_profile=profile,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import httpx2
@@ -11,7 +10,7 @@ from bench.errors import Problem
 from bench.providers import auth
 from bench.providers.claude import ClaudeDoor
 from bench.providers.door import Opened, address
-from bench.providers.vertex import default_credentials, found_default, google_problems, google_token
+from bench.providers.vertex import found_default, google_problems, sign_in
 from bench.targets import Target
 
 PROJECTS = ("ANTHROPIC_GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_PROJECT")
@@ -28,24 +27,19 @@ class ClaudeGcp(ClaudeDoor):
 
         target = opened.target
         token = auth.named(target)
-        if token is None:
-            opened.keeper = await asyncio.to_thread(default_credentials)
+        credentials = await sign_in(opened, self.name) if token is None else None
         return AsyncAnthropicGoogleCloud(
             project=self._project(target),
             location=self._location(target),
             workspace_id=self._workspace(target),
             token_provider=None if token is None else lambda: token,
-            credentials=opened.keeper,
+            credentials=credentials,
             base_url=target.base_url,
             max_retries=0,
             http_client=http,
             open_telemetry=False,
             default_headers={"anthropic-version": target.api_version} if target.api_version else None,
         )
-
-    async def credential(self, opened: Opened) -> str | None:
-        """The access token, renewed in a thread when google-auth calls it expired, which is minutes before it is."""
-        return await google_token(opened)
 
     def problems(self, target: Target) -> list[Problem]:
         found = auth.reference_problems(target, ("env",)) + auth.tier_problems(target, ("auto", "standard_only"))

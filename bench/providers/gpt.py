@@ -45,7 +45,8 @@ class GptDoor(Door):
         raise NotImplementedError
 
     async def credential(self, opened: Opened) -> str | None:
-        return self.secret(opened.target)
+        """The key, or the token in force."""
+        return await super().credential(opened) if opened.renewal is not None else self.secret(opened.target)
 
     def fault(self, status: int | None, headers: Headers, body: bytes) -> Fault:
         """As every door, with the cause and what to do, and without the credential that some servers repeat."""
@@ -66,7 +67,7 @@ class GptDoor(Door):
             _marks(self.name, seen),
             _region(target.region, seen.get("x-ms-region")),
         ]
-        if "contradicted" in findings or SPILLED in seen:
+        if "contradicted" in (*findings, super().region_proof(target, exchange, reply)) or SPILLED in seen:
             return "contradicted"
         return "consistent" if "consistent" in findings else "unknown"
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from typing import Any
@@ -33,6 +32,7 @@ class OpenAIBedrock(gpt.GptDoor):
     name = "openai-bedrock"
     extra = "openai-bedrock"
     packages = ("openai", "boto3", "botocore")
+    signs_anew = True
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         from openai import AsyncOpenAI
@@ -42,21 +42,17 @@ class OpenAIBedrock(gpt.GptDoor):
         token, region = self.secret(target), aws.region(target)
         signed: dict[str, Any] = {"api_key": token}
         if token is None:
-            credentials = await asyncio.to_thread(aws.credentials, aws.profile(target), region)
-            opened.keeper = credentials
+            credentials = await aws.sign_in(opened, self.name)
             signed = {"credential_provider": lambda: credentials}
         provider = bedrock(endpoint=endpoint(target), region=region, base_url=_base(target), **signed)
         return AsyncOpenAI(provider=provider, **gpt.sdk_options(http))
 
     async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
         """The template with this body, signed anew: as the SDK signs, without its hop to a worker thread."""
-        if opened.keeper is None:
+        if opened.renewal is None:
             return template.filled(content)
-        credentials = opened.keeper
-        if hasattr(credentials, "refresh_needed") and credentials.refresh_needed():
-            await asyncio.to_thread(credentials.get_frozen_credentials)
         service = SERVICES[endpoint(opened.target)]
-        frozen = credentials.get_frozen_credentials()
+        frozen = await opened.renewal.value()
         return _signed(template.filled(content), frozen, aws.region(opened.target), service)
 
     def secret(self, target: Target) -> str | None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth, gpt
+from bench.providers import auth, gpt, identity
 from bench.providers.door import Opened, address
 from bench.providers.presets import PRESETS, Preset
 from bench.record import Exchange, Params, Reply
@@ -96,7 +96,8 @@ class OpenAICompatible(gpt.GptDoor):
         }
 
     def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
-        return "unknown"
+        """Anybody may stand behind such an address; only another model speaks against it."""
+        return identity.identify(target, exchange, reply).region_proof
 
 
 def _base(target: Target) -> str | None:

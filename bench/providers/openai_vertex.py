@@ -5,7 +5,6 @@ Chat Completions stand below the location's `endpoints/openapi`, Responses below
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import httpx2
@@ -31,13 +30,8 @@ class OpenAIVertex(gpt.GptDoor):
         token = self.secret(target)
         signed: dict[str, Any] = {"token_provider": lambda: token}
         if token is None:
-            opened.keeper = await asyncio.to_thread(vertex.default_credentials)
-            signed = {"credentials": opened.keeper}
+            signed = {"credentials": await vertex.sign_in(opened, self.name)}
         return AsyncOpenAI(provider=provider(base_url=_base(target), **signed), **gpt.sdk_options(http))
-
-    async def credential(self, opened: Opened) -> str | None:
-        """The access token, renewed in a thread when google-auth calls it expired, which is minutes before it is."""
-        return self.secret(opened.target) if opened.keeper is None else await vertex.google_token(opened)
 
     def secret(self, target: Target) -> str | None:
         return auth.named(target)

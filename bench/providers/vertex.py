@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth
+from bench.providers import auth, renewal
 from bench.providers.claude import ClaudeDoor
 from bench.providers.door import Opened, address
 from bench.targets import Target
@@ -36,12 +36,11 @@ class Vertex(ClaudeDoor):
         target = opened.target
         token = auth.named(target)
         if token is None:
-            opened.keeper = await asyncio.to_thread(default_credentials)
+            token = (await sign_in(opened, self.name)).token
         return AsyncAnthropicVertex(
             region=self._region(target) or "",
             project_id=self._project(target) or "",
             access_token=token,
-            credentials=opened.keeper,
             base_url=target.base_url,
             max_retries=0,
             http_client=http,
@@ -49,8 +48,10 @@ class Vertex(ClaudeDoor):
         )
 
     async def credential(self, opened: Opened) -> str | None:
-        """The access token, renewed in a thread when google-auth calls it expired, which is minutes before it is."""
-        return await google_token(opened)
+        token = await super().credential(opened)
+        if token is not None:
+            opened.client.access_token = token  # the SDK would renew by itself, and make a request wait for it
+        return token
 
     def given(self, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:
         given = {key: value for key, value in body.items() if key != "service_tier"}
@@ -96,17 +97,12 @@ class Vertex(ClaudeDoor):
         return target.project or auth.env("ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT")
 
 
-async def google_token(opened: Opened) -> str | None:
-    """The token of a target's Google credentials, renewed once for all who wait when google-auth calls it expired."""
-    credentials = opened.keeper
-    if credentials is None:
-        return None
-    if credentials.expired or not credentials.token:
-        async with opened.lock:
-            if credentials.expired or not credentials.token:
-                await asyncio.to_thread(_refresh, credentials)
-    token: str = credentials.token
-    return token
+async def sign_in(opened: Opened, door: str) -> Any:
+    """Google's default credentials, whose access token is kept in force from now on."""
+    opened.keeper = await asyncio.to_thread(default_credentials)
+    opened.renewal = renewal.of_google(opened.keeper, _refresh, door)
+    await opened.renewal.value()
+    return opened.keeper
 
 
 def google_problems(target: Target) -> list[Problem]:

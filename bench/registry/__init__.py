@@ -39,6 +39,7 @@ class Entry:
 
     `accepts_at_effort_none` are those that it takes besides, when it is told not to think. `thinking_hidden`: thoughts
     are not sent while they are made, so that nothing arrives before the answer.
+    `dialect` is the one to speak with it where that is not the door's first.
     """
 
     model: str
@@ -57,6 +58,7 @@ class Entry:
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     end_of_life: tuple[EndOfLife, ...] = ()
+    dialect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def lookup(model: str, door: str) -> Entry | None:
         return None
     if row is None:
         return Entry(model, door, model) if at.any_model else None
-    place = row.doors.get(at.ids_of or door)
+    place = row.doors.get(door) or row.doors.get(at.ids_of or door)
     if place is None and not at.any_model:
         return None
     return Entry(
@@ -122,6 +124,7 @@ def lookup(model: str, door: str) -> Entry | None:
             EndOfLife(end.day, end.status, data.sources[end.source], data.checked, end.profiles)
             for end in (place.end_of_life if place else ())
         ),
+        dialect=place.dialect if place else None,
     )
 
 

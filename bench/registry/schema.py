@@ -36,6 +36,7 @@ class End(Strict):
 
 class Place(Strict):
     model_id: str
+    dialect: str | None = None
     profiles: tuple[str, ...] = ()
     api_version: str | None = None
     max_output_tokens: int | None = None

@@ -71,8 +71,8 @@ class Ask:
     part up to the last cache mark (0 without one). `wire` names the operation where one door has several. `tools` are
     names with the schemas of their arguments, of which `tool_choice` (auto, none, required, or the name of one) says
     what is to be called, and `parallel` whether several may be. `schema` is that of a reply in JSON; `thinks` asks for
-    reasoning that can be read, `hides` for reasoning that takes its time and is not sent; `echo` is what the wire says
-    back as it was asked.
+    reasoning that can be read, `hides` for reasoning that takes its time and is not sent; `whole_calls` is for wires
+    on which a call comes in one event, `echo` what the wire says back as it was asked.
     """
 
     prompt: str
@@ -90,6 +90,7 @@ class Ask:
     schema: Mapping[str, Any] | None = None
     thinks: bool = False
     hides: bool = False
+    whole_calls: bool = False
     echo: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -27,6 +27,8 @@ CREDENTIALS: Mapping[str, Mapping[str, str]] = {
     "bedrock-mantle": _AWS_KEYS,
     "claude-aws": _AWS_KEYS,
     "claude-gcp": {"token": "simulated-google-token"},
+    "gemini-vertex": {"token": "simulated-google-token"},
+    "vertex-grpc": {"token": "simulated-google-token"},
 }
 """Credentials that a look-alike takes when its configuration names none: invented, and good nowhere else."""
 
@@ -44,6 +46,8 @@ KEYS: Mapping[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
     "bedrock-mantle": ((_AWS, ("region", "token")), ("session_token",)),
     "claude-aws": ((_AWS, ("api_key",)), ("session_token", "workspace")),
     "claude-gcp": ((("token",),), ("project", "location", "workspace")),
+    "gemini-vertex": ((("token",),), ("project", "location")),
+    "vertex-grpc": ((("token",),), ("project", "location")),
 }
 """Door -> (sets of credentials of which one must be whole, further credentials it knows)."""
 

@@ -72,6 +72,8 @@ def plan(
     thoughts = [token for token in tokens if isinstance(token, Thought)]
     hidden = len(thoughts) if ask.hides else 0  # they take their time, and are not sent
     events, offsets = _grouped(tokens[hidden:], token_ns[hidden:], profile.tokens_per_event)
+    if ask.whole_calls and calls:
+        events, offsets = _whole_calls(events, offsets)
     headers_ns, end_ns = int(ttft_ns * profile.headers_share), token_ns[-1]
     if fault and fault.after is None:
         fault = replace(fault, after=int(where_draw * (len(events) + 1)))
@@ -189,6 +191,18 @@ def _grouped(tokens: tuple[str, ...], token_ns: list[int], size: int) -> tuple[t
         return tokens, token_ns[: len(tokens)]
     bounds = [(0, 1)] + [(n, min(n + size, len(tokens))) for n in range(1, len(tokens), size)] if tokens else []
     return tuple("".join(tokens[a:b]) for a, b in bounds), [token_ns[b - 1] for _, b in bounds]
+
+
+def _whole_calls(events: tuple[str, ...], due_ns: list[int]) -> tuple[tuple[str, ...], list[int]]:
+    """The same with one event for each call, when its last piece is due."""
+    whole: list[str] = []
+    dues: list[int] = []
+    for event, due in zip(events, due_ns, strict=True):
+        if isinstance(event, Arguments) and not event.first and whole:
+            event, _ = Arguments(whole.pop() + event, event.call, True), dues.pop()
+        whole.append(event)
+        dues.append(due)
+    return tuple(whole), dues
 
 
 def _cached(profile: Profile, ask: Ask, draw: float) -> tuple[int, int]:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from bench.world import GENERATORS, digest, generate, items_bytes
+from bench.world.corpus import world
+from bench.world.database import write
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,10 +19,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--items", type=int, default=360, help="how many items")
     parser.add_argument("--text", action="store_true", help="write the items for readers instead of as JSON lines")
     parser.add_argument("-o", "--output", type=Path, help="file to write; standard output when absent")
+    parser.add_argument(
+        "--world", type=Path, help="also write the seed's world, with its fact ledger, as an SQLite file"
+    )
     given = parser.parse_args(arguments)
     try:
         items = generate(given.generator, given.seed, {"items": given.items})
-    except ValueError as error:
+        if given.world:
+            write(given.world, world(given.seed))
+    except (ValueError, FileExistsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     describe = importlib.import_module(GENERATORS[given.generator]).describe

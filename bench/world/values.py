@@ -87,7 +87,8 @@ def draw(fact_ids: Iterable[str], seed: int) -> dict[str, str]:
         taken: set[str] = set()
         for fid in fids:
             scope = fid.partition("#")[2]
-            pool = choices.get(f"{key}#{scope}", choices[key]) if scope else choices[key]
+            of_site = choices.get(f"{key}#{scope}") if scope else None
+            pool = choices.get(fid) or of_site or choices[key]
             free = [str(value) for value in pool if str(value) not in taken]
             if not free:
                 raise ValueError(f"values.yaml: {key}: more editions than values; add values")

@@ -308,9 +308,9 @@ PROOFS = [
     ("anthropic", None, None, (), "unknown"),
     ("bedrock", "msg_bdrk_01abc", "claude-sonnet-4-5-20250929", (), "consistent"),
     ("bedrock", "msg_vrtx_01abc", "claude-sonnet-4-5-20250929", (), "contradicted"),
-    ("bedrock", "msg_01abc", "claude-sonnet-4-5-20250929", (), "unknown"),
+    ("bedrock", "msg_01abc", "claude-sonnet-4-5-20250929", (), "contradicted"),
     ("bedrock", "msg_vrtx_01abc", None, (), "contradicted"),
-    ("bedrock-mantle", "msg_bdrk_01abc", "claude-sonnet-4-5", (), "consistent"),
+    ("bedrock-mantle", "msg_bdrk_01abc", "claude-sonnet-4-5", (), "unknown"),  # which ids it gives is not documented
     ("bedrock-mantle", "msg_vrtx_01abc", "claude-sonnet-4-5", (), "contradicted"),
     ("bedrock-mantle", "msg_bdrk_01abc", "claude-opus-4-5", (), "contradicted"),
     ("claude-aws", "msg_01abc", "claude-sonnet-4-5-20250929", (), "consistent"),

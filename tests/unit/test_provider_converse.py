@@ -465,7 +465,8 @@ def test_the_table_below_has_every_exception_of_the_service_model() -> None:
 def test_every_exception_of_converse_has_its_outcome(name: str, status: int, outcome: str, retryable: bool) -> None:
     headers = (("x-amzn-errortype", f"{name}:http://internal.amazon.com/coral/com.amazon.bedrock/"),)
     fault = providers.get("bedrock").fault(status, headers, b'{"message":"m"}')
-    assert (fault.outcome, fault.code, fault.retryable, fault.message) == (outcome, name, retryable, "m")
+    assert (fault.outcome, fault.code, fault.retryable) == (outcome, name, retryable)
+    assert fault.message.endswith("m")  # with what to do before it, where that is known
 
 
 def test_names_of_settings_that_both_dialects_send_agree() -> None:

@@ -420,130 +420,6 @@ def test_two_targets_of_one_door_do_not_share_anything(monkeypatch: pytest.Monke
     assert asyncio.run(prepared()) == ["Bearer a", "Bearer b", "Bearer a", "Bearer b"]
 
 
-class Google:
-    """Credentials of google-auth whose token ends when the test says so."""
-
-    def __init__(self) -> None:
-        self.token: str | None = None
-        self.expired = False
-        self.refreshed = 0
-
-    def refresh(self, request: object) -> None:
-        self.refreshed += 1
-        self.token, self.expired = f"ya29.{self.refreshed}", False
-
-
-@pytest.mark.parametrize("name", ["vertex", "claude-gcp"])
-def test_a_google_token_is_renewed_when_it_ends_and_only_then(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import google.auth
-
-    credentials = Google()
-    monkeypatch.setattr(google.auth, "default", lambda scopes: (credentials, "p1"))
-
-    async def tokens() -> list[str]:
-        provider = providers.get(name)
-        target = replace(WAYS[name].target_at("http://127.0.0.1:1"), auth={})
-        body = bodies(target, True)[0]
-        found = []
-        for ends in (False, False, True, False):
-            credentials.expired = credentials.expired or ends
-            found.append((await provider.prepare(target, body)).headers["authorization"])
-        credentials.expired = True
-        many = await asyncio.gather(*[provider.prepare(target, body) for _ in range(20)])
-        await provider.close()
-        return [*found, *{request.headers["authorization"] for request in many}]
-
-    assert asyncio.run(tokens()) == [
-        "Bearer ya29.1",
-        "Bearer ya29.1",
-        "Bearer ya29.2",
-        "Bearer ya29.2",
-        "Bearer ya29.3",
-    ]
-
-
-@pytest.mark.parametrize("name", ["bedrock", "bedrock-mantle", "claude-aws"])
-def test_credentials_of_a_role_are_renewed_ahead_of_their_end_and_off_the_loop(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They live for an hour: botocore renews them from a quarter of an hour before the end, and must from ten minutes."""
-    import threading
-
-    from botocore.credentials import RefreshableCredentials
-
-    now = datetime.datetime.now(datetime.UTC)
-    renewed: list[str] = []
-
-    def lasting(minutes: float) -> dict[str, str]:
-        until = now + datetime.timedelta(minutes=minutes)
-        number = len(renewed)
-        return {
-            "access_key": f"AKID{number}",
-            "secret_key": "s",
-            "token": f"t{number}",
-            "expiry_time": until.isoformat(),
-        }
-
-    def refresh() -> dict[str, str]:
-        renewed.append(threading.current_thread().name)
-        return lasting(60)
-
-    def session(profile: str | None, region: str | None) -> Any:
-        return RefreshableCredentials.create_from_metadata(lasting(14), refresh, "test")
-
-    for variable, value in KEYS.items():  # what the SDK signs the template with
-        monkeypatch.setenv(variable, value)
-    monkeypatch.setattr("bench.providers.aws.credentials", session)
-
-    async def signers() -> list[str]:
-        provider = providers.get(name)
-        target = WAYS[name].target_at("http://127.0.0.1:1")
-        found = [await provider.prepare(target, bodies(target, True)[0]) for _ in range(3)]
-        await provider.close()
-        return [request.headers["x-amz-security-token"] for request in found]
-
-    assert asyncio.run(signers()) == ["t1", "t1", "t1"]  # 14 minutes were left: renewed before the first one went
-    assert len(renewed) == 1
-    assert renewed[0] != threading.main_thread().name
-
-
-def test_an_entra_token_is_asked_of_azure_identity_and_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    azure = pytest.importorskip("azure.identity.aio")
-    from azure.core.credentials import AccessToken
-
-    class Credential:
-        asked, lasting, closed = 0, False, False
-
-        async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-            assert scopes == ("https://ai.azure.com/.default",)
-            Credential.asked += 1
-            return AccessToken(f"entra.{Credential.asked}", 4_000_000_000 if Credential.lasting else 0)
-
-        async def close(self) -> None:
-            Credential.closed = True
-
-    monkeypatch.setattr(azure, "DefaultAzureCredential", Credential)
-
-    async def tokens() -> list[str]:
-        provider = providers.get("foundry")
-        target = WAYS["foundry"].target_at("http://127.0.0.1:1")
-        found = []
-        for lasting in (False, False, True, True, True):
-            Credential.lasting = lasting
-            headers = (await provider.prepare(target, bodies(target, True)[0])).headers
-            assert "api-key" not in headers
-            assert "x-api-key" not in headers
-            found.append(headers["authorization"])
-        assert "azure-identity" in provider.client_stack(target)
-        await provider.close()
-        return found
-
-    first, second, *rest = asyncio.run(tokens())
-    assert len({first, second, rest[0]}) == 3  # a token that has ended is asked for again
-    assert len(set(rest)) == 1
-    assert Credential.closed
-
-
 def test_credentials_that_the_sdk_renews_itself_go_through_the_sdk_each_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
@@ -632,7 +508,16 @@ def test_no_secret_is_shown_by_any_object_of_a_door(name: str, monkeypatch: pyte
         target = way.target_at("http://127.0.0.1:1")
         request = await provider.prepare(target, bodies(target, True)[0])
         opened = provider._opened["t"]
-        things: list[Any] = [provider, opened, *opened.templates.values(), opened.keeper, request, request.url, target]
+        things: list[Any] = [
+            provider,
+            opened,
+            *opened.templates.values(),
+            opened.keeper,
+            opened.renewal,
+            request,
+            request.url,
+            target,
+        ]
         things += [provider.route(target), provider.client_stack(target), provider.check(target), provider.__dict__]
         words = "\n".join(f"{thing!r} {thing}" for thing in things)
         await provider.close()

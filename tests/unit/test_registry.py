@@ -26,6 +26,8 @@ TODAY = date(2026, 11, 21)
         ("claude-sonnet-4-5", "vertex", "global", "claude-sonnet-4-5@20250929"),
         ("claude-opus-4-1", "vertex", "us-east5", "claude-opus-4-1@20250805"),
         ("claude-haiku-4-5", "vertex-grpc", "global", "claude-haiku-4-5@20251001"),
+        ("gemini-3.5-flash", "gemini-vertex", "global", "gemini-3.5-flash"),
+        ("gemini-3.5-flash", "vertex-grpc", "global", "gemini-3.5-flash"),
         ("claude-haiku-4-5", "bedrock-mantle", "us-east-1", "anthropic.claude-haiku-4-5"),
         ("claude-haiku-4-5", "foundry", None, "claude-haiku-4-5"),
         ("claude-haiku-5-5", "claude-aws", "us-east-1", "claude-haiku-5-5"),
@@ -57,6 +59,19 @@ def test_every_place_of_every_model_is_complete():
             assert entry.max_output_tokens is not None
             assert entry.max_output_tokens < entry.context_tokens
             assert "seed" not in entry.accepts
+
+
+def test_a_gemini_model_is_asked_in_its_own_language_at_both_doors():
+    for model in (name for name in registry.models() if name.startswith("gemini-")):
+        over_http, over_grpc = (registry.lookup(model, door) for door in ("gemini-vertex", "vertex-grpc"))
+        assert over_http is not None
+        assert over_grpc is not None
+        assert over_http.model_id == over_grpc.model_id == model
+        assert over_http.end_of_life == over_grpc.end_of_life
+        assert (over_http.dialect, over_grpc.dialect) == (None, "gemini")  # the door's first, and named
+        assert "seed" in over_http.accepts
+        assert over_http.max_output_tokens is not None
+        assert registry.lookup(model, "vertex") is None
 
 
 def test_models_that_take_temperature_are_pinned_to_a_version_that_does():

@@ -1,8 +1,10 @@
 """Gates of the rag workload through the product's own scorers: gold is accepted, mutants are not, shortcuts do not pay."""
 
+import calendar
 import json
 import math
 import re
+import sqlite3
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +15,9 @@ from ruamel.yaml import YAML
 
 from bench.record import Case, Reply
 from bench.score import correct, get
+from bench.world.__main__ import main
 from bench.world.corpus import world
+from bench.world.database import fill
 from bench.world.draft import conflicts, singles
 from bench.world.values import typed
 
@@ -101,9 +105,7 @@ def paraphrases(fact: dict) -> list[str]:
     kind, value = fact["type"], fact.get("value", "")
     if kind == "date":
         year, month, day = (int(part) for part in value.split("-"))
-        name = ("January February March April May June July August September October November December").split()[
-            month - 1
-        ]
+        name = calendar.month_name[month]
         forms = [
             value,
             f"{day} {name} {year}",
@@ -242,3 +244,39 @@ def test_input_lengths_are_those_of_the_named_evidence():
     )
     gaps = [abs(share_below(x, points) - place / len(lengths)) for n, x in enumerate(lengths) for place in (n, n + 1)]
     assert max(gaps) <= 0.25
+
+
+# The world as a database
+
+
+def test_gold_is_a_query_over_the_database_and_two_builds_are_the_same():
+    here = world(SPEC["dataset"]["seed"])
+    one, other = sqlite3.connect(":memory:"), sqlite3.connect(":memory:")
+    fill(one, here)
+    world.cache_clear()
+    fill(other, world(SPEC["dataset"]["seed"]))
+    assert list(one.iterdump()) == list(other.iterdump())
+    in_force = """SELECT value, substr(text, span_start + 1, span_end - span_start) FROM facts JOIN document USING (doc_id)
+        WHERE subject = ? AND predicate = ? AND facts.scope = ? AND valid_from <= ? AND (valid_to IS NULL OR valid_to >= ?)"""
+    for item in answerable():
+        if item["metadata"]["kind"] == "multi":
+            continue
+        fact_id, day = item["metadata"]["facts"][0], item["metadata"]["about_day"]
+        subject, predicate, unit = item["metadata"]["asks"].rsplit(".", 2)
+        scope = fact_id.partition("#")[2] or "group"
+        [(value, shown)] = one.execute(in_force, (subject, predicate, scope, day, day)).fetchall()
+        assert typed(value, unit) == item["expected"]["gold"][0], item["id"]
+        assert shown
+    one.close()
+    other.close()
+
+
+def test_the_command_writes_the_world_and_never_over_a_file(tmp_path, capsys):
+    target = tmp_path / "world.sqlite"
+    arguments = ["calderholt.rag", "--items", "8", "-o", str(tmp_path / "items.jsonl"), "--world", str(target)]
+    assert main(arguments) == 0
+    connection = sqlite3.connect(target)
+    assert connection.execute("SELECT count(*) FROM facts").fetchone()[0] >= 900
+    connection.close()
+    assert main(arguments) == 2
+    assert "error" in capsys.readouterr().err

@@ -94,7 +94,14 @@ def test_editions_and_sites_differ_in_every_fact(here):
 
 def test_no_value_waits_for_a_slot_that_is_gone(here):
     used = {fact.key for fact in here.ledger.facts}
-    assert {key.partition("#")[0] for key in load_yaml("values.yaml")} <= used
+    assert {re.split("[@#]", key)[0] for key in load_yaml("values.yaml")} <= used
+
+
+def test_a_topic_has_one_unit_so_that_a_query_has_one_answer(here):
+    units: dict[tuple[str, str], set[str]] = {}
+    for fact in here.ledger.facts:
+        units.setdefault((fact.subject, fact.predicate), set()).add(fact.unit)
+    assert [topic for topic, found in units.items() if len(found) > 1] == [("expenses", "dinner")]  # kroner and euro
 
 
 def test_passages_are_of_about_250_tokens(here, prose):
