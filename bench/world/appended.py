@@ -44,7 +44,7 @@ def prices(sheet: Sheet, rows: int, ledger: Ledger) -> str:
             [
                 part.number,
                 part.name,
-                *(f"{each * share:.2f}" for share in (Decimal(1), Decimal("0.94"), Decimal("0.87"))),
+                *(sheet.number(each * share, 2) for share in (Decimal(1), Decimal("0.94"), Decimal("0.87"))),
             ]
         )
     return "PRICE LIST, EUR, without VAT\n\n" + table(lines, sheet.rng.choice((0, 1)), frozenset((2, 3, 4)))

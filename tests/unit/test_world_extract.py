@@ -552,7 +552,7 @@ def test_no_run_of_thirteen_words_is_shared_with_third_party_text(prose):
 # On the wire, and misuse
 
 
-@pytest.mark.parametrize("dialect", ["messages", "chat", "responses", "converse"])
+@pytest.mark.parametrize("dialect", ["messages", "chat", "responses", "converse", "gemini"])
 def test_each_case_asks_for_its_own_schema(dialect):
     workload = load_workload(ROOT / "workloads/extract.yaml")
     assert len(workload.response_formats) == len(KINDS)
