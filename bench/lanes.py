@@ -28,7 +28,7 @@ from bench.resume import Remaining
 from bench.store.journal import Journal
 from bench.wire.clock import Anchor
 from bench.wire.http import Wire
-from bench.workload import Workload, live, salted
+from bench.workload import Workload, live, params_of_case, salted
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,8 @@ def _lane(ready: Ready, workload: Workload, salt: str, segment: int) -> Lane:
 
     def encoded(case: Case, mark: str) -> dict[str, Any]:
         messages = case.messages if workload.salt == "none" else salted(case.messages, mark)
-        return dialect.encode(dataclasses.replace(case, messages=messages), ready.params, ready.target)
+        params = params_of_case(ready.params, case)
+        return dialect.encode(dataclasses.replace(case, messages=messages), params, ready.target)
 
     def mark_of(request: Request) -> str:
         if request.phase == "warmup":

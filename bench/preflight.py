@@ -200,7 +200,7 @@ def _check(target: Target, workload: Workload, options: Options, today: date) ->
         spoken = ", ".join(sorted(provider.dialects))
         problems.append(Problem(target.id, "dialect", target.dialect, f"one that {target.provider} speaks: {spoken}"))
     else:
-        for what in dialects.get(target.dialect).unsupported(params):
+        for what in _unsupported(target, params, workload):
             problems.append(
                 Problem(target.id, "params", what, f"a setting that the dialect {target.dialect} can carry")
             )
@@ -209,10 +209,23 @@ def _check(target: Target, workload: Workload, options: Options, today: date) ->
             notes += [f"{target.id}: {sentence}" for sentence in said]
             params, degraded = without_cache(params)
     if hasattr(provider, "refused"):  # what a server of that make does not take
-        problems += provider.refused(target, params)
+        for variant in _variants(params, workload):
+            problems += [problem for problem in provider.refused(target, variant) if problem not in problems]
     if not options.simulate:
         problems += provider.check(target)
     return problems, Ready(target, params, tuple(notes), degraded)
+
+
+def _variants(params: Params, workload: Workload) -> list[Params]:
+    """The settings as they are sent: once, or with each response format that cases bring themselves."""
+    return [replace(params, response_format=form) for form in workload.response_formats] or [params]
+
+
+def _unsupported(target: Target, params: Params, workload: Workload) -> list[str]:
+    """What the target's dialect cannot carry, each once."""
+    dialect = dialects.get(target.dialect)
+    said = [what for variant in _variants(params, workload) for what in dialect.unsupported(variant)]
+    return list(dict.fromkeys(said))
 
 
 def _too_few(options: Options, ready: Sequence[Ready], problems: Sequence[Problem]) -> CannotRun:

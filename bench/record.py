@@ -33,7 +33,8 @@ class Case:
     `messages` are in the OpenAI form (`role`, `content`); `expected` holds what the scorers read (`gold`, `gold_passages`,
     `answerable`, ...); `cluster` groups cases that share a source and are therefore not independent; `answers` are
     replies of known kind (`right`, `wrong`, ...) that the look-alike clouds give. A turn of a session names its `session`
-    and its number from 1; `messages` then end in the turns so far, as the item remembers them.
+    and its number from 1; `messages` then end in the turns so far, as the item remembers them. `response_format` is what this
+    case alone asks for, in the form of `Params.response_format`; None leaves the workload's.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Case:
     source: str = ""
     session: str = ""
     turn: int = 0
+    response_format: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

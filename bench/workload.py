@@ -268,6 +268,12 @@ class Workload:
         """The turns of each session, as indices of `cases`; none where every case is a request of its own."""
         return sessions_of(self.cases)
 
+    @property
+    def response_formats(self) -> tuple[Mapping[str, Any], ...]:
+        """The response formats that cases bring themselves, each once."""
+        brought = [case.response_format for case in self.cases if case.response_format is not None]
+        return tuple({json.dumps(form, sort_keys=True): form for form in brought}.values())
+
     def with_load(self, load: Load) -> Workload:
         return replace(self, load=load)
 
@@ -317,6 +323,11 @@ def params_of(generation: GenerationSpec, base: Params) -> Params:
     if generation.min_tokens is not None:
         given["extra_body"] = {"min_tokens": generation.min_tokens, **given.get("extra_body", {})}
     return replace(base, **given)
+
+
+def params_of_case(params: Params, case: Case) -> Params:
+    """The settings of one case: a response format that the item brings goes before the workload's and the target's."""
+    return params if case.response_format is None else replace(params, response_format=case.response_format)
 
 
 def quick(workload: Workload) -> Workload:
@@ -516,11 +527,22 @@ def _cases(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Case]:
             cluster=str(tags.get("cluster") or (tags.get(cluster_by) if cluster_by else "") or item.get("id", number)),
             answers=item.get("answers") or {},
             source=f"{spec.dataset.path or spec.dataset.generator or 'inline'}#{item.get('id', number)}",
+            response_format=_response_format(item, number, loaded),
         )
         if in_sessions:
             yield from _turns(case, item, loaded, recorded=(spec.load.session or SessionSpec()).history == "recorded")
         else:
             yield case
+
+
+def _response_format(item: Mapping[str, Any], number: int, loaded: Loaded) -> Mapping[str, Any] | None:
+    form = item.get("response_format")
+    if form is None or (isinstance(form, dict) and isinstance(form.get("type"), str)):
+        return form
+    got = f"item {item.get('id', number)} with the response_format {form!r:.60}"
+    raise ConfigError(
+        [_problem(loaded, "dataset", got, "one like {type: json_schema, json_schema: {name: ..., schema: ...}}")]
+    )
 
 
 def _turns(session: Case, item: Mapping[str, Any], loaded: Loaded, *, recorded: bool) -> Iterator[Case]:
@@ -629,5 +651,8 @@ def _digest(spec: WorkloadSpec, cases: Sequence[Case]) -> str:
     )
     hasher = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     for case in cases:
-        hasher.update(json.dumps([case.id, case.messages, case.expected], sort_keys=True, ensure_ascii=False).encode())
+        said: list[Any] = [case.id, case.messages, case.expected]
+        if case.response_format is not None:
+            said.append(case.response_format)
+        hasher.update(json.dumps(said, sort_keys=True, ensure_ascii=False).encode())
     return hasher.hexdigest()

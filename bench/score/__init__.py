@@ -19,6 +19,8 @@ from bench.score.citations import Citations
 from bench.score.facts import Facts
 from bench.score.label import Label
 from bench.score.plain import Choice, Contains, Exact, Number, Regex
+from bench.score.field_f1 import MEASURES, FieldF1
+from bench.score.json_schema import JsonSchema, broken
 
 SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "facts": Facts,
@@ -30,6 +32,8 @@ SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "regex": Regex,
     "choice": Choice,
     "number": Number,
+    "json_schema": JsonSchema,
+    "field_f1": FieldF1,
 }
 
 _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
@@ -41,6 +45,11 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1,
     ),
     "max_extra": ("a whole number from 0, e.g. 2", lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0),
+    "types": ("a key of the case's expectation, e.g. types", lambda v: isinstance(v, str) and bool(v)),
+    "measure": (f"one of {', '.join(MEASURES)}", lambda v: v in MEASURES),
+    "schema": ("a JSON Schema", lambda v: isinstance(v, dict) and not broken(v)),
+    "fenced": ("true or false", lambda v: isinstance(v, bool)),
+    "formats": ("true or false", lambda v: isinstance(v, bool)),
 }
 
 

@@ -16,6 +16,7 @@ from bench import plugins
 
 GENERATORS: dict[str, str] = {
     "calderholt.classify": "bench.world.classify",
+    "calderholt.extract": "bench.world.extract",
     "calderholt.rag": "bench.world.rag",
 }
 """Workload generators: name and the module whose `generate` makes its items."""

@@ -189,3 +189,43 @@ def test_the_lifetime_of_cached_prefixes_is_told_in_the_words_of_the_apis(
     cache = f"cache: {{breakpoints: [system], ttl: {written}}}\n"
     params = made(tmp_path, HEAD + MESSAGES + cache + LOAD).params
     assert (params.cache_breakpoints, params.cache_ttl) == (("system",), sent)
+
+
+FORM = "{type: json_schema, json_schema: {name: sum, schema: {type: object}}}"
+ONE_FORM = f"""\
+version: 1
+name: t
+dataset: {{type: inline, items: [{{id: a, question: "2+2?", response_format: {FORM}}}, {{id: b, question: "3+3?"}}]}}
+"""
+
+
+def test_an_item_may_ask_for_a_response_format_of_its_own(tmp_path: Path) -> None:
+    loaded = made(tmp_path, ONE_FORM + MESSAGES + LOAD)
+    asked = {"type": "json_schema", "json_schema": {"name": "sum", "schema": {"type": "object"}}}
+    assert [case.response_format for case in loaded.cases] == [asked, None]
+    assert loaded.response_formats == (asked,)
+    general = Params(response_format={"type": "text"})
+    sent = [workload.params_of_case(general, case).response_format for case in loaded.cases]
+    assert sent == [asked, {"type": "text"}]
+
+
+def test_the_digest_covers_the_response_formats_of_items(tmp_path: Path) -> None:
+    other = ONE_FORM.replace("{type: object}", "{type: array}")
+    assert made(tmp_path, ONE_FORM + MESSAGES + LOAD).digest != made(tmp_path, other + MESSAGES + LOAD).digest
+
+
+def test_a_response_format_that_is_none_is_told_with_its_item(tmp_path: Path) -> None:
+    said = refused(tmp_path, ONE_FORM.replace(FORM, "json") + MESSAGES + LOAD)
+    assert "item a with the response_format 'json'" in said
+    assert "want one like {type: json_schema" in said
+
+
+def test_what_a_dialect_cannot_carry_of_an_items_format_is_found_before_the_run(tmp_path: Path) -> None:
+    from bench.preflight import _unsupported
+    from bench.targets import Target
+
+    loaded = made(tmp_path, ONE_FORM.replace("name: sum, schema", "nam: sum, shema") + MESSAGES + LOAD)
+    target = Target(id="t", model="m", provider="openai", model_id="m", dialect="chat")
+    assert _unsupported(target, Params(), loaded) == [
+        "response_format: got json_schema without name or schema; want both, under json_schema"
+    ]

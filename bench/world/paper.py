@@ -1,0 +1,90 @@
+"""How machines print: tables and heads in four layouts, dates in one form or two, prices from the price books."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from bench.world.ledger import Ledger
+from bench.world.sheet import MARKED, Part, Sheet
+
+CENT = Decimal("0.01")
+DATE_FORMS = ("dots", "iso", "short", "slash", "long", "month_first")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a printed document is to be like, fixed before a word of it is written."""
+
+    traps: frozenset[str]
+    rows: int
+    layout: int
+
+
+def day_forms(sheet: Sheet, plan: Plan) -> tuple[str, str]:
+    """How the document writes its first date and the others: one form, or two where that is the trap."""
+    first, second = sheet.rng.sample(DATE_FORMS, 2)
+    return (first, second) if "dates" in plan.traps else ("dots" if first == "slash" else first,) * 2
+
+
+def table(rows: Sequence[Sequence[str]], layout: int, right: frozenset[int] = frozenset()) -> str:
+    """A table as programs print it: with bars, in columns, with semicolons, or with tabs of dots. Row 0 is the head."""
+    if layout == 2:
+        return "\n".join(";".join(row) for row in rows)
+    widths = [max(seen(row[n]) for row in rows) for n in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            " " * (widths[n] - seen(cell)) + cell if n in right else cell + " " * (widths[n] - seen(cell))
+            for n, cell in enumerate(row)
+        ]
+        lines.append(("| " + " | ".join(cells) + " |") if layout == 0 else "  ".join(cells).rstrip())
+    if layout in (0, 1):
+        rule = (
+            "|-" + "-|-".join("-" * width for width in widths) + "-|"
+            if layout == 0
+            else "-" * (sum(widths) + 2 * len(widths) - 2)
+        )
+        lines.insert(1, rule)
+    return "\n".join(lines)
+
+
+def seen(text: str) -> int:
+    return len(MARKED.sub(r"\2", text))
+
+
+def labels(pairs: Sequence[tuple[str, str]], layout: int) -> str:
+    """The head of a form: label and value on a line."""
+    pairs = [(label, value) for label, value in pairs if value]
+    if layout == 1:
+        return "\n".join(f"{label + ' ':.<26} {value}" for label, value in pairs)
+    if layout == 2:
+        return "   ".join(f"{label}: {value}" for label, value in pairs)
+    return "\n".join(f"{label}: {value}" for label, value in pairs)
+
+
+def price(ledger: Ledger, part: Part, currency: str, day: date) -> Decimal:
+    """The list price of a part on a day; parts that no price book lists have one that follows from their number."""
+    found = ledger.in_force(f"part:{part.number}", f"list_{currency.lower()}", day)
+    if found is not None:
+        return Decimal(found.value)
+    rate = {"EUR": Decimal(1), "DKK": Decimal("7.46"), "GBP": Decimal("0.86")}[currency]
+    digits = int("".join(filter(str.isdigit, part.number)))
+    return ((Decimal(digits % 331 + 19) + Decimal(digits % 97) / 100) * rate).quantize(CENT, ROUND_HALF_UP)
+
+
+def rounded(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, ROUND_HALF_UP)
+
+
+def misprint(amount: Decimal, sheet: Sheet) -> Decimal:
+    """An amount that a careless sum would give: off by a round sum, never equal."""
+    return amount + sheet.rng.choice((-1, 1)) * sheet.rng.choice(
+        (Decimal(9), Decimal(27), Decimal(90), Decimal(100), Decimal("0.90"))
+    )
+
+
+def struck_out(row: Sequence[str]) -> list[str]:
+    return [f"~~{cell}~~" if cell else cell for cell in row]
