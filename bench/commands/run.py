@@ -6,7 +6,6 @@ import dataclasses
 import json
 import shlex
 import sys
-from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.commands import invocation
+from bench.commands.money import dollars
 from bench.errors import EXIT_BUDGET, ConfigError, Problem
 
 MOST_WORKERS = 256
@@ -96,11 +96,9 @@ def run(
     limit = None
     if max_usd is not None:
         try:
-            limit = Decimal(max_usd.lstrip("$"))
-        except InvalidOperation:
-            limit = Decimal(-1)
-        if limit <= 0 or not limit.is_finite():
-            problems.append(Problem("command line", "--max-usd", max_usd, "an amount above 0, e.g. 5.00"))
+            limit = dollars(max_usd)
+        except ConfigError as error:
+            problems += error.problems
     if workers != "auto" and not (workers.isascii() and workers.isdigit() and 1 <= int(workers) <= MOST_WORKERS):
         problems.append(Problem("command line", "--workers", workers, f"1 to {MOST_WORKERS}, or auto"))
     labels = []
