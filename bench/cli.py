@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     refresh()
     commands.invocation[:] = sys.argv[1:] if argv is None else argv
     try:
-        code = app(args=list(commands.invocation), prog_name="bench", standalone_mode=False)
+        code = app(args=run.with_bare_resume(commands.invocation), prog_name="bench", standalone_mode=False)
     except BenchError as error:
         print(clean(error.message), file=sys.stderr)
         if error.hint:

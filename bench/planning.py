@@ -283,3 +283,31 @@ class _Answering:
             f"A p99 has no upper end below this many requests per target: {'; '.join(words)}. A claim about a p99 wants "
             f"{design.RUNS_FOR_P99} runs over 7 days."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a campaign has come: what its runs so far tell, and how many more of the same size the question takes."""
+
+    spread: Spread | None
+    half_widths: Mapping[str, float | None]
+    smallest_ratio: float | None
+    more_runs: int | None
+    """None: not within ten times the runs that there are, or nothing to reckon from."""
+
+
+def standing(job: Job, question: Question, figures: Sequence[Figure], runs: int, requests: int, days: int) -> Standing:
+    """`runs` runs of `requests` in all, per target, on `days` days. Widths only: no target's figure is looked at."""
+    if runs < 1 or requests < runs:
+        return Standing(None, {}, None, None)
+    work = _Answering(job, question, tuple(figures), "")
+    each = requests // runs
+    spread = design.campaign(runs, each, days)
+    offer = work._offer("", spread, runs, days=days)
+    a_day = runs / days
+
+    def enough(total: int) -> bool:
+        return work._enough(design.campaign(total, each, max(days, math.ceil(total / a_day))))
+
+    needed = design.smallest(enough, runs, 10 * runs)
+    return Standing(spread, offer.half_widths or {}, offer.smallest_ratio, None if needed is None else needed - runs)

@@ -42,6 +42,7 @@ FLOORS = {
         "history",
         "planning",
         "campaign",
+        "campaigning",
         "runner",
     },
     5: {"report", "testing"},

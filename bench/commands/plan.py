@@ -32,6 +32,10 @@ def plan(
     metric: Annotated[str, typer.Option(help="The figure it is about: ttft_p50, ttft_p99, e2e_p50, ...")] = "ttft_p50",
     power: Annotated[float, typer.Option(min=0.5, max=0.99, help="How surely it is to be called.")] = 0.8,
     max_usd: Annotated[str | None, typer.Option(help="What may be spent; dearer designs are marked.")] = None,
+    campaign: Annotated[
+        str | None, typer.Option(help="How far this campaign has come, and what it still needs.", metavar="NAME")
+    ] = None,
+    list_runs: Annotated[bool, typer.Option("--runs", help="With --campaign: its runs, one id a line.")] = False,
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> int:
@@ -43,12 +47,20 @@ def plan(
     from bench.store import runs
     from bench.wire.clock import today
 
-    if workload is None:
+    if campaign is not None and workload is not None:
+        raise ConfigError(
+            [Problem("command line", "WORKLOAD", str(workload), f"nothing: campaign {campaign} says what is run")]
+        )
+    if workload is None and campaign is None:
         raise ConfigError([Problem("command line", "WORKLOAD", "nothing", "a workload file, e.g. workloads/rag.yaml")])
     question = planning.Question(
         planning.metric_of(metric), _share(detect), power, None if max_usd is None else dollars(max_usd)
     )
     assumed = learnt.assumptions(assume)
+    if campaign is not None or workload is None:
+        from bench.commands.campaigns import progress
+
+        return progress(campaign or "", out, question, assumed, list_runs, as_json)
     job = planning.job_of(
         Options(workload=workload, targets=targets, only=_parts(only), out=out, command="bench plan"), today()
     )
@@ -140,12 +152,12 @@ def _row(offer: Offer) -> tuple[str, ...]:
         _time(offer.length_s),
         _usd(offer.usd_likely),
         _usd(offer.usd_most),
-        *(_width(offer.half_widths[name]) for name in ("ttft_p50_ms", "ttft_p99_ms", "e2e_p50_ms")),
+        *(width(offer.half_widths[name]) for name in ("ttft_p50_ms", "ttft_p99_ms", "e2e_p50_ms")),
         "none" if offer.smallest_ratio is None else f"{offer.smallest_ratio:.2f}",
     )
 
 
-def _width(value: float | None) -> str:
+def width(value: float | None) -> str:
     return "open" if value is None else f"± {100 * value:.{0 if value >= 0.095 else 1}f} %"
 
 
