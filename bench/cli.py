@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from bench import __version__, commands
-from bench.commands import compare, doctor, report, run, score, simulate, targets, workload
+from bench.commands import compare, doctor, plan, report, run, score, simulate, targets, workload
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
 from bench.redact import clean, refresh
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("plan")(plan.plan)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("score")(score.score)
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     refresh()
     commands.invocation[:] = sys.argv[1:] if argv is None else argv
     try:
-        code = app(args=list(commands.invocation), prog_name="bench", standalone_mode=False)
+        code = app(args=run.with_bare_resume(commands.invocation), prog_name="bench", standalone_mode=False)
     except BenchError as error:
         print(clean(error.message), file=sys.stderr)
         if error.hint:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench import dialects, environment, providers, quota, redact
 from bench.engine.pacing import in_order, length_ns, most_prompts, stream, think_ns, think_rng
@@ -53,6 +53,8 @@ class Options:
     workers: int | None = 1
     """Processes that send; None: as many as the load needs."""
     command: str = ""
+    campaign: Mapping[str, Any] | None = None
+    """The campaign that this run is a block of, for the manifest."""
 
 
 @dataclass(frozen=True, slots=True)

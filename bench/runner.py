@@ -261,6 +261,7 @@ def _manifest(
         "replies": options.replies,
         "limits": {"mode": options.limits, "notes": list(job.notes)},
         "labels": dict(options.labels),
+        "campaign": None if options.campaign is None else dict(options.campaign),
         "workload": {
             "name": workload.name,
             "title": workload.title,

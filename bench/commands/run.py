@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shlex
 import sys
-from decimal import Decimal, InvalidOperation
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +14,12 @@ from typing import Annotated, Any
 import typer
 
 from bench.commands import invocation
+from bench.commands.money import dollars
 from bench.errors import EXIT_BUDGET, ConfigError, Problem
 
 MOST_WORKERS = 256
+BARE = "-"
+"""What `--resume` holds when it stands alone: no run is called so."""
 
 
 class Limits(StrEnum):
@@ -32,7 +35,7 @@ class Replies(StrEnum):
 
 
 def run(
-    workload: Annotated[Path, typer.Argument(help="The workload file, e.g. workloads/rag.yaml.")],
+    workload: Annotated[Path | None, typer.Argument(help="The workload file, e.g. workloads/rag.yaml.")] = None,
     targets: Annotated[Path | None, typer.Option(help="The list of targets. Default: targets.yaml here.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Ids of targets, with commas; one alone is allowed.")] = None,
     simulate: Annotated[
@@ -41,7 +44,10 @@ def run(
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     run_id: Annotated[str | None, typer.Option(help="Name of the run. Default: time, workload, random.")] = None,
     resume: Annotated[
-        str | None, typer.Option(help="A run that stopped early: go on with the rest of its plan.", metavar="RUN")
+        str | None,
+        typer.Option(
+            help="A run that stopped early: go on with the rest of its plan. With --campaign alone.", metavar="RUN"
+        ),
     ] = None,
     concurrency: Annotated[
         int | None,
@@ -80,6 +86,15 @@ def run(
         ),
     ] = Limits.pace,
     replies: Annotated[Replies, typer.Option(help="What is kept of the replies.")] = Replies.full,
+    blocks: Annotated[
+        int | None, typer.Option(min=1, help="A campaign of so many runs, at times that are drawn.")
+    ] = None,
+    over: Annotated[str | None, typer.Option(help="The period of a campaign, e.g. 7d or 24h.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="Name of the campaign; alone, one that was begun.")] = None,
+    grace: Annotated[str, typer.Option(help="How late a block of a campaign may start before it is missed.")] = "15m",
+    due: Annotated[
+        bool, typer.Option("--due", help="Run what is due of the campaign now, and end: for timers and CI.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> int:
     """Run one workload against every target and print the comparison."""
@@ -96,11 +111,9 @@ def run(
     limit = None
     if max_usd is not None:
         try:
-            limit = Decimal(max_usd.lstrip("$"))
-        except InvalidOperation:
-            limit = Decimal(-1)
-        if limit <= 0 or not limit.is_finite():
-            problems.append(Problem("command line", "--max-usd", max_usd, "an amount above 0, e.g. 5.00"))
+            limit = dollars(max_usd)
+        except ConfigError as error:
+            problems += error.problems
     if workers != "auto" and not (workers.isascii() and workers.isdigit() and 1 <= int(workers) <= MOST_WORKERS):
         problems.append(Problem("command line", "--workers", workers, f"1 to {MOST_WORKERS}, or auto"))
     labels = []
@@ -113,8 +126,23 @@ def run(
         problems.append(Problem("command line", "--run-id", run_id, "a plain name, e.g. before-upgrade"))
     if run_id is not None and resume is not None:
         problems.append(Problem("command line", "--run-id", "both it and --resume", "one of the two"))
+    continued = campaign is not None and workload is None
+    if continued or resume == BARE:
+        problems += _campaign_problems(campaign, workload, resume, due, {"--blocks": blocks, "--over": over})
+    elif workload is None:
+        problems.append(Problem("command line", "WORKLOAD", "nothing", "a workload file, e.g. workloads/rag.yaml"))
+    if (blocks is None) != (over is None) or (blocks is None and workload is not None and (campaign or due)):
+        problems.append(
+            Problem("command line", "--blocks", "a part", "--blocks and --over together, e.g. --blocks 48 --over 7d")
+        )
+    if blocks is not None and (run_id is not None or resume is not None):
+        problems.append(Problem("command line", "--blocks", "a name for one run", "--campaign NAME"))
     if problems:
         raise ConfigError(problems)
+    if continued or workload is None:
+        from bench.commands.campaigns import go_on
+
+        return go_on(campaign or "", out, due, limit, as_json)
     options = Options(
         workload=workload,
         targets=targets,
@@ -141,7 +169,44 @@ def run(
     )
     if estimate:
         return _estimate(options, as_json)
+    if blocks is not None and over is not None:
+        from bench.commands.campaigns import begin
+
+        return begin(options, campaign, blocks, over, grace, due, as_json)
     return _run(options, as_json)
+
+
+def _campaign_problems(
+    campaign: str | None, workload: Path | None, resume: str | None, due: bool, drawn: dict[str, Any]
+) -> list[Problem]:
+    """What is wrong with going on with a campaign: all but its name is in its file."""
+    if campaign is None:
+        return [
+            Problem("command line", "--resume", "nothing", "a run, e.g. --resume latest; or --campaign NAME --resume")
+        ]
+    problems = [
+        Problem("command line", flag, str(value), f"nothing: the plan of {campaign} is published")
+        for flag, value in drawn.items()
+        if value is not None
+    ]
+    if workload is not None:
+        problems.append(Problem("command line", "WORKLOAD", str(workload), f"nothing: {campaign} says what is run"))
+    if resume not in (None, BARE):
+        problems.append(Problem("command line", "--resume", str(resume), "no run: --campaign NAME --resume"))
+    if resume is None and not due:
+        problems.append(
+            Problem("command line", "--campaign", "", "say --resume to go on with it, or --due to run what is due now")
+        )
+    return problems
+
+
+def with_bare_resume(arguments: Sequence[str]) -> list[str]:
+    """`--resume` without a value goes on with a campaign: the parser knows no option whose value may be left out."""
+    following = [*arguments[1:], "--"]
+    return [
+        f"--resume={BARE}" if word == "--resume" and after.startswith("-") and arguments[0] == "run" else word
+        for word, after in zip(arguments, following, strict=False)
+    ]
 
 
 def _run(options: Any, as_json: bool) -> int:

@@ -17,10 +17,10 @@ from bench.score.abstention import Abstention
 from bench.score.base import Scorer
 from bench.score.citations import Citations
 from bench.score.facts import Facts
-from bench.score.label import Label
-from bench.score.plain import Choice, Contains, Exact, Number, Regex
 from bench.score.field_f1 import MEASURES, FieldF1
 from bench.score.json_schema import JsonSchema, broken
+from bench.score.label import Label
+from bench.score.plain import Choice, Contains, Exact, Number, Regex
 
 SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "facts": Facts,
