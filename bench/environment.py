@@ -66,6 +66,16 @@ VARIABLES: Mapping[str, Variable] = {
     "CLOUD_ML_REGION": Variable("is the region of targets without one", doors=_GOOGLE, warn=False),
     "GOOGLE_CLOUD_PROJECT": Variable("is the project of targets without one", doors=_GOOGLE, warn=False),
     "GOOGLE_CLOUD_LOCATION": Variable("is the region of targets without one", doors=("gemini-vertex",), warn=False),
+    "GOOGLE_CLOUD_QUOTA_PROJECT": Variable("bills another project, whose limits hold", doors=_GOOGLE),
+    "GOOGLE_API_KEY": Variable("is a key that this door leaves aside", "secret", ("gemini-vertex",), warn=False),
+    "GEMINI_API_KEY": Variable("is a key that this door leaves aside", "secret", ("gemini-vertex",), warn=False),
+    "GOOGLE_GENAI_USE_VERTEXAI": Variable(
+        "chooses the service, which bench says itself", doors=("gemini-vertex",), warn=False
+    ),
+    "GOOGLE_GENAI_USE_ENTERPRISE": Variable(
+        "chooses the service, which bench says itself", doors=("gemini-vertex",), warn=False
+    ),
+    "GOOGLE_GENAI_CLIENT_MODE": Variable("lets the SDK replay recordings", doors=("gemini-vertex",)),
     "GOOGLE_GENAI_HTTP_CLIENT": Variable("chooses the SDK's HTTP client", doors=("gemini-vertex",)),
     "GOOGLE_GENAI_API_VERSION": Variable("chooses the API version", doors=("gemini-vertex",)),
     "HTTP_PROXY": Variable("sends plain requests through a proxy", "address"),
@@ -73,6 +83,9 @@ VARIABLES: Mapping[str, Variable] = {
     "ALL_PROXY": Variable("sends requests through a proxy, whose time is measured as the provider's", "address"),
     "NO_PROXY": Variable("names hosts that are reached without a proxy", warn=False),
     "SSL_CERT_FILE": Variable("changes whose certificates are believed", warn=False),
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": Variable(
+        "changes whose certificates are believed", doors=("vertex-grpc",), warn=False
+    ),
     "DEFER_PYDANTIC_BUILD": Variable("makes the SDK build its models early", doors=_CLAUDE, warn=False),
 }
 """Read in the sources of anthropic 2.12, openai 3.54, botocore 1.44 and google-genai 3.4."""

@@ -62,6 +62,10 @@ METRICS: tuple[Metric, ...] = (
            "last end); under an open loop the plan sets it, not the target."),
     Metric("ok_share", "ok", "share", "higher", "share", ("outcome",), "delivery",
            "Share of requests whose final attempt ended ok: not refused, filtered, truncated or failed."),
+    Metric("goodput_per_s", "goodput", "requests/s", "higher", "ratio",
+           ("outcome", "ttft_due_ms", "icl_max_ms", "tpot_ms", "e2e_due_ms", "sent_ns", "end_ns"), "delivery",
+           "Requests that ended ok inside every limit of the workload's slo, per second of the measured window (first start to "
+           "last end); under an open loop no more than the plan offers."),
     Metric("quality", "quality", "share", "higher", "share", ("value", "outcome"), "delivery",
            "Share of requests answered right, as delivered: every required scorer that applies gave full marks; failed "
            "requests count as wrong."),
@@ -89,6 +93,9 @@ METRICS: tuple[Metric, ...] = (
            f"99th percentile of the time to the end of the response: {_OWN_SEND}."),
     Metric("first_ok_share", "ok at first try", "share", "higher", "share", ("first_attempt_outcome",), "detail",
            "Share of requests whose first attempt ended ok, before any retry."),
+    Metric("within_slo_share", "within slo", "share", "higher", "share",
+           ("outcome", "ttft_due_ms", "icl_max_ms", "tpot_ms", "e2e_due_ms"), "detail",
+           "Share of requests that ended ok inside every limit of the workload's slo."),
     Metric("same_read_share", "content in one read", "share", "lower", "ratio", ("same_read_events", "content_events"),
            "detail", "Share of content events that came in one read with the event before: the gaps between them are "
            "unknown, by the target's batching, the network's or our own delay."),
@@ -102,6 +109,11 @@ METRICS: tuple[Metric, ...] = (
            "Growth of latency (TTFT; E2E without streaming) over the judged window by a straight line through log latency."),
     Metric("steady_finished", "finished / started", "ratio", "higher", "ratio", ("sent_ns", "end_ns"), "detail",
            "Requests finished in the last third of the judged window, divided by those started in it."),
+    Metric("label_macro_f1", "macro-F1", "share", "higher", "mean", ("reason",), "detail",
+           "Mean over the gold labels of F1, the harmonic mean of precision and recall, among the requests that ended ok; an "
+           "invalid label counts against recall alone."),
+    Metric("label_invalid_share", "invalid labels", "share", "lower", "share", ("reason",), "detail",
+           "Share of the requests that ended ok whose reply is no label of the list."),
     Metric("quality_answered", "quality if answered", "share", "higher", "share", ("value", "outcome"), "detail",
            "Share answered right among the requests that ended ok."),
 )  # fmt: skip
@@ -170,6 +182,7 @@ DISPLAY: Mapping[str, Display] = {
     "share": Display(100, "%", 0, 100),
     "ratio": Display(1, "×", 0),
     "requests": Display(1, "", 0),
+    "requests/s": Display(1, "/s", 0),
     "points": Display(100, "points", -100, 100),
 }
 

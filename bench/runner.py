@@ -175,7 +175,7 @@ def _measured(
 
 def _finish(job: Job, folder: Path, facts: dict[str, Any], measured: Measured) -> Result:
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
-    files, dropped = parquet.write_tables(folder, amend=_scoring(job.workload), replies=job.options.replies)
+    files, dropped = parquet.write_tables(folder, amend=scoring(job.workload), replies=job.options.replies)
     for path in (folder / runs.SCHEDULE, *sorted(folder.glob("truth*.parquet"))):
         files[path.name] = parquet.info(path)
     complete = measured.reason is None
@@ -211,7 +211,7 @@ def _exit_status(measured: Measured, invalid: list[str]) -> int:
     return EXIT_CANNOT_RUN if invalid else EXIT_OK
 
 
-def _scoring(workload: Workload) -> Callable[[dict[str, Any]], None]:
+def scoring(workload: Workload) -> Callable[[dict[str, Any]], None]:
     """Adds its scores to a journalled record: what was timed is what is scored. Failed replies have none, and neither have
     turns of a session that expect nothing."""
     cases = {case.id: case for case in workload.cases}

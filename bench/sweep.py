@@ -154,7 +154,7 @@ class Search:
         level = self._load.stages[present].level or 0.0
         if overflowed:
             self._ceiling = min(level, self._ceiling or level)
-        for one in levels(self._rows, self._slo):
+        for one in levels(self._rows, self._slo, intervals=False):
             if one.stage == present:
                 held = self._held(one)
                 if not (overflowed and held):
@@ -163,7 +163,8 @@ class Search:
     def _held(self, one: Level) -> bool:
         if self._sweep.until == "slo":
             return bool(one.meets_slo)
-        return one.achieved_share is not None and one.achieved_share >= SUSTAINED
+        share = one.cells["achieved_share"].value
+        return share is not None and share >= SUSTAINED
 
 
 def search(job: Job, plan: Plan, write: Callable[[Plan], None]) -> Search | None:

@@ -1,9 +1,12 @@
-"""Writes the generated pages again: docs/columns.md, docs/doors.md and the JSON Schemas. With --check, only says whether they are current."""
+"""Writes the generated pages again: docs/columns.md, doors.md, portability.md and the JSON Schemas. With --check, only says whether they are current."""
 
 import json
 import sys
 from pathlib import Path
 
+from bench.commands.matrix import page as portability_page
+from bench.portability import matrix
+from bench.providers import PROVIDERS
 from bench.record import TABLES
 from bench.targets import json_schema as targets_schema
 from bench.testing.verified import page as doors_page
@@ -51,6 +54,7 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs/columns.md": columns_page(),
         ROOT / "docs/doors.md": doors_page(),
+        ROOT / "docs/portability.md": portability_page(matrix(doors=tuple(PROVIDERS))),
         ROOT / "workloads/schema/workload.v1.json": json.dumps(workload_schema(), indent=1, sort_keys=True) + "\n",
         ROOT / "workloads/schema/targets.v1.json": json.dumps(targets_schema(), indent=1, sort_keys=True) + "\n",
     }

@@ -293,18 +293,36 @@ def head() -> str:
     return "".join(f"{title:>{width}}" for title, width in COLUMNS)
 
 
-def line(load: str, wire: str, workers: int, row: dict[str, float | None]) -> str:
+def values(load: str, wire: str, workers: int, row: dict[str, float | None]) -> tuple[str, ...]:
     def number(name: str, form: str) -> str:
         return "-" if row[name] is None else format(row[name], form)
 
-    values = (
+    return (
         load, wire, str(workers), number("cpu_s_per_1000_load", ".2f"), number("cpu_s_per_1000_process", ".2f"),
         number("ratio_python", ".2f"), number("ratio_c", ".2f"), number("replies_per_s", ".0f"),
         f"{row['ttft_error_p50_ms']:.3f} / {row['ttft_error_p99_ms']:.2f}",
         f"{row['gap_error_p50_ms']:.3f} / {row['gap_error_p99_ms']:.2f}", number("lateness_p99_ms", ".2f"),
         number("same_read_share", ".1%"), number("core_share", ".0%"), number("rss_mb", ".0f"),
     )  # fmt: skip
-    return "".join(f"{value:>{width}}" for value, (_, width) in zip(values, COLUMNS, strict=True))
+
+
+def line(load: str, wire: str, workers: int, row: dict[str, float | None]) -> str:
+    return "".join(f"{v:>{width}}" for v, (_, width) in zip(values(load, wire, workers, row), COLUMNS, strict=True))
+
+
+def commit() -> str:
+    found = subprocess.run(
+        ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or "?"
+
+
+def markdown(out: list[dict[str, object]], repeat: int) -> str:
+    """The table for docs/selfbench.md."""
+    rows = [[title for title, _ in COLUMNS], ["---"] * len(COLUMNS)]
+    rows += [list(values(str(c["load"]), str(c["wire"]), int(c["workers"]), c)) for c in out]
+    about = f"{machine()}; {datetime.datetime.now(datetime.UTC).date()}, commit {commit()}, medians of {repeat}."
+    return about + "\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def main() -> None:
@@ -313,6 +331,7 @@ def main() -> None:
     parser.add_argument("--load", action="append", choices=LOADS, help="streams, or the name of a load")
     parser.add_argument("--wire", action="append", choices=WIRES)
     parser.add_argument("--workers", action="append", type=int, help="processes that send; 1 and 2, if not given")
+    parser.add_argument("--markdown", action="store_true", help="the table for docs/selfbench.md, at the end")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     out = []
@@ -333,6 +352,8 @@ def main() -> None:
             out.append({"load": load, "wire": wire, "workers": workers, **row, "runs": runs})
             if not options.json:
                 print(line(load, wire, workers, row), flush=True)
+    if options.markdown:
+        print(markdown(out, options.repeat))
     if options.json:
         print(json.dumps({"machine": machine(), "load_average": os.getloadavg(), "cells": out}, indent=1))
 

@@ -44,9 +44,12 @@ FLOORS = {
         "campaign",
         "campaigning",
         "runner",
+        "claims",
+        "suites",
+        "rescore",
     },
     5: {"report", "testing"},
-    6: {"cli", "commands", "__main__", "__init__"},
+    6: {"portability", "cli", "commands", "__main__", "__init__"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 NEIGHBOURS = {

@@ -23,6 +23,12 @@ def print_table(table: Table, as_json: bool) -> None:
     from bench.report import terminal
 
     tty = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if tty or "COLUMNS" in os.environ else WIDTH_WITHOUT_TERMINAL
+    width = columns_of_terminal()
     colour = tty and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     print(terminal.render(table, width, colour))
+
+
+def columns_of_terminal() -> int:
+    """How wide a line may be; a fixed width where nobody watches."""
+    watched = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return shutil.get_terminal_size().columns if watched else WIDTH_WITHOUT_TERMINAL

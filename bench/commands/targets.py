@@ -1,38 +1,111 @@
-"""`bench targets`: what targets.yaml names, and what each still lacks."""
+"""`bench targets`: what targets.yaml names and what each still lacks; and every door, its models and what it carries."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from bench.commands.output import columns_of_terminal
+from bench.errors import ConfigError, Problem
+
+DEFAULT = Path("targets.yaml")
+
 
 def targets(
-    file: Annotated[Path, typer.Option("--targets", help="The list of targets.")] = Path("targets.yaml"),
+    file: Annotated[Path | None, typer.Option("--targets", help="The list of targets (targets.yaml here).")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Ids of targets, with commas.")] = None,
+    features: Annotated[bool, typer.Option("--features", help="What each door carries, by its own code.")] = False,
+    models: Annotated[bool, typer.Option("--models", help="Every model's id and end at each door.")] = False,
+    model: Annotated[str | None, typer.Option(help="Only this logical model, with --features or --models.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same for other programs.")] = False,
 ) -> int:
-    """List the targets and what keeps each from running. Nothing is sent."""
+    """List the doors, then the targets and what keeps each from running. Nothing is sent.
+
+    With --targets or --only the targets alone.
+    """
+    from bench.wire.clock import today
+
+    _one_thing(file, only, features, models, model)
+    if features:
+        from bench import portability
+        from bench.commands import matrix
+
+        found = portability.matrix(model, today())
+        _tell(matrix.data(found), matrix.text(found, columns_of_terminal()), as_json)
+        return 0
+    from bench.commands import doors
+
+    if models:
+        table = doors.models(today(), model)
+        _tell(table, doors.models_text(table, columns_of_terminal()), as_json)
+        return 0
+    listed = _targets(file or DEFAULT, only) if file or only or DEFAULT.exists() else []
+    if file or only:
+        _tell(listed, _targets_text(listed), as_json)
+        return 0
+    rows = doors.facts(today())
+    parts = [doors.text(rows, columns_of_terminal()), *([f"{DEFAULT}:", _targets_text(listed)] if listed else [])]
+    _tell({"doors": rows, "targets": listed}, "\n\n".join(parts), as_json)
+    return 0
+
+
+def _one_thing(file: Path | None, only: list[str] | None, features: bool, models: bool, model: str | None) -> None:
+    """ConfigError for flags that do not go together."""
+    wrong = []
+    if features and models:
+        wrong.append(Problem("command line", "--models", "it and --features", "one of the two"))
+    if (features or models) and (file or only):
+        given = "--targets" if file else "--only"
+        wrong.append(
+            Problem("command line", given, f"it and {'--features' if features else '--models'}", "one of the two")
+        )
+    if model is not None and not (features or models):
+        wrong.append(Problem("command line", "--model", model, "it with --features or --models"))
+    if wrong:
+        raise ConfigError(wrong)
+
+
+def _targets(file: Path, only: list[str] | None) -> list[dict[str, Any]]:
+    """The targets of the file, each with what keeps it from running and what should be known."""
     from bench import providers
     from bench.registry.settings import end_of_life
     from bench.targets import load_targets
     from bench.wire.clock import today
 
     chosen = [part for text in only or [] for part in text.split(",") if part]
-    for target in load_targets(file, chosen or None):
+    rows = []
+    for target in load_targets(file, chosen or None, providers.names()):
         problems = [str(problem) for problem in providers.get(target.provider).check(target)]
         gone, ending = end_of_life(target, today())
         problems += [str(gone)] if gone is not None else []
-        where = " in " + target.region if target.region else ""
-        make = f" ({target.preset})" if target.preset else ""
-        print(
-            f"{target.id}: {target.model} as {target.model_id} at {target.provider}{make}{where}, dialect {target.dialect}"
+        facts = ("id", "model", "model_id", "provider", "preset", "region", "dialect")
+        rows.append(
+            {
+                **{key: getattr(target, key) for key in facts},
+                "ready": not problems,
+                "problems": problems,
+                "notes": [*([ending] if ending is not None else []), *providers.told(target)],
+            }
         )
-        print("  ready" if not problems else "  not ready:")
-        for problem in problems:
-            print(f"    {problem}")
-        if ending is not None:
-            print(f"  note: {ending}")
-        for told in providers.told(target):
-            print(f"  note: {told}")
-    return 0
+    return rows
+
+
+def _targets_text(rows: list[dict[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        where = f" in {row['region']}" if row["region"] else ""
+        make = f" ({row['preset']})" if row["preset"] else ""
+        lines.append(
+            f"{row['id']}: {row['model']} as {row['model_id']} at {row['provider']}{make}{where}, dialect {row['dialect']}"
+        )
+        lines.append("  ready" if row["ready"] else "  not ready:")
+        lines += [f"    {problem}" for problem in row["problems"]]
+        lines += [f"  note: {note}" for note in row["notes"]]
+    return "\n".join(lines)
+
+
+def _tell(data: Any, text: str, as_json: bool) -> None:
+    print(json.dumps(data, indent=1, ensure_ascii=False) if as_json else text)

@@ -54,13 +54,16 @@ def _parts(case: Case, content: Any) -> list[dict[str, Any]]:
         if kind == "text":
             parts.append({"text": part["text"]})
         elif kind == "image_url":
-            parts.append(_image(case, part["image_url"]["url"]))
+            parts.append(_image(case, part["image_url"]))
         else:
             raise BenchError(f"case {case.id}: Gemini cannot carry a content part of type {kind!r}")
     return parts
 
 
-def _image(case: Case, url: str) -> dict[str, Any]:
+def _image(case: Case, image: Mapping[str, Any]) -> dict[str, Any]:
+    url = image["url"]
+    if image.get("detail", "auto") != "auto":
+        raise BenchError(f"case {case.id}: Gemini has no detail of an image; leave detail: {image['detail']} out")
     head, comma, data = url.partition(";base64,")
     if comma and head.startswith("data:"):
         return {"inlineData": {"data": _url_safe(data), "mime_type": head.removeprefix("data:")}}

@@ -62,6 +62,8 @@ def unsupported(params: Params) -> list[str]:
         )
     if params.cache_ttl is not None and params.cache_ttl not in CACHE_TTLS:
         problems.append(f"cache_ttl: got {params.cache_ttl!r}; want 5m or 1h")
+    elif params.cache_ttl is not None and not params.cache_breakpoints:
+        problems.append("cache_ttl: there are no cache_breakpoints that it could be for; name some, or leave it out")
     problems += [
         f"cache_breakpoints: got {point!r}; want one of {', '.join(BREAKPOINTS)}"
         for point in params.cache_breakpoints

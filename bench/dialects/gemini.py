@@ -65,6 +65,11 @@ def unsupported(params: Params) -> list[str]:
         for tool in params.tools
         if contents.declaration(tool) is None
     ]
+    problems += [
+        f"tools: {tool['function']['name']} has strict, for which Gemini has no word; leave it out"
+        for tool in params.tools
+        if contents.declaration(tool) is not None and tool["function"].get("strict")
+    ]
     if params.tool_choice is not None and contents.calling_config(params.tool_choice) is None:
         problems.append(
             f"tool_choice: got {params.tool_choice!r}; want auto, none, required, or a function by its name"

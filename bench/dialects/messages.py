@@ -46,8 +46,12 @@ def unsupported(params: Params) -> list[str]:
         problems.append(
             f"thinking_budget_tokens: got {budget}; want 0, or {LEAST_THINKING_TOKENS} and more, below max_tokens"
         )
+    if params.effort == "none" and budget:
+        problems.append("thinking_budget_tokens: effort none switches thinking off; leave one of the two out")
     if params.cache_ttl is not None and params.cache_ttl not in CACHE_TTLS:
         problems.append(f"cache_ttl: got {params.cache_ttl!r}; want 5m or 1h")
+    elif params.cache_ttl is not None and not params.cache_breakpoints:
+        problems.append("cache_ttl: there are no cache_breakpoints that it could be for; name some, or leave it out")
     problems += [
         f"cache_breakpoints: got {point!r}; want one of {', '.join(BREAKPOINTS)}"
         for point in params.cache_breakpoints

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 from pathlib import Path
@@ -14,7 +13,7 @@ from bench.errors import Problem
 from bench.providers import auth
 from bench.providers.claude import ClaudeDoor
 from bench.providers.door import Opened, address
-from bench.providers.renewal import Issued, Renewal
+from bench.providers.renewal import Issued, Renewal, apart
 from bench.targets import Target
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
@@ -86,7 +85,7 @@ def _renewal(issue: Any, door: str) -> Renewal:
     """Keeps the token of a provider of the anthropic SDK fresh: one that is awaited, or one that blocks."""
 
     async def fetch() -> Issued:
-        found = await issue() if inspect.iscoroutinefunction(issue) else await asyncio.to_thread(issue)
+        found = await issue() if inspect.iscoroutinefunction(issue) else await apart(issue)
         token = await found if inspect.isawaitable(found) else found
         return Issued(token.token, None if not token.expires_at else float(token.expires_at))
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import httpx2
 
-from bench.providers.claude_advice import advised
-from bench.providers.door import Door, Headers
-from bench.record import Fault
+from bench.providers.door import Door
 
 WHOLE_REPLY_TIMEOUT = httpx2.Timeout(600, connect=5.0)
 """What the SDK's own method passes when it does not stream; it is told to the server in a header."""
@@ -24,7 +22,3 @@ class ClaudeDoor(Door):
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {} if given.get("stream") else {"timeout": WHOLE_REPLY_TIMEOUT}
-
-    def fault(self, status: int | None, headers: Headers, body: bytes) -> Fault:
-        """Why a reply is not ok, and what to do about it where that is known."""
-        return advised(self.name, status, super().fault(status, headers, body))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -23,6 +24,7 @@ import orjson
 from bench import redact
 from bench.errors import BenchError, CannotRun, Problem
 from bench.providers import faults, identity
+from bench.providers.advice import advised
 from bench.providers.renewal import Renewal
 from bench.record import Exchange, Fault, Reply
 from bench.targets import Target
@@ -104,13 +106,14 @@ class Template:
 class Opened:
     """One target's SDK client and templates. Holds credentials: it has no fields in its repr, and is never stored."""
 
-    __slots__ = ("client", "credential", "keeper", "lock", "renewal", "target", "templates")
+    __slots__ = ("client", "credential", "keeper", "lock", "renewal", "shown", "target", "templates")
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.client: Any = None
         self.keeper: Any = None  # what must be closed with the client, where there is such a thing
         self.renewal: Renewal | None = None
+        self.shown: Any = None  # what the SDK gets in place of credentials that renew themselves: `token` is in force
         self.credential: str | None = None
         self.templates: dict[Any, Template] = {}
         self.lock = asyncio.Lock()
@@ -180,6 +183,8 @@ class Door:
         if opened.renewal is None or self.signs_anew:
             return None
         token: str = await opened.renewal.value()
+        if opened.shown is not None:
+            opened.shown.token = token
         return token
 
     async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
@@ -258,8 +263,15 @@ class Door:
         return response.request
 
     def fault(self, status: int | None, headers: Headers, body: bytes) -> Fault:
-        """Why a reply is not ok, from raw status, code and type. Also reads errors that came inside a 200."""
-        return faults.read_fault(status, headers, body)
+        """Why a reply is not ok, from raw status, code and type, and what to do about it where that is known.
+
+        Also reads errors that came inside a 200. A credential that a server repeats is left out.
+        """
+        fault = faults.read_fault(status, headers, body)
+        for opened in self._opened.values():
+            if opened.credential:
+                fault = replace(fault, message=fault.message.replace(opened.credential, "[credential]"))
+        return advised(self.name, status, headers, fault)
 
     def client_stack(self, target: Target) -> str:
         """Name and version of what builds the request: `anthropic 2.12.0, botocore 1.44.5`."""

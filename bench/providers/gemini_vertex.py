@@ -13,7 +13,6 @@ from bench.errors import BenchError, Problem
 from bench.providers import auth
 from bench.providers.door import Door, Opened, address, to_json
 from bench.providers.vertex import TIER_HEADERS, found_default, google_problems, sign_in
-from bench.record import Exchange, Reply
 from bench.targets import Target
 
 API_VERSION = "v1"
@@ -36,14 +35,12 @@ class GeminiVertex(Door):
 
         target = opened.target
         token = auth.named(target)
-        if token is None:
-            await sign_in(opened, self.name)
         http.event_hooks = {"request": [_keep], "response": []}
         client = genai.Client(
             enterprise=True,
             project=project_of(target),
             location=region_of(target),
-            credentials=opened.keeper if token is None else Credentials(token=token),
+            credentials=await sign_in(opened, self.name) if token is None else Credentials(token=token),
             http_options=types.HttpOptions(
                 base_url=target.base_url,
                 api_version=target.api_version or API_VERSION,
@@ -108,10 +105,6 @@ class GeminiVertex(Door):
             "auth": f"access token in {target.auth['env']}" if "env" in target.auth else found_default(),
         }
 
-    def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
-        found = super().region_proof(target, exchange, reply)
-        return found if found == "contradicted" else model_proof(target, reply)
-
 
 class _Client:
     """The SDK's asynchronous half, with the closing that doors do."""
@@ -137,15 +130,6 @@ def spelled(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise BenchError(f"request body: {error}") from error
-
-
-def model_proof(target: Target, reply: Reply) -> str:
-    """A reply that names another model contradicts the route; nothing in a reply of Gemini proves a region."""
-    served, asked = reply.served_model, target.model_id.rpartition("/")[2]
-    if not served:
-        return "unknown"
-    served = served.rpartition("/")[2]
-    return "consistent" if served == asked or served.startswith((f"{asked}-", f"{asked}@")) else "contradicted"
 
 
 def google_place_problems(target: Target) -> list[Problem]:

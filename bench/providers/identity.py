@@ -27,11 +27,16 @@ class Marks:
     """What replies of a door carry. `families` are the message ids it gives, empty where they have no mark.
 
     `vouches` is whether those ids are given by this operator alone, so that one of them is evidence for the label.
-    `request_ids` are its headers in order of preference; `bedrock_ids` says that model ids name an inference profile.
+    `lines` are beginnings of the models that carry no such mark, so that the model being named as asked is evidence, too.
+    `headers_of` says whose headers come with replies: the operator's own first, then those that may shine through; empty
+    where headers are not judged. `request_ids` are its headers in order of preference; `bedrock_ids` says that model ids
+    name an inference profile.
     """
 
     families: frozenset[str] = frozenset()
     vouches: bool = True
+    lines: tuple[str, ...] = ()
+    headers_of: tuple[str, ...] = ()
     request_ids: tuple[str, ...] = REQUEST_ID_HEADERS
     tier_header: str | None = None
     region_header: str | None = None
@@ -47,8 +52,20 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "openai-responses": ("resp_", "an OpenAI-style Responses API"),
 }
 
+SPILLED = "x-ms-spillover-from-deployment"
+"""Azure names in it the provisioned deployment that was full: another, shared one answered."""
+
+OPERATOR_HEADERS: Mapping[str, tuple[str, ...]] = {
+    "OpenAI": ("openai-version", "openai-processing-ms"),
+    "Azure": ("apim-request-id", "x-ms-region", "x-ms-deployment-name", SPILLED),
+    "Amazon": ("x-amzn-requestid",),
+    "Google": (),
+}
+"""Headers that only the servers of that operator write."""
+
 _ANTHROPIC = frozenset({"first-party"})
 _OPENAI = frozenset({"openai-chat", "openai-responses"})
+_GPT = ("gpt-", "chatgpt-", "o")
 _AMAZON = ("x-amzn-requestid", "request-id", "x-request-id")
 _AZURE = ("apim-request-id", "x-request-id", "x-ms-request-id", "request-id")
 _TIER = "x-amzn-bedrock-service-tier"
@@ -61,20 +78,26 @@ DOORS: Mapping[str, Marks] = {
     "bedrock": Marks(frozenset({"bedrock"}), request_ids=_AMAZON, tier_header=_TIER, bedrock_ids=True),
     # which ids Bedrock's Messages API gives is not documented: its own mark or Anthropic's, never another cloud's
     "bedrock-mantle": Marks(
-        frozenset({"bedrock", "first-party"}), False, ("request-id", *_AMAZON), _TIER, bedrock_ids=True
+        frozenset({"bedrock", "first-party"}),
+        False,
+        request_ids=("request-id", *_AMAZON),
+        tier_header=_TIER,
+        bedrock_ids=True,
     ),
     "vertex": Marks(frozenset({"vertex"})),
-    "vertex-grpc": Marks(frozenset({"vertex"})),
-    "gemini-vertex": Marks(request_ids=()),
+    "vertex-grpc": Marks(frozenset({"vertex"}), lines=("gemini-",)),
+    "gemini-vertex": Marks(lines=("gemini-",), request_ids=()),
     # ids of OpenAI's form are given by every server that speaks its API: they speak against others, and for nobody
-    "openai": Marks(_OPENAI, False, ("x-request-id",)),
-    "azure-openai": Marks(_OPENAI, False, _AZURE, region_header="x-ms-region"),
-    "openai-bedrock": Marks(_OPENAI, False, _AMAZON, _TIER, bedrock_ids=True),
-    "openai-vertex": Marks(_OPENAI, False),
+    "openai": Marks(_OPENAI, False, _GPT, ("OpenAI",), ("x-request-id",)),
+    # Azure runs OpenAI's servers, whose headers may shine through
+    "azure-openai": Marks(_OPENAI, False, _GPT, ("Azure", "OpenAI"), _AZURE, region_header="x-ms-region"),
+    "openai-bedrock": Marks(_OPENAI, False, _GPT, ("Amazon",), _AMAZON, _TIER, bedrock_ids=True),
+    "openai-vertex": Marks(_OPENAI, False, _GPT, ("Google",)),
     "openai-compatible": Marks(frozenset(FAMILIES), False),
 }
-"""Anything may stand behind an OpenAI-compatible server, so no id speaks against it. A door that is not here is not judged
-by ids. Prefixes: providers' documentation and replies as of 2026-11; those of Bedrock and Vertex are not promised by them."""
+"""Anything may stand behind an OpenAI-compatible server, so no id or header speaks against it; another model does. A
+door that is not here is judged by the model alone. Prefixes: providers' documentation and replies as of 2026-11; those of
+Bedrock and Vertex are not promised by them."""
 
 ANYONE = Marks(frozenset(FAMILIES), False)
 
@@ -85,7 +108,7 @@ class Identity:
 
     `family` is whose message id it is. `spilled_from` is the provisioned deployment that an Azure reply overflowed from.
     `contradiction` says in words how the reply speaks against its label; `region_proof` is contradicted by that, too, and
-    by a region or a geography other than asked.
+    by a region or a geography other than asked, headers of another operator, and a spill-over.
     """
 
     family: str | None
@@ -116,16 +139,17 @@ def identify(target: Target, exchange: Exchange, reply: Reply) -> Identity:
     family = family_of(reply.message_id)
     region = by_name.get(marks.region_header) if marks.region_header else None
     by_id, by_model = _by_id(family, marks), _by_model(target, reply.served_model)
-    places = (_by_region(target.region, region), _by_geo(target, reply.inference_geo))
+    spilled_from = by_name.get(SPILLED) or None
+    evidence = [by_id, _by_headers(by_name, marks)]
+    if by_model == "consistent" and canonical(reply.served_model or "").startswith(marks.lines):
+        evidence.append(by_model)
+    against = [_by_region(target.region, region), _by_geo(target, reply.inference_geo), *evidence]
     contradiction = None
     if "contradicted" in (by_id, by_model):
         contradiction = _words(target, reply, family if by_id == "contradicted" else None, by_model == "contradicted")
-    proof: Proof = "unknown"
-    if contradiction is not None or "contradicted" in places:
+    proof: Proof = "consistent" if "consistent" in evidence else "unknown"
+    if contradiction is not None or "contradicted" in against or (spilled_from and marks.headers_of):
         proof = "contradicted"
-    elif by_id == "consistent":
-        proof = "consistent"
-    spilled_from = by_name.get("x-ms-spillover-from-deployment") or None
     return Identity(
         family=family,
         message_id=reply.message_id,
@@ -168,6 +192,14 @@ def _by_id(family: str | None, marks: Marks) -> Proof:
     if family not in marks.families:
         return "contradicted"
     return "consistent" if marks.vouches else "unknown"
+
+
+def _by_headers(by_name: Mapping[str, str], marks: Marks) -> Proof:
+    """Whether the operator's own headers came, and nobody else's."""
+    seen = {who for who, names in OPERATOR_HEADERS.items() if any(name in by_name for name in names)}
+    if not seen or not marks.headers_of:
+        return "unknown"
+    return "consistent" if marks.headers_of[0] in seen and seen <= set(marks.headers_of) else "contradicted"
 
 
 def _header(by_name: Mapping[str, str], name: str | None) -> str | None:

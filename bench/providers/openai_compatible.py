@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth, gpt, identity
+from bench.providers import auth, gpt
 from bench.providers.door import Opened, address
 from bench.providers.presets import PRESETS, Preset
-from bench.record import Exchange, Params, Reply
+from bench.record import Params
 from bench.targets import Target
 
 NO_KEY = "none"
@@ -94,10 +94,6 @@ class OpenAICompatible(gpt.GptDoor):
             "api_version": None,
             "auth": f"key in {target.auth['env']}" if "env" in target.auth else "none",
         }
-
-    def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
-        """Anybody may stand behind such an address; only another model speaks against it."""
-        return identity.identify(target, exchange, reply).region_proof
 
 
 def _base(target: Target) -> str | None:

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from bench import redact
 from bench.errors import CannotRun
+
+T = TypeVar("T")
 
 LEAD_SHARE, LONGEST_LEAD_S = 0.4, 300.0
 """A token is renewed when this share of its life is left, at most five minutes."""
@@ -107,6 +110,15 @@ class Renewal:
         return SignInFailed(f"{self._door}: the {self._what} {verb}: {why}", self._fix)
 
 
+async def apart(ask: Callable[[], T]) -> T:
+    """What a blocking call gives, from a thread of its own: those that are shared are few, and slow issuers would fill them."""
+    own = ThreadPoolExecutor(1, "renewal")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(own, ask)
+    finally:
+        own.shutdown(wait=False)
+
+
 # ------------------------------------------------------------------------------------------------ the clouds' own objects
 
 
@@ -114,7 +126,7 @@ def of_aws(credentials: Any, door: str) -> Renewal:
     """Keeps botocore's credentials fresh, whatever chain they came from. The value is their frozen form."""
 
     async def fetch() -> Issued:
-        frozen = await asyncio.to_thread(credentials.get_frozen_credentials)
+        frozen = await apart(credentials.get_frozen_credentials)
         end = getattr(credentials, "_expiry_time", None)
         return Issued(frozen, None if end is None else end.timestamp())
 
@@ -126,7 +138,7 @@ def of_google(credentials: Any, refresh: Callable[[Any], None], door: str) -> Re
     """Keeps google-auth's credentials fresh. The value is the access token."""
 
     async def fetch() -> Issued:
-        await asyncio.to_thread(refresh, credentials)
+        await apart(lambda: refresh(credentials))
         end = credentials.expiry  # without a zone, and meant as UTC
         return Issued(credentials.token, None if end is None else end.replace(tzinfo=UTC).timestamp())
 

@@ -35,23 +35,16 @@ class Vertex(ClaudeDoor):
 
         target = opened.target
         token = auth.named(target)
-        if token is None:
-            token = (await sign_in(opened, self.name)).token
         return AsyncAnthropicVertex(
             region=self._region(target) or "",
             project_id=self._project(target) or "",
             access_token=token,
+            credentials=await sign_in(opened, self.name) if token is None else None,
             base_url=target.base_url,
             max_retries=0,
             http_client=http,
             open_telemetry=False,
         )
-
-    async def credential(self, opened: Opened) -> str | None:
-        token = await super().credential(opened)
-        if token is not None:
-            opened.client.access_token = token  # the SDK would renew by itself, and make a request wait for it
-        return token
 
     def given(self, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:
         given = {key: value for key, value in body.items() if key != "service_tier"}
@@ -98,11 +91,17 @@ class Vertex(ClaudeDoor):
 
 
 async def sign_in(opened: Opened, door: str) -> Any:
-    """Google's default credentials, whose access token is kept in force from now on."""
-    opened.keeper = await asyncio.to_thread(default_credentials)
-    opened.renewal = renewal.of_google(opened.keeper, _refresh, door)
-    await opened.renewal.value()
-    return opened.keeper
+    """Google credentials for an SDK that hold the token in force and nothing else, and bill who the default ones bill.
+
+    The default ones themselves would be renewed by the SDK, inside a request.
+    """
+    from google.oauth2.credentials import Credentials
+
+    found = await asyncio.to_thread(default_credentials)
+    opened.renewal = renewal.of_google(found, _refresh, door)
+    billed = getattr(found, "quota_project_id", None)
+    opened.shown = Credentials(await opened.renewal.value(), quota_project_id=billed)
+    return opened.shown
 
 
 def google_problems(target: Target) -> list[Problem]:

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from bench.errors import BenchError, CannotRun, Problem
 from bench.providers import auth, faults, identity
+from bench.providers.advice import advised
 from bench.providers.door import Headers, Opened, installed, missing, to_json, version_of
-from bench.providers.gemini_vertex import google_host, google_place_problems, model_proof, project_of, region_of
+from bench.providers.gemini_vertex import google_host, google_place_problems, project_of, region_of
 from bench.providers.vertex import TIER_HEADERS, found_default, google_problems, sign_in
 from bench.record import Exchange, Fault, Reply
 from bench.targets import Target
@@ -112,7 +113,7 @@ class VertexGrpc:
 
     async def _authorized(self, opened: Opened) -> list[tuple[str, str]]:
         token = auth.named(opened.target) if opened.renewal is None else await opened.renewal.value()
-        project = getattr(opened.keeper, "quota_project_id", None)
+        project = getattr(opened.shown, "quota_project_id", None)
         billed = [("x-goog-user-project", str(project))] if project else []
         return [("authorization", f"Bearer {token}"), *billed]
 
@@ -147,7 +148,7 @@ class VertexGrpc:
 
     def fault(self, status: int | None, headers: Headers, body: bytes) -> Fault:
         """Why a reply is not ok. A status of gRPC comes as the envelope that it is over HTTP."""
-        return faults.read_fault(status, headers, body)
+        return advised(self.name, status, headers, faults.read_fault(status, headers, body))
 
     def client_stack(self, target: Target) -> str:
         stack = ", ".join(f"{package} {version_of(package)}" for package in PACKAGES)
@@ -166,8 +167,8 @@ class VertexGrpc:
         }
 
     def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
-        found = identity.identify(target, exchange, reply).region_proof
-        return found if found == "contradicted" or target.dialect == "messages" else model_proof(target, reply)
+        """`consistent`, `contradicted` or `unknown`: whether the reply agrees with the route asked for."""
+        return identity.identify(target, exchange, reply).region_proof
 
     async def close(self) -> None:
         opened, self._opened = self._opened, {}

@@ -65,6 +65,7 @@ class Entry:
 class Door:
     """Who answers. `dialects[0]` is the one used when a target names none; `needs` are keys a target must have.
 
+    `region` is the one taken when a target names none, `place` what a region means there, in words and with its source.
     `reports` are the classes of cached tokens that its replies count.
     """
 
@@ -72,6 +73,7 @@ class Door:
     dialects: tuple[str, ...]
     needs: tuple[str, ...] = ()
     region: str | None = None
+    place: str | None = None
     reports: tuple[str, ...] = ()
     any_model: bool = False
     ids_of: str | None = None

@@ -18,6 +18,7 @@ class Door(Strict):
     dialects: tuple[str, ...]
     needs: tuple[str, ...] = ()
     region: str | None = None
+    place: str | None = None
     reports: tuple[Literal["cache_read", "cache_write_5m", "cache_write_1h"], ...] = ()
     any_model: bool = False
     ids_of: str | None = None

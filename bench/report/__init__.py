@@ -5,12 +5,11 @@ A renderer receives a finished Table and computes nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.metrics import DISPLAY, Figure, Metric, figure
-from bench.stats.types import Cell, Comparison, Table
+from bench.stats.types import Cell, Comparison, Level, Table
 
 SIMULATED = "look-alike clouds on this machine answered; these figures say nothing about any vendor"
 
@@ -95,30 +94,30 @@ def comparison_labels(table: Table) -> dict[str, str]:
     return {name: labels[name] for name in table.comparison_columns}
 
 
-LEVEL_HEAD = ("target", "level", "n", "achieved/s", "of offered", "TTFT p50 ms", "p95 ms", "TPOT p50 ms", "E2E p95 ms",
-              "failed", "slo")  # fmt: skip
+LEVEL_COLUMNS: Mapping[str, str] = {
+    "achieved_per_s": "achieved/s", "achieved_share": "of offered", "goodput_per_s": "goodput/s", "ttft_p50_ms": "TTFT p50 ms",
+    "ttft_p95_ms": "p95 ms", "tpot_p50_ms": "TPOT p50 ms", "e2e_p95_ms": "E2E p95 ms", "failed_share": "failed %",
+}  # fmt: skip
+"""Name and heading of the figures of a level; goodput only where there is any."""
 
 
-def level_rows(table: Table) -> list[tuple[str, ...]]:
-    """The levels of a sweep as text, under `LEVEL_HEAD`: by target and level, repeated levels in the order of sending."""
+def level_columns(table: Table) -> dict[str, str]:
+    return {
+        name: heading
+        for name, heading in LEVEL_COLUMNS.items()
+        if name != "goodput_per_s" or any(one.cells[name].value is not None for one in table.levels)
+    }
+
+
+def levels_in_order(table: Table) -> list[Level]:
+    """The levels of a sweep by target and level, repeated levels in the order of sending."""
     order = {row.target: i for i, row in enumerate(table.rows)}
-    found = sorted(table.levels, key=lambda one: (order.get(one.target, len(order)), one.level, one.stage))
-    return [
-        (
-            one.target,
-            f"{one.level:g}",
-            f"{one.n:,}",
-            _plain(one.achieved_per_s, "{:.3g}"),
-            _plain(one.achieved_share, "{:.0%}"),
-            *(_plain(ms, "{:,.1f}") for ms in (one.ttft_p50_ms, one.ttft_p95_ms, one.tpot_p50_ms, one.e2e_p95_ms)),
-            _plain(one.failed_share, "{:.1%}"),
-            {True: "met", False: "missed", None: "–"}[one.meets_slo],
-        )
-        for one in found
-    ]
+    return sorted(table.levels, key=lambda one: (order.get(one.target, len(order)), one.level, one.stage))
 
 
-def _plain(value: float | None, form: str) -> str:
-    if value is None:
+def slo_words(level: Level) -> str:
+    """Whether a level met the slo; "likely" where the intervals leave it open."""
+    if level.meets_slo is None:
         return "–"
-    return "failed" if math.isinf(value) else form.format(value)
+    word = "met" if level.meets_slo else "missed"
+    return word if level.slo_settled else f"likely {word}"

@@ -25,9 +25,7 @@ def render(table: Table) -> str:
         "\n".join(f"- **{escape(question)}**: {escape(answer)}" for question, answer in table.answers),
         _figures(table, marks),
         *(_compared(table, baseline, targets) for baseline, targets in report.by_baseline(table).items()),
-        _grid(report.LEVEL_HEAD, [[escape(text) for text in row] for row in report.level_rows(table)])
-        if table.levels
-        else "",
+        _levels(table) if table.levels else "",
         _bullets([f"**{escape(alarm)}**" for alarm in (*table.alarms, *marks.throughout)]),
         _bullets([f"{mark} {escape(warning)}" for mark, warning in marks.notes]),
         _bullets([escape(note) for note in table.notes]),
@@ -74,6 +72,17 @@ def _figures(table: Table, marks: report.Marks) -> str:
         ]
         for row in table.rows
     ]
+    return _grid(head, rows)
+
+
+def _levels(table: Table) -> str:
+    columns = report.level_columns(table)
+    head = ["target", "level", "n", *(escape(heading) for heading in columns.values()), "slo"]
+    rows = [
+        [escape(one.target), f"{one.level:g}", f"{one.n:,}<br><sub>{one.blocks:,} blocks</sub>",
+         *(_stack(report.cell_figure(one.cells[name])) for name in columns), report.slo_words(one)]
+        for one in report.levels_in_order(table)
+    ]  # fmt: skip
     return _grid(head, rows)
 
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
 from bench import report
 from bench.metrics import Metric
-from bench.stats.types import Comparison, Row, Table
+from bench.stats.types import Comparison, Level, Row, Table
 from bench.stats.verdicts import BAD, GOOD
 
 STACKED_BELOW = 72
@@ -50,7 +50,7 @@ def _parts(table: Table, width: int) -> list[RenderableType]:
     parts: list[RenderableType] = [*banners, *([blank] if banners else [])]
     parts += [_said(table.title, "bold"), *([_answers(table)] if table.answers else []), blank]
     parts += _stacked(table, marks, width) if width < STACKED_BELOW else _panels(table, marks, width)
-    parts += [*_levels(table), *_notes(table, marks), *_footer(table)]
+    parts += [*_levels(table, width), *_notes(table, marks), *_footer(table)]
     if table.answers:
         # A terminal shows the end of a long text: the answers stand there again.
         parts += [blank, _answers(table)]
@@ -115,17 +115,41 @@ def _panels(table: Table, marks: report.Marks, width: int) -> list[RenderableTyp
     return parts
 
 
-def _levels(table: Table) -> list[RenderableType]:
-    """The levels of a sweep, one line each."""
-    if not table.levels:
+def _levels(table: Table, width: int) -> list[RenderableType]:
+    """The levels of a sweep: as panels, or, where it is narrow, one after the other."""
+    levels, columns = report.levels_in_order(table), report.level_columns(table)
+    if not levels:
         return []
-    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False, header_style="")
-    grid.add_column(Text("target", style="bold cyan"), max_width=_WIDEST_NAME, overflow="fold")
-    for name in report.LEVEL_HEAD[1:]:
-        grid.add_column(Text(name, style="bold", justify="right"), justify="right")
-    for target, *figures in report.level_rows(table):
-        grid.add_row(_said(target, "bold"), *(Text(figure) for figure in figures))
-    return [grid, Text("")]
+    if width < STACKED_BELOW:
+        return [part for one in levels for part in (_level(one, columns), Text(""))]
+    names = min(max(cell_len(name) for one in levels for name in (one.target, f"level {one.level:g}")), _WIDEST_NAME)
+    labels = [_lines(_said(one.target, "bold"), Text(f"level {one.level:g}", style="dim")) for one in levels]
+    n = Text.assemble(("n", "bold"), "\n", ("blocks", "dim"), justify="right")
+    made: list[_Column] = [(n, [_two(f"{one.n:,}", f"{one.blocks:,}") for one in levels])]
+    for name, heading in columns.items():
+        shown = [report.cell_figure(one.cells[name]) for one in levels]
+        made.append((Text(heading, style="bold", justify="right"), [_two(f.text, f.interval) for f in shown]))
+    slo = [Text(report.slo_words(one), justify="right") for one in levels]
+    made.append((Text("slo", style="bold", justify="right"), slo))
+    heading = "levels"
+    parts: list[RenderableType] = []
+    for group in _cut(made, max(names, len(heading)), width):
+        parts += [_grid(heading, names, group, labels), Text("")]
+    return parts
+
+
+def _level(one: Level, columns: Mapping[str, str]) -> Group:
+    grid = _figures_grid()
+    for name, heading in columns.items():
+        shown = report.cell_figure(one.cells[name])
+        grid.add_row(heading, Text(shown.text, style="bold"), Text(shown.interval, style="dim"))
+    grid.add_row("slo", "", Text(report.slo_words(one)))
+    head = Text.assemble(_said(one.target, "bold cyan"), f"  level {one.level:g}  ", (f"n {one.n:,}", "dim"))
+    return Group(head, grid)
+
+
+def _two(text: str, below: str) -> Text:
+    return Text.assemble((text, "bold"), "\n", (below, "dim"), justify="right")
 
 
 def _grid(heading: str, names: int, columns: Sequence[_Column], labels: Sequence[Text]) -> Grid:

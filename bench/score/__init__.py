@@ -17,8 +17,20 @@ from bench.score.abstention import Abstention
 from bench.score.base import Scorer
 from bench.score.citations import Citations
 from bench.score.facts import Facts
+from bench.score.label import Label
+from bench.score.plain import Choice, Contains, Exact, Number, Regex
 
-SCORERS: Mapping[str, Callable[..., Scorer]] = {"facts": Facts, "citations": Citations, "abstention": Abstention}
+SCORERS: Mapping[str, Callable[..., Scorer]] = {
+    "facts": Facts,
+    "citations": Citations,
+    "abstention": Abstention,
+    "label": Label,
+    "exact": Exact,
+    "contains": Contains,
+    "regex": Regex,
+    "choice": Choice,
+    "number": Number,
+}
 
 _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "target": ("a key of the case's expectation, e.g. gold", lambda v: isinstance(v, str) and bool(v)),
@@ -63,12 +75,15 @@ def names() -> list[str]:
 
 def _check(factory: Callable[..., Scorer], name: str, options: Mapping[str, Any]) -> None:
     known = [f.name for f in dataclasses.fields(factory) if f.init and f.name != "name"]  # type: ignore[arg-type]
+    checks = {**_CHECKS, **getattr(factory, "OPTIONS", {})}
     problems = []
     for key, value in options.items():
         if key not in known:
             problems.append(Problem(f"scorer {name}", key, repr(value), f"one of the options {', '.join(known)}"))
-        elif not _CHECKS[key][1](value):
-            problems.append(Problem(f"scorer {name}", key, repr(value), _CHECKS[key][0]))
+        elif not checks[key][1](value):
+            problems.append(Problem(f"scorer {name}", key, repr(value), checks[key][0]))
+    missing = [key for key in getattr(factory, "REQUIRED", ()) if key not in options]
+    problems += [Problem(f"scorer {name}", key, "nothing", checks[key][0]) for key in missing]
     if problems:
         raise ConfigError(problems)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,17 @@ import numpy as np
 
 from bench.metrics import BY_NAME, METRICS, PROBABILITY, plural
 from bench.stats import means, quantiles, ratios, shares
-from bench.stats.measured import Measured, codes, floats
+from bench.stats.measured import Measured, codes, compact, floats
 from bench.stats.quantiles import Floats, Ints
 from bench.stats.types import Cell
+from bench.stats.windows import block_seconds, folded
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FEW_BLOCKS = 10
+BOOTSTRAP = "block bootstrap, expanded percentiles"
+NO_LIMITS = "the workload's slo limits no single request"
 
 _LATENCY: Mapping[str, tuple[str, bool]] = {
     "ttft_p50_ms": ("ttft", False), "ttft_p99_ms": ("ttft", False),
@@ -40,7 +44,9 @@ def resamples(blocks: int, seed: int) -> ratios.Resamples:
     return ratios.resample_blocks(blocks, seed, max(1000, min(ratios.RESAMPLES, 5_000_000 // max(1, blocks))))
 
 
-def cells(measured: Measured, from_due: bool, seed: int, steadiness: Mapping[str, Cell]) -> dict[str, Cell]:
+def cells(
+    measured: Measured, from_due: bool, seed: int, steadiness: Mapping[str, Cell], limits: Mapping[str, float]
+) -> dict[str, Cell]:
     """Every metric of METRICS, by name. `steadiness` holds those that are told from the run's course over time."""
     if measured.n == 0:
         return {m.name: Cell(None, None, None, 0, None, "", m.unit, ("nothing was measured",)) for m in METRICS}
@@ -52,7 +58,11 @@ def cells(measured: Measured, from_due: bool, seed: int, steadiness: Mapping[str
     made["quality_answered"] = _quality(measured, answered=True)
     made["usd_per_1k"] = _usd_per_1k(measured)
     made["usd_per_correct"] = _usd_per_correct(measured, seed)
-    made["same_read_share"] = _same_read_share(measured)
+    made["same_read_share"] = _same_read_share(measured, seed)
+    made["goodput_per_s"] = _goodput(measured, from_due, seed, limits)
+    made["within_slo_share"] = (
+        _ok_share(measured, "within", "within_slo_share") if limits else _unknown("within_slo_share", NO_LIMITS)
+    )
     made |= steadiness
     return {m.name: made.get(m.name) or _unknown(m.name, "too short to judge, or changed by plan") for m in METRICS}
 
@@ -61,14 +71,27 @@ def _unknown(name: str, why: str) -> Cell:
     return Cell(None, None, None, 0, None, "", BY_NAME[name].unit, (why,))
 
 
-def _same_read_share(measured: Measured) -> Cell:
+def _same_read_share(measured: Measured, seed: int) -> Cell:
     name = "same_read_share"
     events, shared = floats(measured.frame, "content_events"), floats(measured.frame, "same_read_events")
     known = ~np.isnan(events) & ~np.isnan(shared)
     if not events[known].sum() > 0:
         return _unknown(name, "no content was streamed")
-    share = float(shared[known].sum() / events[known].sum())
-    return Cell(share, None, None, int(known.sum()), None, "ratio of sums", BY_NAME[name].unit)
+    blocks, count = folded(codes(measured.frame, "block"))
+    events, shared = np.where(known, events, 0.0), np.where(known, shared, 0.0)
+    cell = _of_sums(shared, events, blocks, count, seed, BY_NAME[name].unit, _few(measured.blocks))
+    return replace(cell, n=int(known.sum()))
+
+
+def _of_sums(above: Floats, below: Floats, blocks: Ints, count: int, seed: int, unit: str, warnings: list[str]) -> Cell:
+    """The ratio of two sums over rows. The rows are worth what they are for the mean of above - value x below."""
+    value = float(above.sum() / below.sum())
+    drawn = ratios.sums_ratio(
+        block_sums(above, blocks, count), block_sums(below, blocks, count), resamples(count, seed)
+    )
+    interval = ratios.expanded_interval(drawn, value, count)
+    effective = means.n_eff(above - value * below, [blocks])
+    return Cell(value, interval.low, interval.high, len(above), effective, BOOTSTRAP, unit, tuple(warnings))
 
 
 def _few(blocks: int) -> list[str]:
@@ -87,7 +110,8 @@ def _quantile(measured: Measured, name: str, column: str, ok_only: bool) -> Cell
         return _unknown(name, gap or "no request succeeded")
     if measured.ok and not bool((known & frame["ok"]).any()):
         return _unknown(name, gap or "not known")
-    values, blocks = floats(frame[known], column), codes(frame[known], "block")
+    which = known.to_numpy()
+    values, blocks = floats(frame, column)[which], compact(frame["block"].to_numpy()[which])
     sample = quantiles.quantile(values, blocks, PROBABILITY[BY_NAME[name].statistic])
     interval = sample.interval()
     warnings = _few(sample.blocks) + ([gap] if gap else [])
@@ -162,17 +186,11 @@ def _usd_per_correct(measured: Measured, seed: int) -> Cell:
     if not bool((frame["right"].notna() & frame["ok"]).any()):
         return _unknown("usd_per_correct", measured.gaps.get("right", "no score"))
     usd, right = cost_and_right(frame)
-    blocks = codes(frame, "block")
-    count = int(blocks.max()) + 1
-    warnings = _few(count) + _cost_warnings(measured)
+    warnings = _few(measured.blocks) + _cost_warnings(measured)
     if right.sum() == 0:
         warnings.append("nothing was answered right")
         return Cell(math.inf, None, None, len(frame), None, "", "USD", tuple(warnings))
-    value = float(usd.sum() / right.sum())
-    drawn = ratios.sums_ratio(block_sums(usd, blocks, count), block_sums(right, blocks, count), resamples(count, seed))
-    interval = ratios.expanded_interval(drawn, value, count)
-    return Cell(value, interval.low, interval.high, len(frame), None, "block bootstrap, expanded percentiles", "USD",
-                tuple(warnings))  # fmt: skip
+    return _of_sums(usd, right, *folded(codes(frame, "block")), seed, "USD", warnings)
 
 
 def cost_and_right(frame: pd.DataFrame) -> tuple[Floats, Floats]:
@@ -183,39 +201,43 @@ def cost_and_right(frame: pd.DataFrame) -> tuple[Floats, Floats]:
 
 
 def _system_speed(measured: Measured, from_due: bool, seed: int) -> Cell:
-    """Tokens over time, block by block: a block lasts from its first start to the start of the next one."""
     frame = measured.frame
     delivered = frame[frame["ok"]]
     unknown = int(delivered["output_tokens"].isna().sum())
     if len(delivered) and unknown == len(delivered):
         return _unknown("system_tokens_per_s", "no token counts were reported")
-    blocks = codes(frame, "block")
-    count = int(blocks.max()) + 1
-    tokens = block_sums(np.where(frame["ok"], floats(frame, "output_tokens"), 0.0), blocks, count)
-    seconds = _block_seconds(measured, blocks, count, from_due)
+    warnings = [f"{plural(unknown, 'ok request')} without a token count"] if unknown else []
+    tokens = np.where(frame["ok"], floats(frame, "output_tokens"), 0.0)
+    return _per_second(measured, "system_tokens_per_s", tokens, from_due, seed, warnings)
+
+
+def _goodput(measured: Measured, from_due: bool, seed: int, limits: Mapping[str, float]) -> Cell:
+    if not limits:
+        return _unknown("goodput_per_s", NO_LIMITS)
+    warnings = [gap] if (gap := measured.gaps.get("within")) else []
+    return _per_second(measured, "goodput_per_s", floats(measured.frame, "within"), from_due, seed, warnings)
+
+
+def _per_second(measured: Measured, name: str, amounts: Floats, from_due: bool, seed: int, warnings: list[str]) -> Cell:
+    """An amount per row over time, block by block: a block lasts from its first start to the start of the next one."""
+    blocks, count = folded(codes(measured.frame, "block"))
+    seconds = seconds_of(measured.frame, blocks, count, from_due)
     if not seconds.sum() > 0:
-        return _unknown("system_tokens_per_s", "the measured window is empty")
-    value = float(tokens.sum() / seconds.sum())
-    interval = ratios.expanded_interval(ratios.sums_ratio(tokens, seconds, resamples(count, seed)), value, count)
-    warnings = _few(count) + ([f"{plural(unknown, 'ok request')} without a token count"] if unknown else [])
-    return Cell(value, interval.low, interval.high, len(frame), None, "block bootstrap, expanded percentiles",
-                "tokens/s", tuple(warnings))  # fmt: skip
+        return _unknown(name, "the measured window is empty")
+    above = block_sums(amounts, blocks, count)
+    value = float(above.sum() / seconds.sum())
+    interval = ratios.expanded_interval(ratios.sums_ratio(above, seconds, resamples(count, seed)), value, count)
+    return Cell(value, interval.low, interval.high, measured.n, None, BOOTSTRAP, BY_NAME[name].unit,
+                tuple(_few(measured.blocks) + warnings))  # fmt: skip
 
 
-def _block_seconds(measured: Measured, blocks: Ints, count: int, from_due: bool) -> Floats:
-    """The window of each run, cut at the first start of each block; the last block lasts to the last end."""
-    frame = measured.frame
-    starts, ends = floats(frame, "due_ns" if from_due else "sent_ns"), floats(frame, "end_ns")
-    seconds = np.zeros(count)
+def seconds_of(frame: pd.DataFrame, blocks: Ints, count: int, from_due: bool, side: str = "") -> Floats:
+    """How long each block lasted, run by run; `side` is the suffix of the columns in a frame of pairs."""
+    starts = floats(frame, f"{'due_ns' if from_due else 'sent_ns'}{side}")
+    ends = floats(frame, f"end_ns{side}")
     runs = codes(frame, "run")
-    for run in np.unique(runs):
-        mine = (runs == run) & ~np.isnan(starts)
-        if not mine.any():
-            continue
-        first = np.full(count, math.inf)
-        np.minimum.at(first, blocks[mine], starts[mine])
-        order = [int(b) for b in np.argsort(first, kind="stable") if math.isfinite(first[b])]
-        edges = [*(float(first[b]) for b in order), float(np.nanmax(ends[mine]))]
-        for b, begin, end in zip(order, edges, edges[1:], strict=False):
-            seconds[b] = (end - begin) / 1e9
+    seconds = np.zeros(count)
+    for run in range(int(runs.max()) + 1 if len(runs) else 0):
+        mine = runs == run
+        seconds += block_seconds(starts[mine], ends[mine], blocks[mine], count)
     return seconds

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,17 +14,23 @@ import numpy as np
 from bench.metrics import BY_NAME, PROBABILITY
 from bench.stats import means, quantiles, ratios
 from bench.stats.cells import block_sums, cost_and_right, groupings, resamples
-from bench.stats.measured import PAIR, Measured, codes, floats
+from bench.stats.exploratory import blank, explore
+from bench.stats.measured import Measured, codes, floats
 from bench.stats.quantiles import Interval
 from bench.stats.special import t_inflation
-from bench.stats.types import CompareKind, Comparison
-from bench.stats.verdicts import WORDS, Evidence, holm, judge
+from bench.stats.types import Comparison
+from bench.stats.verdicts import WORDS, Evidence, benjamini_hochberg, holm, judge
+from bench.stats.windows import folded
 
 if TYPE_CHECKING:
     import pandas as pd
 
 QUANTILES: Mapping[str, str] = {"ttft_p50_ms": "ttft", "ttft_p99_ms": "ttft", "e2e_p50_ms": "e2e"}
 """The latency figures of the primary family, declared here before any run, and the column behind each."""
+
+
+EXPLORED: Mapping[str, str] = {"e2e_p99_ms": "e2e", "tpot_p50_ms": "tpot"}
+"""Latency figures that are compared beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +41,45 @@ class Draft:
     evidence: Evidence | None
 
 
+_COMPARED = ("ttft", "e2e", "tpot", "ok", "within", "right", "cost", "output_tokens", "due_ns", "sent_ns", "end_ns")
+
+
+@lru_cache(maxsize=16)
 def pairs(a: Measured, b: Measured) -> pd.DataFrame:
-    """Rows of both targets that share run, block, case and repeat; columns end in _a and _b."""
-    both = a.frame.merge(b.frame, on=PAIR, suffixes=("_a", "_b"))
-    return both.rename(columns={"block_a": "block", "cluster_a": "cluster"})
+    """Rows of both targets that share run, block, case and repeat; what is compared ends in _a and _b. Not to be changed."""
+    import pandas as pd
+
+    _, in_a, in_b = np.intersect1d(a.frame["pair"], b.frame["pair"], assume_unique=True, return_indices=True)
+    columns = {name: a.frame[name].to_numpy()[in_a] for name in ("block", "cluster", "run")}
+    for side, frame, rows in (("a", a.frame, in_a), ("b", b.frame, in_b)):
+        columns |= {f"{name}_{side}": frame[name].to_numpy()[rows] for name in _COMPARED}
+    return pd.DataFrame(columns)
 
 
-def compare(a: Measured, b: Measured, seed: int, margins: Mapping[str, float]) -> list[Draft]:
-    """Everything said about b against the baseline a."""
+def compare(
+    a: Measured,
+    b: Measured,
+    seed: int,
+    margins: Mapping[str, float],
+    from_due: bool = False,
+    limits: Mapping[str, float] = MappingProxyType({}),
+) -> list[Draft]:
+    """Everything said about b against the baseline a. `from_due` and `limits` are those of the selection."""
     both = pairs(a, b)
     drafts = [quantile_draft(a, b, both, name, margins) for name in QUANTILES]
     drafts.append(_quality_draft(a, b, both, margins))
     drafts.append(cost_draft(a, b, both, seed, margins))
-    drafts += [_paired_draft(a, b, both, column) for column in ("ttft", "e2e")]
-    return drafts
+    others = [quantile_draft(a, b, both, name, margins).row for name in EXPLORED]
+    others = [replace(row, primary=False, margin=None, reason="") for row in others if row.n]
+    others += explore(a, b, both, seed, from_due, limits)
+    return drafts + [Draft(row, None) for row in others]
 
 
 def quantile_draft(a: Measured, b: Measured, both: pd.DataFrame, name: str, margins: Mapping[str, float]) -> Draft:
-    metric, column = BY_NAME[name], QUANTILES[name]
+    metric, column = BY_NAME[name], {**QUANTILES, **EXPLORED}[name]
     margin = margins[metric.statistic]
     known = both[both[f"{column}_a"].notna() & both[f"{column}_b"].notna()]
-    empty = _empty(a, b, name, "latency", margin)
+    empty = blank(a, b, name, "latency", margin)
     if len(known) == 0 or not all(bool(known[f"ok_{side}"].any()) or m.ok == 0 for side, m in (("a", a), ("b", b))):
         return _nothing(empty, a, b, column)
     blocks = codes(known, "block")
@@ -67,6 +93,7 @@ def quantile_draft(a: Measured, b: Measured, both: pd.DataFrame, name: str, marg
         n=len(known), n_eff=n_eff, blocks=qa.blocks, rho=ratios.block_correlation(qa, qb),
         method="log-MOVER of order statistics, block correlation",
         p_raw=ratios.quantile_ratio_p(qa, qb),
+        p_equivalence=ratios.quantile_equivalence_p(qa, qb, math.log1p(margin)),
     )  # fmt: skip
     needed = quantiles.requests_to_bound(p, worst)
     evidence = Evidence(
@@ -79,7 +106,7 @@ def quantile_draft(a: Measured, b: Measured, both: pd.DataFrame, name: str, marg
 def _quality_draft(a: Measured, b: Measured, both: pd.DataFrame, margins: Mapping[str, float]) -> Draft:
     margin = margins["quality"]
     known = both[both["right_a"].notna() & both["right_b"].notna()]
-    empty = _empty(a, b, "quality", "quality", margin)
+    empty = blank(a, b, "quality", "quality", margin)
     if len(known) == 0:
         return _nothing(empty, a, b, "right")
     alike = groupings(known)
@@ -87,7 +114,8 @@ def _quality_draft(a: Measured, b: Measured, both: pd.DataFrame, margins: Mappin
     at_95, at_90 = paired.interval(), paired.interval(0.90)
     estimate, blocks = paired.raw.difference, len(np.unique(alike[0]))
     row = replace(empty, value=estimate, low=at_95.low, high=at_95.high, n=len(known), n_eff=at_95.n_eff, blocks=blocks,
-                  method="Tango's paired score, n_eff by case source and block", p_raw=paired.p_value())  # fmt: skip
+                  method="Tango's paired score, n_eff by case source and block", p_raw=paired.p_value(),
+                  p_equivalence=paired.equivalence_p(margin))  # fmt: skip
     return Draft(row, _evidence(estimate, at_95, at_90, margin, blocks))
 
 
@@ -108,12 +136,11 @@ def cost_draft(a: Measured, b: Measured, both: pd.DataFrame, seed: int, margins:
     judged = bool((both["right_a"].notna() & both["right_b"].notna()).any())
     name = "usd_per_correct" if judged else "usd_per_1k"
     margin = margins["cost"]
-    empty = _empty(a, b, name, "cost", margin)
+    empty = blank(a, b, name, "cost", margin)
     priced = all(m.ok and float(m.frame.loc[m.frame["ok"], "cost"].notna().mean()) >= 0.9 for m in (a, b))
     if len(both) == 0 or not priced:
         return _nothing(empty, a, b, "cost")
-    blocks = codes(both, "block")
-    count = int(blocks.max()) + 1
+    blocks, count = folded(codes(both, "block"))
     sums = []
     for side in "ab":
         one = both[[f"cost_{side}", f"right_{side}"]].set_axis(["cost", "right"], axis=1)
@@ -134,34 +161,21 @@ def cost_draft(a: Measured, b: Measured, both: pd.DataFrame, seed: int, margins:
     at_95, at_90 = (ratios.expanded_interval(drawn, estimate, count, conf) for conf in (0.95, 0.90))
     row = replace(empty, value=math.exp(estimate), low=_exp(at_95.low), high=_exp(at_95.high), n=len(both),
                   blocks=count, method="paired block bootstrap, expanded percentiles",
-                  p_raw=ratios.bootstrap_p(drawn, count))  # fmt: skip
+                  p_raw=ratios.sums_ratio_p((usd_a, per_a), (usd_b, per_b), drawn, count),
+                  p_equivalence=ratios.bootstrap_equivalence_p(drawn, count, math.log1p(margin)))  # fmt: skip
     return Draft(row, _evidence(estimate, at_95, at_90, math.log1p(margin), count))
 
 
-def _paired_draft(a: Measured, b: Measured, both: pd.DataFrame, column: str) -> Draft:
-    """The median of per-prompt ratios: sharper than the ratio of medians, and another question. Exploratory."""
-    name, label = f"{column}_paired_ratio_p50", f"{column.upper()} per-prompt ratio, median"
-    empty = replace(_empty(a, b, name, "latency", None), label=label, primary=False)
-    known = both[np.isfinite(both[f"{column}_a"]) | np.isfinite(both[f"{column}_b"])]
-    known = known[known[f"{column}_a"].notna() & known[f"{column}_b"].notna() & (known[f"{column}_a"] > 0)]
-    if len(known) == 0:
-        return _nothing(empty, a, b, column)
-    # A failure on one side only is a ratio of infinity or 0, and sorts where it belongs.
-    sample = quantiles.quantile(floats(known, f"{column}_b") / floats(known, f"{column}_a"), codes(known, "block"), 0.5)
-    interval = sample.interval()
-    row = replace(empty, value=sample.estimate, low=interval.low, high=interval.high, n=sample.n, n_eff=interval.n_eff,
-                  blocks=sample.blocks, method=quantiles.METHOD)  # fmt: skip
-    return Draft(row, None)
-
-
 def finish(drafts: Sequence[Draft]) -> list[Comparison]:
-    """Adjust the primary family, then give each comparison its word."""
+    """Adjust the primary family and, apart from it, all that is exploratory; then give each primary comparison its word."""
+    explored = [i for i, draft in enumerate(drafts) if not draft.row.primary and draft.row.p_raw is not None]
+    rates = dict(zip(explored, benjamini_hochberg([drafts[i].row.p_raw or 0.0 for i in explored]), strict=True))
     family = [i for i, draft in enumerate(drafts) if draft.row.primary and draft.row.p_raw is not None]
     adjusted = dict(zip(family, holm([drafts[i].row.p_raw or 0.0 for i in family]), strict=True))
     finished = []
     for i, draft in enumerate(drafts):
         if not draft.row.primary:
-            finished.append(draft.row)
+            finished.append(replace(draft.row, p_bh=rates.get(i)))
         elif draft.evidence is None:
             finished.append(replace(draft.row, verdict="inconclusive"))
         else:
@@ -172,14 +186,6 @@ def finish(drafts: Sequence[Draft]) -> list[Comparison]:
                 more_blocks=verdict.more_blocks, needed_requests=verdict.needed_requests,
             ))  # fmt: skip
     return finished
-
-
-def _empty(a: Measured, b: Measured, name: str, kind: CompareKind, margin: float | None) -> Comparison:
-    return Comparison(
-        baseline=a.target, target=b.target, metric=name, label=BY_NAME[name].label if name in BY_NAME else name,
-        kind=kind, unit="points" if kind == "quality" else "ratio", value=None, low=None, high=None, n=0, n_eff=None,
-        blocks=0, rho=None, method="", margin=margin,
-    )  # fmt: skip
 
 
 def _nothing(empty: Comparison, a: Measured, b: Measured, column: str) -> Draft:

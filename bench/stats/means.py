@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.stats.quantiles import Floats, Interval, Ints
+from bench.stats.ratios import Resamples, equivalence_p, sums_ratio
 from bench.stats.special import betainc, bisect, normal_quantile, t_cdf, t_inflation
 
 
@@ -101,6 +102,14 @@ class PairedDifference:
         low, high = effective.interval(conf)
         return Interval(low, high, effective.n)
 
+    def equivalence_p(self, margin: float) -> float:
+        """That the difference lies outside ±margin: two one-sided tests, by their interval."""
+
+        def ends(conf: float) -> tuple[float, float]:
+            return self.effective(conf).interval(conf)
+
+        return equivalence_p(ends, margin)
+
     def p_value(self) -> float:
         """Of equal shares: the clustered score test, or McNemar's exact test where that doubts more."""
         b, c = self.raw.only_b, self.raw.only_a
@@ -119,6 +128,14 @@ def paired_difference(right_a: Floats, right_b: Floats, groupings: Sequence[Ints
     differences = right_b - right_a
     raw = PairedShares(len(differences), float((differences < 0).sum()), float((differences > 0).sum()))
     return PairedDifference(raw, tuple(groupings), differences)
+
+
+def resampled_means(values: Floats, groups: Ints, resamples: Resamples) -> Floats:
+    """The mean with whole groups drawn again; `resamples` has as many blocks as there are groups."""
+    count = resamples.blocks
+    sizes = np.bincount(groups, minlength=count).astype(np.float64)
+    sums = np.bincount(groups, weights=values, minlength=count).astype(np.float64)
+    return sums_ratio(sums, sizes, resamples)
 
 
 def mcnemar_exact(only_b: int, only_a: int) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics import plural
-from bench.stats import pauses
+from bench.stats import pauses, slo
 from bench.stats.quantiles import Floats, Ints
 
 if TYPE_CHECKING:
@@ -25,8 +25,13 @@ Bools = npt.NDArray[np.bool_]
 
 DURATIONS = ("ttft_ms", "ttft_text_ms", "ttfb_ms", "e2e_ms", "tpot_ms", "icl_max_ms", "e2e_due_ms", "ttft_due_ms",
              "e2e_all_ms", "retry_wait_ms")  # fmt: skip
-PAIR = ["run_id", "block_id", "case_id", "repeat", "copy"]
-"""What two targets' rows must share to be a pair; `copy` numbers rows that share all the rest."""
+_READ = ("run_id", "block_id", "case_id", "repeat", "seq", "outcome", "first_attempt_outcome", "due_ns", "sent_ns",
+         "first_token_ns", "first_text_ns", "end_ns", "ttft_ms", "ttft_due_ms", "e2e_ms", "e2e_due_ms", "e2e_all_ms", "tpot_ms",
+         "icl_max_ms", "lateness_ms", "loop_lag_ms", "output_tokens", "reasoning_tokens", "cost_usd", "price_book",
+         "content_events", "same_read_events")  # fmt: skip
+"""The columns that figures are made of."""
+PAIR = ["run_id", "block_id", "case_id", "repeat"]
+"""What two targets' rows must share to be a pair. Rows of one target that share all of it are paired in the order they stand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +67,21 @@ class Selection:
     """The stored rows that count, of all targets."""
     from_due: bool
     """Whether latency counts from the due time; else from the first send."""
+    limits: Mapping[str, float]
+    """The slo's limits on a single request, in ms, by kind; empty without any."""
     notes: tuple[str, ...]
     alarms: tuple[str, ...]
 
 
 def codes(frame: pd.DataFrame, column: str) -> Ints:
     """Codes 0 to K-1 of a column of `Measured.frame` that tells groups apart: block, cluster or run."""
-    return np.unique(frame[column].to_numpy(), return_inverse=True)[1].astype(np.int64)
+    return compact(np.asarray(frame[column].to_numpy(), dtype=np.int64))
+
+
+def compact(groups: Ints) -> Ints:
+    """The same groups in the same order, numbered without gaps: 7 2 7 5 become 2 0 2 1. For small numbers: they are counted."""
+    present = np.bincount(groups) > 0
+    return np.asarray((np.cumsum(present) - 1)[groups], dtype=np.int64)
 
 
 def _grouped(frame: pd.DataFrame, columns: Sequence[str]) -> Ints:
@@ -84,7 +97,7 @@ def floats(frame: pd.DataFrame, column: str) -> Floats:
 
 def decimals(values: Sequence[Any]) -> list[Decimal | None]:
     """Amounts as Decimal; null (None or NaN) as None."""
-    return [None if is_null(v) else v if isinstance(v, Decimal) else Decimal(str(v)) for v in values]
+    return [v if type(v) is Decimal and v == v else None if is_null(v) else Decimal(str(v)) for v in values]  # noqa: PLR0124
 
 
 def is_null(value: Any) -> bool:
@@ -96,7 +109,8 @@ def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, 
     notes = pauses.notes(requests, manifest)
     alarms: list[str] = []
     requests = pauses.closed_up(requests, manifest)
-    counted = requests[requests["phase"] == "measure"]
+    measured = (requests["phase"] == "measure").to_numpy(dtype=bool)
+    counted = requests if measured.all() else requests[measured]
     if len(counted) < len(requests):
         notes.append(f"{plural(len(requests) - len(counted), 'warm-up request')} stored and left out")
     counted = _without(counted, counted["spoiled"].fillna(False).astype(bool), notes,
@@ -104,14 +118,27 @@ def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, 
     counted = _without(counted, counted["outcome"] == "bug", alarms,
                        "that ended in a bug of bench itself: left out, neither slow nor failed")  # fmt: skip
     counted = _without(counted, _impossible(counted), alarms,
-                       "with a negative, infinite or missing duration, a bug in bench: left out")  # fmt: skip
+                       "with a negative, infinite or missing duration, or stamps out of order, "
+                       "a bug in bench: left out")  # fmt: skip
     from_due = len(counted) > 0 and bool(counted["due_ns"].notna().all())
-    rules = _Rules(from_due, scores, required_scorers(scores, manifest), manifest.get("clusters") or {})
-    targets = [
-        _measure(target, about, counted[counted["target"] == target], rules)
-        for target, about in _targets(requests, manifest).items()
-    ]
-    return Selection(tuple(targets), counted, from_due, tuple(notes), tuple(alarms))
+    limits = slo.limits_ms((manifest.get("workload") or {}).get("slo") or {})
+    worst = _worst(scores, required_scorers(scores, manifest))
+    rules = _Rules(from_due, worst, manifest.get("clusters") or {}, limits)
+    columns = [name for name in _READ if name in counted]
+    pair, of = _pairs(counted), counted["target"].to_numpy(dtype=object)
+    targets = []
+    for target, about in _targets(requests, manifest).items():
+        mine = np.flatnonzero(of == target)
+        targets.append(_measure(target, about, counted[columns].iloc[mine], pair[mine], rules))
+    return Selection(tuple(targets), counted, from_due, limits, tuple(notes), tuple(alarms))
+
+
+def _pairs(rows: pd.DataFrame) -> Ints:
+    """A number for every row; rows of two targets that are a pair have the same, and rows of one target never have."""
+    shared = _grouped(rows, PAIR)
+    copy = rows.assign(shared=shared).groupby(["target", "shared"], sort=False)["shared"].cumcount().to_numpy()
+    copies = int(copy.max()) + 1 if len(copy) else 1
+    return np.asarray(shared * copies + copy, dtype=np.int64)
 
 
 def _without(rows: pd.DataFrame, bad: pd.Series[bool], say: list[str], why: str) -> pd.DataFrame:
@@ -128,7 +155,8 @@ def _impossible(rows: pd.DataFrame) -> pd.Series[bool]:
     for column in DURATIONS:
         values = rows[column].astype("float64")
         bad |= (values < 0) | np.isinf(values)
-    return bad
+    sent, first, end = (rows[column].astype("float64") for column in ("sent_ns", "first_token_ns", "end_ns"))
+    return bad | (first < sent) | (end < sent) | (end < first)
 
 
 def required_scorers(scores: pd.DataFrame, manifest: Mapping[str, Any]) -> frozenset[str]:
@@ -141,8 +169,9 @@ def required_scorers(scores: pd.DataFrame, manifest: Mapping[str, Any]) -> froze
 def _targets(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Targets in the order of the manifest, then in that of the rows."""
     listed: dict[str, Mapping[str, Any]] = {about["id"]: about for about in manifest.get("targets") or []}
-    for target, rows in requests.groupby("target", sort=False):
-        seen = {key: rows[key].iloc[0] for key in ("model", "provider", "region")}
+    first = requests[["target", "model", "provider", "region"]].drop_duplicates("target")
+    for target, *about in first.itertuples(index=False):
+        seen = dict(zip(("model", "provider", "region"), about, strict=True))
         listed[str(target)] = {**seen, **{k: v for k, v in listed.get(str(target), {}).items() if v is not None}}
     return listed
 
@@ -152,17 +181,18 @@ class _Rules:
     """What holds for all targets of a table."""
 
     from_due: bool
-    scores: pd.DataFrame
-    required: frozenset[str]
+    worst: Mapping[str, pd.DataFrame] | None
+    """The worst required score of each request, by target; None when nothing was scored."""
     clusters: Mapping[str, str]
+    limits: Mapping[str, float]
 
 
-def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _Rules) -> Measured:
+def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, pair: Ints, rules: _Rules) -> Measured:
     frame = rows[["run_id", "block_id", "case_id", "repeat", "seq", "output_tokens"]].reset_index(drop=True)
-    frame["copy"] = frame.groupby(["run_id", "block_id", "case_id", "repeat"], dropna=False).cumcount()
+    frame["pair"] = pair
     frame["block"] = _grouped(frame, ["run_id", "block_id"])
     frame["run"] = _grouped(frame, ["run_id"])
-    frame["cluster"] = np.unique(_clusters(rows, rules.clusters), return_inverse=True)[1]
+    frame["cluster"] = _clusters(rows, rules.clusters)
     ok = (rows["outcome"] == "ok").to_numpy()
     frame["ok"] = ok
     frame["first_ok"] = (rows["first_attempt_outcome"] == "ok").to_numpy()
@@ -186,7 +216,12 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _
     frame["tpot"] = np.where(ok, np.where(hidden, np.nan, floats(rows, "tpot_ms")), np.inf)
     with np.errstate(divide="ignore"):
         frame["speed"] = 1000.0 / frame["tpot"].to_numpy()
-    frame["right"] = _right(rows, ok, rules.scores, rules.required)
+    itl = floats(rows, "icl_max_ms") if "icl_max_ms" in rows else np.full(len(rows), np.nan)
+    values = {"ttft": frame["ttft"].to_numpy(), "e2e": e2e, "tpot": floats(rows, "tpot_ms"), "itl": itl}
+    frame["within"], unknown = slo.within(rules.limits, values, ok, floats(rows, "output_tokens"))
+    if not rules.limits:
+        frame["within"] = np.nan
+    frame["right"] = _right(rows, ok, rules.worst, target)
     amounts = decimals(rows["cost_usd"].tolist())
     frame["cost"] = [np.nan if amount is None else float(amount) for amount in amounts]
     for column in ("due_ns", "sent_ns", "end_ns", "lateness_ms", "loop_lag_ms", "content_events", "same_read_events"):
@@ -201,7 +236,8 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, rules: _
             else "all content came in one read, or too few tokens"
         )
         _gap(gaps, "tpot", ok & frame["tpot"].isna().to_numpy(), ok, f"TPOT unknown: {why}")
-        why = "no required scorer could judge" if len(rules.scores) else "nothing was scored"
+        _gap(gaps, "within", unknown, ok, "a duration that the slo limits is not known, and counts as missed")
+        why = "no required scorer could judge" if rules.worst is not None else "nothing was scored"
         _gap(gaps, "right", ok & frame["right"].isna().to_numpy(), ok, why)
         priced = bool(rows["price_book"].notna().any())
         why = "no token counts were reported" if priced else "no price known for this target; add one to its `price:`"
@@ -221,20 +257,31 @@ def _gap(gaps: dict[str, str], column: str, missing: Bools, ok: Bools, why: str)
         gaps[column] = f"{some}{why}"
 
 
-def _clusters(rows: pd.DataFrame, of_case: Mapping[str, str]) -> list[str]:
+def _clusters(rows: pd.DataFrame, of_case: Mapping[str, str]) -> Ints:
     """Cases of one source are not independent; a case without a known source is a cluster of its own."""
-    return [of_case.get(str(case)) or str(case) for case in rows["case_id"]]
+    cases, names = rows["case_id"].factorize(use_na_sentinel=False)
+    if not of_case:
+        return np.asarray(cases, dtype=np.int64)
+    sources = np.unique([of_case.get(str(case)) or str(case) for case in names], return_inverse=True)[1]
+    return np.asarray(sources[cases] if len(cases) else cases, dtype=np.int64)
 
 
-def _right(rows: pd.DataFrame, ok: Bools, scores: pd.DataFrame, required: frozenset[str]) -> Floats:
-    """1 where every required scorer that applies gave full marks, 0 where one did not or the request failed, else NaN.
-
-    A null value means "does not apply": an abstention scorer has nothing to say on an answerable question.
-    """
+def _worst(scores: pd.DataFrame, required: frozenset[str]) -> dict[str, pd.DataFrame] | None:
+    """The worst score that the required scorers gave to each request, by target. A null value means "does not apply": an
+    abstention scorer has nothing to say on an answerable question."""
     if len(scores) == 0:
-        return np.full(len(rows), np.nan)
-    key = ["run_id", "target", "seq"]
+        return None
     judged = scores[scores["scorer"].isin(required) & scores["value"].notna()]
-    worst = judged.groupby(key)["value"].min().rename("worst").reset_index()
-    values = floats(rows[key].merge(worst, on=key, how="left"), "worst")
+    worst = judged.groupby(["target", "run_id", "seq"], sort=False)["value"].min().rename("worst").reset_index()
+    return {str(target): of_target for target, of_target in worst.groupby("target", sort=False)}
+
+
+def _right(rows: pd.DataFrame, ok: Bools, worst: Mapping[str, pd.DataFrame] | None, target: str) -> Floats:
+    """1 where every required scorer that applies gave full marks, 0 where one did not or the request failed, else NaN."""
+    if worst is None:
+        return np.full(len(rows), np.nan)
+    values = np.full(len(rows), np.nan)
+    if target in worst:
+        key = ["run_id", "seq"]
+        values = floats(rows[key].merge(worst[target][[*key, "worst"]], on=key, how="left"), "worst")
     return np.where(ok, np.where(np.isnan(values), np.nan, values >= 1 - 1e-9), 0.0)

@@ -49,9 +49,11 @@ class Quantile:
 
     def interval(self, conf: float = 0.95) -> Interval:
         n_eff = self.n / (self.design_effect * t_inflation(conf, self.blocks))
+        if self.blocks < 2:
+            return Interval(None, None, n_eff)  # nothing is known of how much blocks differ
         tail = (1 - conf) / 2
         low_rank, high_rank = binomial_rank(n_eff, self.p, tail), binomial_rank(n_eff, self.p, 1 - tail)
-        middle = _rank(self.n, self.p)
+        middle = rank(self.n, self.p)
         low = high = None
         # Less than one effective request beyond the rank: the extreme of the data bounds nothing.
         if low_rank >= 1:
@@ -61,7 +63,7 @@ class Quantile:
         return Interval(low, None if high is None or math.isinf(high) else high, n_eff)
 
 
-def _rank(n: int, p: float) -> int:
+def rank(n: int, p: float) -> int:
     """The smallest k with k / n >= p; the slack absorbs the last binary digit of n * p."""
     return max(1, math.ceil(n * p - 1e-9))
 
@@ -72,7 +74,7 @@ def quantile(values: Floats, blocks: Ints, p: float) -> Quantile:
         raise ValueError("a quantile needs at least one value, and no NaN")
     n = len(values)
     ordered = np.sort(values)
-    estimate = float(ordered[_rank(n, p) - 1])
+    estimate = float(ordered[rank(n, p) - 1])
     # At an infinite estimate "at most" is always true; what clusters there is the failing itself.
     inside = np.isfinite(values) if math.isinf(estimate) else values <= estimate
     sizes = np.bincount(blocks).astype(np.float64)

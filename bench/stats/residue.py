@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bench.metrics import plural
 from bench.stats.measured import Measured, floats
 from bench.stats.proof import CONTRADICTED
@@ -119,12 +121,13 @@ def alarms(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
 
 
 def _known(frame: pd.DataFrame, column: str) -> Floats:
-    return floats(frame[frame[column].notna()], column)
+    values = floats(frame, column)
+    return values[~np.isnan(values)]
 
 
-def _nearest(values: Any, p: float) -> float:
-    ordered = sorted(float(v) for v in values)
-    return ordered[math.ceil(len(ordered) * p - 1e-9) - 1]
+def _nearest(values: Floats, p: float) -> float:
+    place = math.ceil(len(values) * p - 1e-9) - 1
+    return float(np.partition(values, place)[place])
 
 
 def outcomes(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
@@ -205,8 +208,8 @@ def instrument(targets: Sequence[Measured], manifest: Mapping[str, Any]) -> str:
                      f"{calibration['ttft_error_p99_ms']:.2g} ms at p99")  # fmt: skip
     else:
         parts.append("not calibrated: our own error is not known")
-    late = [v for m in targets for v in _known(m.frame, "lateness_ms")]
-    if late:
+    late = np.concatenate([np.zeros(0), *(_known(m.frame, "lateness_ms") for m in targets)])
+    if len(late):
         parts.append(f"in this run we sent {_nearest(late, 0.99):.2g} ms late at p99")
     return "; ".join(parts + _lag_and_load(targets, own))
 
@@ -215,8 +218,9 @@ def _lag_and_load(targets: Sequence[Measured], own: Mapping[str, Any]) -> list[s
     parts = []
     lag_ns = (own.get("lag_ns") or {}).get("p99")
     lag_ms = None if lag_ns is None else lag_ns / 1e6
-    if lag_ms is None and (seen := [v for m in targets for v in _known(m.frame, "loop_lag_ms")]):
-        lag_ms = _nearest(seen, 0.99)
+    if lag_ms is None:
+        seen = np.concatenate([np.zeros(0), *(_known(m.frame, "loop_lag_ms") for m in targets)])
+        lag_ms = _nearest(seen, 0.99) if len(seen) else None
     if lag_ms is not None:
         parts.append(f"event loop lag {lag_ms:.2g} ms at p99")
     processes = [one for one in own.get("workers") or [own] if one.get("wall_s")]

@@ -11,17 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bench import environment
 from bench.errors import ConfigError, Problem
-from bench.metrics import HEADLINE, plural, roughly
+from bench.metrics import HEADLINE, figure, plural, roughly
 from bench.stats import answers as first_screen
-from bench.stats import proof, residue, steady
+from bench.stats import labels, proof, residue, slo, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
-from bench.stats.comparisons import QUANTILES, Draft, compare, finish
-from bench.stats.levels import COLUMNS, SUSTAINED, levels
-from bench.stats.measured import Measured, Selection, required_scorers, select
+from bench.stats.comparisons import QUANTILES, Draft, compare, finish, pairs
+from bench.stats.levels import COLUMNS, SUSTAINED, TEXT_COLUMNS, levels_of
+from bench.stats.measured import Measured, Selection, floats, required_scorers, select
 from bench.stats.types import Cell, Comparison, Level, Row, Table
-from bench.stats.verdicts import MARGINS
+from bench.stats.verdicts import ALPHA, MARGINS, MIN_BLOCKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +33,8 @@ __all__ = ["ATTEMPT_COLUMNS", "Cell", "Comparison", "Row", "Table", "build", "su
 ATTEMPT_COLUMNS = ("run_id", "target", "seq", *residue.ATTEMPT_FIELDS, *proof.FIELDS)
 """All that `build` reads of the attempts."""
 
+MOST_EXPLORED = 4
+"""Exploratory comparisons that are named under the table; the rest is in the data."""
 _STOPPED = {130: "interrupted", 5: "the spending limit was reached"}
 
 
@@ -54,27 +58,35 @@ def build(
     margins = {**MARGINS, **(manifest.get("margins") or {})}
     steadiness, unjudged = steady.judge(targets, manifest)
     of_course = steady.figures(steadiness)
+    of_labels = labels.figures(targets, scores, seed)
     rows = tuple(
         Row(m.target, m.model, m.provider, m.region, m.n, m.blocks, m.spent_usd,
-            cells(m, selection.from_due, seed, of_course.get(m.target, {})))
+            cells(m, selection.from_due, seed, {**of_course.get(m.target, {}), **of_labels[m.target]}, selection.limits))
         for m in targets
     )  # fmt: skip
-    compared = tuple(finish(_drafts(targets, baseline, seed, margins)))
+    compared = tuple(finish(_drafts(selection, baseline, seed, margins)))
     simulated = bool(manifest.get("simulated")) or bool(requests["simulated"].fillna(False).astype(bool).any())
     cells_of = {row.target: row.cells for row in rows}
+    said = first_screen.answers(targets, rows, compared, seed, margins)
+    pairs.cache_clear()
     return Table(
         title=_title(manifest, targets),
         run_id=str(manifest.get("run_id") or ""),
-        columns=HEADLINE,
+        columns=tuple(m for m in HEADLINE if m.name != "goodput_per_s" or selection.limits),
         rows=rows,
         comparisons=compared,
-        answers=first_screen.answers(targets, rows, compared, seed, margins),
+        answers=said,
         alarms=(
             *proof.strangers([m.target for m in targets], attempts),
             *_alarms(selection, requests, manifest, simulated),
             *steady.alarms(steadiness),
         ),
-        notes=(*_notes(selection, attempts, scores, manifest, compared), *residue.shared_reads(rows), *unjudged),
+        notes=(
+            *_notes(selection, attempts, scores, manifest, compared),
+            *labels.notes(rows),
+            *residue.shared_reads(rows),
+            *unjudged,
+        ),
         hint=first_screen.p99_hint(targets, cells_of),
         instrument=residue.instrument(targets, manifest),
         command=str(manifest.get("command") or ""),
@@ -89,9 +101,15 @@ def build(
 def _levels(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> tuple[Level, ...]:
     if not requests["level"].notna().any():
         return ()
-    slo = (manifest.get("workload") or {}).get("slo") or {}
-    rows: list[Any] = requests[list(COLUMNS)].to_dict("records")
-    return tuple(levels(rows, slo))
+    columns: dict[str, Any] = {}
+    for name in COLUMNS:
+        if name in TEXT_COLUMNS:
+            columns[name] = requests[name].to_numpy(dtype=object)
+        elif name == "spoiled":
+            columns[name] = requests[name].fillna(False).astype(bool).to_numpy()
+        else:
+            columns[name] = floats(requests, name) if name in requests else np.full(len(requests), np.nan)
+    return tuple(levels_of(columns, (manifest.get("workload") or {}).get("slo") or {}))
 
 
 def _title(manifest: Mapping[str, Any], targets: Sequence[Measured]) -> str:
@@ -110,16 +128,16 @@ def _partial(manifest: Mapping[str, Any]) -> str | None:
     )
 
 
-def _drafts(targets: Sequence[Measured], baseline: str | None, seed: int, margins: Mapping[str, float]) -> list[Draft]:
+def _drafts(selection: Selection, baseline: str | None, seed: int, margins: Mapping[str, float]) -> list[Draft]:
     by_model: dict[str, list[Measured]] = {}
-    for measured in targets:
+    for measured in selection.targets:
         by_model.setdefault(measured.model, []).append(measured)
     drafts: list[Draft] = []
     for group in by_model.values():
         base = next((m for m in group if m.target == baseline), group[0])
         for other in group:
             if other is not base:
-                drafts += compare(base, other, seed, margins)
+                drafts += compare(base, other, seed, margins, selection.from_due, selection.limits)
     return drafts
 
 
@@ -158,8 +176,10 @@ def _notes(
     targets, rows = selection.targets, selection.rows
     origin = "due times of the plan (open loop)" if selection.from_due else "first sends (closed loop)"
     notes = [f"TTFT and E2E count from the {origin}, retries and waits included; a failed request is infinitely slow"]
+    if selection.limits:
+        notes.append(f"goodput: requests per second that ended ok within {slo.words(selection.limits)}")
     notes += residue.outcomes(targets, rows)
-    notes += _method(comparisons) + _reasons(comparisons)
+    notes += _method(comparisons) + _reasons(comparisons) + _explored(comparisons)
     notes += residue.lengths(targets)
     notes += residue.residue(targets, rows, attempts, manifest)
     notes += _carried([m.target for m in targets], manifest)
@@ -226,6 +246,23 @@ def _method(comparisons: Sequence[Comparison]) -> list[str]:
             f"a difference within {said} counts as small"]  # fmt: skip
 
 
+def _explored(comparisons: Sequence[Comparison]) -> list[str]:
+    """Exploratory comparisons that would count as a discovery at a false discovery rate of 5 %, and how many there were."""
+    tested = [c for c in comparisons if c.p_bh is not None]
+    found = sorted((c for c in tested if c.p_bh is not None and c.p_bh <= ALPHA and c.blocks >= MIN_BLOCKS),
+                   key=lambda c: c.p_bh or 0.0)  # fmt: skip
+    if not found:
+        return []
+    said = []
+    for c in found[:MOST_EXPLORED]:
+        shown = figure(c.value, c.low, c.high, c.unit, signed=c.unit == "points")
+        sign = "×" if c.unit == "ratio" else " pt"
+        said.append(f"{c.label} of {c.target} {shown.text}{sign} ({shown.interval}, p = {c.p_bh:.2g})")
+    rest = f", and {len(found) - MOST_EXPLORED} more in the data" if len(found) > MOST_EXPLORED else ""
+    return [f"exploratory, no verdict (p adjusted for {len(tested)} comparisons, Benjamini-Hochberg): "
+            f"{'; '.join(said)}{rest}"]  # fmt: skip
+
+
 def _reasons(comparisons: Sequence[Comparison]) -> list[str]:
     """Why comparisons are inconclusive, and what would settle them: one line for each kind of reason."""
     by_reason: dict[str, dict[str, list[Comparison]]] = {}
@@ -254,9 +291,14 @@ def _unpaired(comparisons: Sequence[Comparison], targets: Sequence[Measured]) ->
     notes = []
     for c in comparisons:
         if c.metric == "e2e_p50_ms" and c.n:
-            extra = max(by_name[c.target].n, by_name[c.baseline].n) - c.n
+            both = [by_name[name] for name in (c.target, c.baseline)]
+            extra = sum(m.n for m in both) - 2 * c.n
+            blocks = max(m.blocks for m in both) - c.blocks
             if extra:
-                notes.append(f"{c.target} against {c.baseline}: {plural(extra, 'request')} without a partner left out")
+                whole = f" ({plural(blocks, 'whole block')} among them)" if blocks > 0 else ""
+                notes.append(
+                    f"{c.target} against {c.baseline}: {plural(extra, 'request')} without a partner left out{whole}"
+                )
     return notes
 
 
@@ -284,6 +326,8 @@ def _caveats(c: Comparison) -> str:
         c.reason + _needs(c),
         f"p = {c.p_raw:.3g}" if c.p_raw is not None else "",
         f"p after Holm = {c.p_holm:.3g}" if c.p_holm is not None else "",
+        f"p outside the margin = {c.p_equivalence:.3g}" if c.p_equivalence is not None else "",
         "" if c.primary else "exploratory",
+        f"p after Benjamini-Hochberg = {c.p_bh:.3g}" if c.p_bh is not None else "",
     ]
     return "; ".join(part for part in parts if part)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from bench.metrics import Metric
 
-CompareKind = Literal["latency", "cost", "quality"]
+CompareKind = Literal["latency", "cost", "quality", "rate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ class Comparison:
     margin: float | None
     p_raw: float | None = None
     p_holm: float | None = None
+    """Adjusted over the primary family."""
+    p_bh: float | None = None
+    """Of an exploratory comparison, adjusted over all exploratory ones: the false discovery rate at which it is one."""
+    p_equivalence: float | None = None
+    """That the truth lies outside the margin: the larger p of two one-sided tests."""
     primary: bool = True
     verdict: str | None = None
     reason: str = ""
@@ -84,25 +89,23 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of a sweep as one target met it. Estimates without intervals: a level is a look, not a claim.
+    """One level of a sweep as one target met it.
 
-    `level` is the rate (per second) or the concurrency. `achieved_share` is the share of the offered load that came back in
-    time: of the rate, or of the throughput that the lowest level promises. A percentile is inf when it is a failed request.
+    `level` is the rate (per second) or the concurrency. `cells` are, by name: `achieved_per_s`, `achieved_share` (of the
+    offered load, what came back in time: of the rate, or of the throughput that the lowest level promises), `goodput_per_s`,
+    `ttft_p50_ms`, `ttft_p95_ms`, `tpot_p50_ms`, `e2e_p95_ms`, `failed_share`. A percentile is inf when it is a failed request.
     """
 
     target: str
     stage: int
     level: float
     n: int
-    achieved_per_s: float | None
-    achieved_share: float | None
-    ttft_p50_ms: float | None
-    ttft_p95_ms: float | None
-    tpot_p50_ms: float | None
-    e2e_p95_ms: float | None
-    failed_share: float | None
+    blocks: int
+    cells: Mapping[str, Cell]
     meets_slo: bool | None
-    """Whether every limit of the workload's slo holds; None without limits."""
+    """Whether every limit of the workload's slo holds, by the estimates; None without limits."""
+    slo_settled: bool
+    """Whether the intervals leave no doubt of `meets_slo`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,3 +96,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
         running = max(running, min(1.0, (len(p_values) - position) * p_values[i]))
         adjusted[i] = running
     return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values, in the order given: the false discovery rate at which each would count as a discovery."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i], reverse=True)
+    adjusted, running = [0.0] * len(p_values), 1.0
+    for position, i in enumerate(order):
+        running = min(running, p_values[i] * len(p_values) / (len(p_values) - position))
+        adjusted[i] = running
+    return adjusted

@@ -247,7 +247,7 @@ def _door_data(path: Path, door: str, dialect: str, row: Mapping[str, Any]) -> D
     for entry in row["errors"]:
         if isinstance(entry, str):
             file = _beside(path, entry + ".yaml", "errors")
-            errors += [{**error, "from": file.name} for error in _yaml(file.read_text(encoding="utf-8"))["errors"]]
+            errors += [{**error, "from": file.name} for error in _errors(file)]
         else:
             errors.append({**entry, "from": path.name})
     return DoorData(
@@ -264,6 +264,13 @@ def _door_data(path: Path, door: str, dialect: str, row: Mapping[str, Any]) -> D
         signed=row.get("signed"),
         not_applicable=row.get("not_applicable") or {},
     )
+
+
+@lru_cache(maxsize=64)
+def _errors(file: Path) -> Sequence[Mapping[str, Any]]:
+    """What a file of errors holds, which several doors share."""
+    found: Sequence[Mapping[str, Any]] = read_yaml(file)["errors"]
+    return found
 
 
 def _beside(path: Path, name: str, shelf: str) -> Path:

@@ -14,7 +14,10 @@ from typing import Any
 
 from bench import plugins
 
-GENERATORS: dict[str, str] = {"calderholt.rag": "bench.world.rag"}
+GENERATORS: dict[str, str] = {
+    "calderholt.classify": "bench.world.classify",
+    "calderholt.rag": "bench.world.rag",
+}
 """Workload generators: name and the module whose `generate` makes its items."""
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 
 from bench.world import GENERATORS, digest, generate, items_bytes
 from bench.world.corpus import world
 from bench.world.database import write
-from bench.world.rag import describe
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileExistsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    describe = importlib.import_module(GENERATORS[given.generator]).describe
     data = "\n\n".join(map(describe, items)).encode() + b"\n" if given.text else items_bytes(items)
     if given.output:
         given.output.write_bytes(data)

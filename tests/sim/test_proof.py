@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.providers import vertex
-from bench.providers.renewal import Issued, Renewal
 from tests.sim.conftest import Place
+from tests.unit.token_endpoints import Endpoint, serving
 
 
 def test_another_model_than_asked_is_a_failure_with_an_alarm(place: Place, clouds: Callable[..., Any]) -> None:
@@ -32,32 +31,30 @@ def test_a_token_that_ends_in_mid_run_fails_its_own_target_and_the_others_go_on(
     listed = json.loads((place.folder / "targets.yaml").read_text())
     del listed["targets"][1]["auth"]
     (place.folder / "targets.yaml").write_text(json.dumps(listed))
-    monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:9")
-    asked = 0
+    issuer = Endpoint(life_s=2, value="simulated-google-token")
+    token, issued = issuer.token, 0
 
-    async def fetch() -> Issued:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
-            raise OSError("the account was closed")
-        return Issued("simulated-google-token", renewal_now() + 0.8)
+    def first_then_closed(way: str) -> str:
+        nonlocal issued
+        issued += 1
+        issuer.refusing = True  # from the next request on
+        return token(way)
 
-    from bench.providers.renewal import _now_s as renewal_now
-
-    monkeypatch.setattr(vertex, "_default_credentials", lambda: None)
-    monkeypatch.setattr(
-        vertex.renewal, "of_google", lambda c, r, door: Renewal(fetch, door, "Google access token", "sign in again")
-    )
-    done = place.run("--request-rate", "10", "--requests", "30", requests=30)
+    issuer.token = first_then_closed  # type: ignore[method-assign]
+    with serving(issuer) as url:
+        monkeypatch.setenv("GCE_METADATA_HOST", url.removeprefix("http://"))
+        monkeypatch.setenv("GCE_METADATA_IP", url.removeprefix("http://"))
+        done = place.run("--request-rate", "10", "--requests", "30", requests=30)
+    assert issued == 1
     by_target: dict[str, list[str]] = {"anthropic": [], "vertex": []}
     for row in done.rows():
         by_target[row["target"]].append(row["outcome"])
     assert set(by_target["anthropic"]) == {"ok"}
     assert set(by_target["vertex"]) == {"ok", "auth"}
     (message,) = {row["fault_message"] for row in done.rows("attempts") if row["fault_code"] == "sign_in_failed"}
-    assert message == (
-        "vertex: vertex: the Google access token ended and could not be renewed: OSError: the account was closed; sign in again"
-    )
+    assert message.startswith("vertex: vertex: the Google access token ended and could not be renewed: ")
+    assert "the account was closed" in message
+    assert message.endswith("then: bench doctor")
     assert done.manifest["complete"]
 
 

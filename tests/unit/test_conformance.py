@@ -170,10 +170,10 @@ def test_a_fault_that_raises_on_half_an_envelope_is_found(door: Any) -> None:
 def test_a_signature_made_with_another_secret_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     from botocore.credentials import Credentials
 
-    from bench.providers import bedrock
+    from bench.providers import aws
 
-    good = bedrock.sign
-    monkeypatch.setattr(bedrock, "sign", lambda r, c, region: good(r, Credentials("AKIDEXAMPLE", "wrong"), region))
+    good = aws.sign
+    monkeypatch.setattr(aws, "sign", lambda r, c, *rest: good(r, Credentials("AKIDEXAMPLE", "wrong"), *rest))
     found = {result.check for result in conformance(providers.get("bedrock")).failures}
     assert found == {"signature"}
 

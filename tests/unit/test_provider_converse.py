@@ -265,7 +265,7 @@ def test_no_secret_is_shown_by_any_object_of_the_door(monkeypatch: pytest.Monkey
         target = target_at("http://127.0.0.1:1")
         request = await provider.prepare(target, bodies(target, True)[0])
         opened = provider._opened["t"]  # type: ignore[attr-defined]
-        things: list[Any] = [provider, opened, opened.client, *opened.templates.values(), opened.keeper, request]
+        things: list[Any] = [provider, opened, opened.client, *opened.templates.values(), opened.renewal, request]
         words = "\n".join(f"{thing!r} {thing}" for thing in [*things, provider.route(target), provider.__dict__])
         await provider.close()
         return words
@@ -309,35 +309,6 @@ def test_a_role_is_assumed_once_and_its_session_signs(monkeypatch: pytest.Monkey
     assert asked == 1
     assert {headers["x-amz-security-token"] for headers in found} == {"roles-token"}
     assert all("Credential=ASIAROLE/20261121/us-east-1/bedrock" in headers["authorization"] for headers in found)
-
-
-def test_a_process_that_gives_credentials_is_asked_again_when_they_end(tmp_path: Path) -> None:
-    asked = tmp_path / "asked"
-    script = tmp_path / "give.sh"
-    script.write_text(
-        f"""echo x >> {asked}
-n=$(wc -l < {asked} | tr -d ' ')
-printf '{{"Version": 1, "AccessKeyId": "AKID%s", "SecretAccessKey": "s", "Expiration": "%s-01-01T00:00:00Z"}}' $n $((2098 + n))
-"""
-    )
-    aws_config(f"[profile process]\ncredential_process = sh {script}\n")
-
-    async def run() -> list[str]:
-        provider = providers.get("bedrock")
-        target = target_at("http://127.0.0.1:1", auth={"profile": "process"})
-        assert provider.check(target) == []
-        found = []
-        # a minute before the end of the first credentials, which are good until 2099
-        for year in (2026, 2026, 2098, 2098):
-            if found:
-                now = datetime.datetime(year, 12, 31, 23, 59, tzinfo=datetime.UTC)
-                provider._opened["t"].keeper._time_fetcher = lambda now=now: now  # type: ignore[attr-defined]
-            signed = (await provider.prepare(target, bodies(target, True)[0])).headers["authorization"]
-            found.append(signed.partition("Credential=")[2].partition("/")[0])
-        await provider.close()
-        return found
-
-    assert asyncio.run(run()) == ["AKID1", "AKID1", "AKID2", "AKID2"]
 
 
 def test_an_sso_sign_in_that_has_ended_is_told_with_what_to_do() -> None:

@@ -1,7 +1,6 @@
 """The gemini-vertex door: what it prepares is what google-genai puts on a socket, byte for byte."""
 
 import asyncio
-import datetime
 from typing import Any
 
 import httpx2
@@ -196,37 +195,6 @@ def test_fields_that_the_sdk_does_not_know_are_sent_all_the_same(monkeypatch: py
     assert sent["labels"] == {"a": "b"}
     assert sent["newField"] == {"x": 1}
     assert sent["generationConfig"] == {"maxOutputTokens": 9, "candidateCount": 1, "newKnob": 2}
-
-
-def test_a_google_token_is_renewed_when_it_ends_and_goes_out_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    import google.auth
-    from google.auth.credentials import Credentials
-
-    class Fake(Credentials):
-        made = 0
-
-        def refresh(self, request: Any) -> None:
-            Fake.made += 1
-            self.token = f"ya29.{Fake.made}"
-            self.expiry = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(hours=1)
-
-    credentials = Fake()
-    monkeypatch.setattr(google.auth, "default", lambda scopes: (credentials, "p1"))
-    here = target(auth={})
-    body = gemini.encode(Case("c", ONE), Params(max_tokens=9), here)
-
-    async def run() -> list[str]:
-        door = providers.get("gemini-vertex")
-        seen = []
-        for ended in (False, False, True, False):
-            if ended:  # google-auth calls a token expired some minutes before it is
-                soon = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(minutes=2)
-                credentials.expiry = soon
-            seen.append((await door.prepare(here, body)).headers["authorization"])
-        await door.close()
-        return seen
-
-    assert asyncio.run(run()) == ["Bearer ya29.1", "Bearer ya29.1", "Bearer ya29.2", "Bearer ya29.2"]
 
 
 @pytest.mark.parametrize(

@@ -300,103 +300,6 @@ def test_the_account_of_the_environment_is_sent_to_openai_and_told(monkeypatch: 
     asyncio.run(provider.close())
 
 
-class Google:
-    """Credentials of google-auth whose token ends when the test says so, of a project that is billed."""
-
-    def __init__(self) -> None:
-        self.token: str | None = None
-        self.expired = False
-        self.refreshed = 0
-
-    def refresh(self, request: object) -> None:
-        self.refreshed += 1
-        self.token, self.expired = f"ya29.{self.refreshed}", False
-
-    def before_request(self, request: object, method: str, url: str, headers: dict[str, str]) -> None:
-        assert not self.expired, "the SDK would have renewed the token itself, inside a request"
-        headers |= {"authorization": f"Bearer {self.token}", "x-goog-user-project": "billed"}
-
-
-def test_a_google_token_is_renewed_ahead_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    import google.auth
-
-    credentials = Google()
-    monkeypatch.setattr(google.auth, "default", lambda scopes: (credentials, "p1"))
-
-    async def tokens() -> list[str]:
-        provider = providers.get("openai-vertex")
-        target = replace(WAYS["openai-vertex"].target_at("http://127.0.0.1:1"), auth={})
-        body = bodies(target, True)[0]
-        found = []
-        for ends in (False, False, True, False):
-            credentials.expired = credentials.expired or ends
-            request = await provider.prepare(target, body)
-            assert request.headers["x-goog-user-project"] == "billed"
-            found.append(request.headers["authorization"])
-        credentials.expired = True
-        many = await asyncio.gather(*[provider.prepare(target, body) for _ in range(20)])
-        await provider.close()
-        return [*found, *{request.headers["authorization"] for request in many}]
-
-    assert asyncio.run(tokens()) == [f"Bearer ya29.{n}" for n in (1, 1, 2, 2, 3)]
-
-
-SCOPES = [
-    # what is said of the place -> scope of the token, authority
-    ({"resource": "r1"}, "https://cognitiveservices.azure.com/.default", None),
-    ({"resource": "r1", "region": "usgovvirginia"}, "https://cognitiveservices.azure.us/.default",
-     "login.microsoftonline.us"),
-    ({"resource": "r1", "region": "chinanorth3"}, "https://cognitiveservices.azure.cn/.default",
-     "login.chinacloudapi.cn"),
-    ({"base_url": "https://r1.openai.azure.us"}, "https://cognitiveservices.azure.us/.default",
-     "login.microsoftonline.us"),
-    ({"base_url": "https://r1.services.ai.azure.com/openai/v1"}, "https://cognitiveservices.azure.com/.default", None),
-    ({"base_url": "https://r1.openai.azure.cn", "api_version": "2025-04-01-preview"},
-     "https://cognitiveservices.azure.cn/.default", "login.chinacloudapi.cn"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("place", "scope", "authority"), SCOPES)
-def test_an_entra_token_is_asked_for_in_the_cloud_of_the_resource_and_followed(
-    place: dict[str, Any], scope: str, authority: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    azure = pytest.importorskip("azure.identity.aio")
-    from azure.core.credentials import AccessToken
-
-    class Credential:
-        asked, closed = 0, False
-
-        def __init__(self, authority: str | None = None) -> None:
-            self.authority = authority
-
-        async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-            assert (scopes, self.authority) == ((scope,), authority)
-            Credential.asked += 1
-            return AccessToken(f"entra.{Credential.asked}", 0 if Credential.asked < 3 else 4_000_000_000)
-
-        async def close(self) -> None:
-            Credential.closed = True
-
-    monkeypatch.setattr(azure, "DefaultAzureCredential", Credential)
-
-    async def tokens() -> list[str]:
-        provider = providers.get("azure-openai")
-        target = Target("t", "gpt-6.1-sol", "azure-openai", "gpt-6.1-sol", "chat", **place)
-        found = []
-        for _ in range(4):
-            request = await provider.prepare(target, bodies(target, True)[0])
-            assert "api-key" not in request.headers
-            found.append(request.headers["authorization"])
-        assert "azure-identity" in provider.client_stack(target)
-        await provider.close()
-        return found
-
-    *_, last, again = asyncio.run(tokens())
-    assert last == again == f"Bearer entra.{Credential.asked}"
-    assert Credential.asked >= 3  # a token that has ended is asked for again
-    assert Credential.closed
-
-
 @pytest.mark.parametrize("name", WAYS)
 def test_no_secret_is_shown_by_any_object_of_a_door(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     way = signed_in(WAYS[name], monkeypatch)
@@ -407,7 +310,17 @@ def test_no_secret_is_shown_by_any_object_of_a_door(name: str, monkeypatch: pyte
         target = way.target_at("http://127.0.0.1:1")
         request = await provider.prepare(target, bodies(target, True)[0])
         opened = provider._opened["t"]
-        things: list[Any] = [provider, opened, *opened.templates.values(), opened.keeper, request, request.url, target]
+        things: list[Any] = [
+            provider,
+            opened,
+            *opened.templates.values(),
+            opened.keeper,
+            opened.renewal,
+            opened.shown,
+            request,
+            request.url,
+            target,
+        ]
         things += [provider.route(target), provider.client_stack(target), provider.check(target), provider.__dict__]
         echoed = f'{{"error":{{"message":"Incorrect API key provided: {opened.credential}"}}}}'
         things += [provider.fault(401, (), echoed.encode())]

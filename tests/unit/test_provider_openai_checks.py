@@ -215,7 +215,19 @@ PROOFS: list[tuple[str, dict[str, Any], str | None, dict[str, str], str]] = [
     ("openai-vertex", {"model": "gpt-oss-120b"}, "openai/gpt-oss-120b-maas", {}, "consistent"),
     ("openai-vertex", {"model": "gpt-oss-120b"}, "openai/gpt-oss-20b-maas", {}, "contradicted"),
     ("openai-vertex", {"model": "llama", "model_id": "meta/llama-3.3-70b-instruct-maas"}, "gpt-5", {}, "unknown"),
-    ("openai-compatible", {}, "gpt-5", {"apim_request_id": "x"}, "unknown"),
+    # anybody may stand behind a gateway, so headers say nothing; another model than asked is another model
+    (
+        "openai-compatible",
+        {},
+        "gpt-6.1-sol",
+        {"apim_request_id": "x", "x_ms_spillover_from_deployment": "p"},
+        "unknown",
+    ),
+    ("openai-compatible", {}, "gpt-5", {"apim_request_id": "x"}, "contradicted"),
+    ("openai-compatible", {"model": "ours", "model_id": "ours"}, "gpt-5", {}, "unknown"),
+    ("azure-openai", {}, "gpt-6.1-sol", {"openai_processing_ms": "9"}, "contradicted"),  # OpenAI itself answered
+    ("openai-vertex", {"model": "gpt-oss-120b"}, None, {"x_amzn_requestid": "x"}, "contradicted"),
+    ("openai-bedrock", {}, None, {"x_amzn_requestid": "x", "openai_version": "1"}, "contradicted"),
 ]
 
 
@@ -303,6 +315,12 @@ FAULTS: list[tuple[str, int, Any, Any, str, bool, float | None, str]] = [
     ("openai-bedrock", 400, aws("ServiceQuotaExceededException"), {"message": "m"}, "throttled", False, None,
      "Service Quotas"),
     ("openai-bedrock", 429, aws("ThrottlingException"), {"message": "m"}, "throttled", True, None, "limits"),
+    ("openai-bedrock", 429, aws("ThrottlingException"), {"message": "Too many tokens per day, please wait."}, "throttled",
+     False, None, "Service Quotas"),
+    ("openai-bedrock", 403, aws("InvalidSignatureException"), {"message": "Signature expired: 1 is now earlier than 2"},
+     "auth", False, None, "NTP"),
+    ("openai-bedrock", 401, (), oai("invalid_request_error", "invalid_api_key", "The API key has expired"), "auth", False,
+     None, "a new one"),
     ("openai-vertex", 401, (), google(401, "UNAUTHENTICATED"), "auth", False, None, "application-default login"),
     ("openai-vertex", 403, (), google(403, "PERMISSION_DENIED"), "auth", False, None, "roles/aiplatform.user"),
     ("openai-vertex", 403, (), google(403, "PERMISSION_DENIED", "Vertex AI API has not been used in project 1 before"),

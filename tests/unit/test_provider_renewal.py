@@ -1,158 +1,33 @@
 """Tokens of short life at loopback token endpoints: they are renewed, nobody waits for it, and an end is told plainly."""
 
 import asyncio
-import datetime
 import hashlib
 import json
 import os
 import ssl
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import providers
+from bench import dialects, providers
 from bench.providers import auth, renewal
+from bench.providers.base import Carrying
 from bench.providers.renewal import Issued, Renewal, SignInFailed
+from bench.record import Case, Params
 from bench.targets import Target
+from tests.unit.token_endpoints import Endpoint, google_key_file, serving
 from tests.wire.servers import authority
 
-pytest.importorskip("anthropic")
-pytest.importorskip("botocore")
-pytest.importorskip("google.auth")
+for module in ("anthropic", "openai", "botocore", "google.auth", "google.genai", "google.cloud.aiplatform_v1"):
+    pytest.importorskip(module)
 aiohttp = pytest.importorskip("aiohttp")
 pytest.importorskip("azure.identity")
 
-LIFE_S = 3
-WHILE_IT_WAITS = 4
-"""Requests that must be prepared while the endpoint keeps its answer back: were one of them waiting for it, none would be."""
-
-
-@dataclass
-class Endpoint:
-    """Issues numbered tokens. Every answer after the first is kept back until requests were prepared meanwhile."""
-
-    issued: dict[str, int] = field(default_factory=dict)
-    prepared: dict[str, int] = field(default_factory=dict)
-    held_up: list[str] = field(default_factory=list)
-    gated: bool = False
-    refusing: bool = False
-    url: str = ""
-
-    def token(self, way: str) -> str:
-        number = self.issued[way] = self.issued.get(way, 0) + 1
-        if self.gated:
-            want, waited = self.prepared[way] + WHILE_IT_WAITS, threading.Event()
-            for _ in range(200):
-                if self.prepared[way] >= want:
-                    break
-                waited.wait(0.01)
-            else:
-                self.held_up.append(way)
-        return f"{way}.token.{number}"
-
-
-def end() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=LIFE_S)
-
-
-def answer(at: Endpoint, path: str) -> tuple[str, bytes]:
-    """Content type and body, as each issuer documents its own."""
-    end_s = end().isoformat().replace("+00:00", "Z")
-    if path.startswith("/computeMetadata/v1/instance/service-accounts/default/token"):
-        body: Any = {"access_token": at.token("google metadata"), "expires_in": LIFE_S, "token_type": "Bearer"}
-    elif path.startswith("/computeMetadata/v1/instance/service-accounts/"):
-        body = {"email": "e@p1", "scopes": ["s"], "aliases": ["default"]}
-    elif path.startswith("/computeMetadata/v1/universe"):
-        return "text/plain", b"googleapis.com"
-    elif path.startswith("/computeMetadata") or path == "/":
-        return "text/plain", b"p1"
-    elif path == "/google-token":
-        body = {"access_token": at.token("google key file"), "expires_in": LIFE_S, "token_type": "Bearer"}
-    elif path == "/aws-container":
-        body = {"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": at.token("aws container"), "Expiration": end_s}
-    elif path.startswith("/federation/credentials"):
-        body = {"roleCredentials": {"accessKeyId": "AKID", "secretAccessKey": "s", "sessionToken": at.token("aws sso"),
-                                    "expiration": int(end().timestamp() * 1000)}}  # fmt: skip
-    elif path == "/sts":
-        given = f"<AccessKeyId>AKID</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>{at.token('aws web identity')}</SessionToken>"
-        result = f"<AssumeRoleWithWebIdentityResult><Credentials>{given}<Expiration>{end_s}</Expiration></Credentials></AssumeRoleWithWebIdentityResult>"
-        return (
-            "text/xml",
-            f'<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">{result}</AssumeRoleWithWebIdentityResponse>'.encode(),
-        )
-    elif path == "/process":
-        body = {
-            "Version": 1,
-            "AccessKeyId": "AKID",
-            "SecretAccessKey": "s",
-            "SessionToken": at.token("aws process"),
-            "Expiration": end_s,
-        }
-    elif path.endswith("/oauth2/v2.0/token"):
-        body = {"access_token": at.token("entra"), "expires_in": LIFE_S, "token_type": "Bearer"}
-    elif path == "/v1/oauth/token":
-        body = {"access_token": at.token("anthropic federation"), "expires_in": LIFE_S, "token_type": "Bearer"}
-    else:
-        raise AssertionError(path)
-    return "application/json", json.dumps(body).encode()
-
-
-@contextmanager
-def serving(at: Endpoint, context: ssl.SSLContext | None = None) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length") or 0))
-            kind, body = (
-                answer(at, self.path)
-                if not at.refusing
-                else ("application/json", b'{"error":"invalid_grant","error_description":"the account was closed"}')
-            )
-            self.send_response(400 if at.refusing else 200)
-            for name, value in (
-                ("Content-Type", kind),
-                ("Content-Length", str(len(body))),
-                ("Metadata-Flavor", "Google"),
-            ):
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_PUT = do_GET
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def key_file(folder: Path, url: str) -> str:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = folder / "key.json"
-    path.write_text(json.dumps({"type": "service_account", "project_id": "p1", "private_key_id": "k", "private_key": key.decode(),
-                                "client_email": "e@p1", "client_id": "1", "token_uri": f"{url}/google-token"}))  # fmt: skip
-    return str(path)
+BILLED = "billed"
+"""The project that Google's doors are to bill."""
 
 
 def aws_files(url: str) -> dict[str, str]:
@@ -174,76 +49,126 @@ def aws_files(url: str) -> dict[str, str]:
 
 def ways(url: str, tls_url: str, folder: Path) -> dict[str, tuple[str, dict[str, Any], dict[str, str]]]:
     """Way of signing in -> door, facts of the target, environment."""
-    host = url.removeprefix("http://")
-    files = aws_files(url)
-    aws: dict[str, Any] = {"region": "us-east-1", "model_id": "us.anthropic.claude-sonnet-5-5"}
-    google: dict[str, Any] = {"region": "us-east5", "project": "p1"}
+    host, files = url.removeprefix("http://"), aws_files(url)
+    claude: dict[str, Any] = {"dialect": "messages", "model_id": "claude-sonnet-5-5"}
+    aws: dict[str, Any] = {**claude, "region": "us-east-1", "model_id": "us.anthropic.claude-sonnet-5-5"}
+    google: dict[str, Any] = {**claude, "region": "us-east5", "project": "p1", "workspace": "w"}
+    gpt: dict[str, Any] = {"dialect": "chat", "model_id": "gpt-6.1-sol"}
+    gemini: dict[str, Any] = {**google, "dialect": "gemini", "model_id": "gemini-2.5-flash"}
+    grpc: dict[str, Any] = {"base_url": "http://127.0.0.1:1"}
+
+    def container(door: str, **facts: Any) -> tuple[str, dict[str, Any], dict[str, str]]:
+        return door, {**aws, **facts}, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/aws-container/{door}"}
+
+    def key_file(way: str, door: str, facts: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, str]]:
+        found = google_key_file(folder, f"{url}/google/{way}", way)
+        return door, facts, {"GOOGLE_APPLICATION_CREDENTIALS": found, "GOOGLE_CLOUD_QUOTA_PROJECT": BILLED}
+
+    def entra(number: int) -> dict[str, str]:
+        return {"AZURE_TENANT_ID": f"11111111-1111-1111-1111-11111111111{number}", "AZURE_CLIENT_ID": "c",
+                "AZURE_CLIENT_SECRET": "s", "AZURE_AUTHORITY_HOST": tls_url}  # fmt: skip
+
     return {
         "google metadata": ("vertex", google, {"GCE_METADATA_HOST": host, "GCE_METADATA_IP": host}),
-        "google key file": ("vertex", google, {"GOOGLE_APPLICATION_CREDENTIALS": key_file(folder, url)}),
-        "aws container": ("bedrock", aws, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/aws-container"}),
+        "vertex": key_file("vertex", "vertex", google),
+        "claude-gcp": key_file("claude-gcp", "claude-gcp", google),
+        "openai-vertex": key_file("openai-vertex", "openai-vertex", {**google, **gpt, "model_id": "openai/gpt-oss-120b-maas"}),
+        "gemini-vertex": key_file("gemini-vertex", "gemini-vertex", gemini),
+        "vertex-grpc": key_file("vertex-grpc", "vertex-grpc", {**google, **grpc}),
+        "gemini over grpc": key_file("gemini over grpc", "vertex-grpc", {**gemini, **grpc}),
+        "bedrock": container("bedrock"),
+        "bedrock-mantle": container("bedrock-mantle", model_id="anthropic.claude-sonnet-5-5"),
+        "claude-aws": container("claude-aws", model_id="claude-sonnet-5-5", workspace="w"),
+        "openai-bedrock": container("openai-bedrock", **{**gpt, "model_id": "openai.gpt-6.1-sol"}),
         "aws web identity": ("bedrock", aws, {"AWS_WEB_IDENTITY_TOKEN_FILE": files["token"], "AWS_ROLE_ARN": "arn:aws:iam::1:role/r",
                                               "AWS_ENDPOINT_URL_STS": f"{url}/sts"}),
-        "aws process": ("bedrock", {**aws, "auth": {"profile": "process"}}, {}),
+        "aws process": ("bedrock", {**aws, "dialect": "converse", "auth": {"profile": "process"}}, {}),
         "aws sso": ("bedrock", {**aws, "auth": {"profile": "sso"}}, {"AWS_ENDPOINT_URL_SSO": url}),
-        "entra": ("foundry", {}, {"AZURE_TENANT_ID": "11111111-1111-1111-1111-111111111111", "AZURE_CLIENT_ID": "c",
-                                  "AZURE_CLIENT_SECRET": "s", "AZURE_AUTHORITY_HOST": tls_url}),
-        "anthropic federation": ("anthropic", {"base_url": url.replace("127.0.0.1", "localhost")},
+        "entra 1": ("foundry", claude, entra(1)),
+        "entra 2": ("azure-openai", {**gpt, "resource": "r1"}, entra(2)),
+        "entra 3": ("azure-openai", {**gpt, "api_version": "2025-04-01-preview"}, entra(3)),
+        "anthropic federation": ("anthropic", {**claude, "base_url": url.replace("127.0.0.1", "localhost")},
                                  {"ANTHROPIC_IDENTITY_TOKEN": "a.json.web.token", "ANTHROPIC_FEDERATION_RULE_ID": "fdrl_1",
                                   "ANTHROPIC_ORGANIZATION_ID": "11111111-1111-1111-1111-111111111111"}),
     }  # fmt: skip
 
 
-CHOOSING = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "GOOGLE_APPLICATION_CREDENTIALS")
+NEVER_RENEWING = {"openai", "openai-compatible"}
+"""Doors whose keys have no end."""
+CHOOSING = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CLOUD_QUOTA_PROJECT",
+)
 """What decides between ways when a client is made, and would decide for the other ways, too."""
 
 
-def carried(request: Any) -> str:
+async def headers_of(provider: Any, target: Target) -> dict[str, str]:
+    """Names in lower case and values of the headers of a request that the door prepares."""
+    body = dialects.get(target.dialect).encode(
+        Case("c", ({"role": "user", "content": "q"},)), Params(max_tokens=9), target
+    )
+    if isinstance(provider, Carrying):
+        carrier: Any = (await provider.outgoing(target, body)).carrier
+        return dict(carrier._metadata)
+    return dict((await provider.prepare(target, body)).headers)
+
+
+def carried(headers: dict[str, str]) -> str:
     """The token that a request carries."""
-    token: str = request.headers.get("x-amz-security-token") or request.headers["authorization"].removeprefix("Bearer ")
-    return token
+    return headers.get("x-amz-security-token") or headers["authorization"].removeprefix("Bearer ")
 
 
-def test_every_way_of_signing_in_is_renewed_while_requests_go_on_and_its_end_is_told(
+def trusted(monkeypatch: pytest.MonkeyPatch, folder: Path, *names: str) -> ssl.SSLContext:
+    """The context of an Entra authority of these names, whom azure-identity believes, and asks without a pause."""
+    from azure.identity._internal import utils
+
+    made = authority(folder)
+    monkeypatch.setattr(utils, "DEFAULT_TOKEN_REFRESH_RETRY_DELAY", 0)  # of 30 s, which is longer than our tokens live
+    theirs = ssl.create_default_context(cafile=made.ca_file)
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", theirs)  # made when aiohttp was imported
+    return made.server(*names)
+
+
+def test_every_door_renews_its_tokens_while_requests_go_on_and_tells_when_it_cannot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auth, "machine_says", lambda path, word: False)
-    from azure.identity._internal import utils
-
-    monkeypatch.setattr(
-        utils, "DEFAULT_TOKEN_REFRESH_RETRY_DELAY", 0
-    )  # its pause of 30 s is longer than these tokens live
     import botocore.credentials
 
     cache = str(Path(os.environ["HOME"]) / ".aws" / "sso" / "cache")  # botocore asks where home is when it is imported
     monkeypatch.setattr(botocore.credentials.SSOProvider, "_SSO_TOKEN_CACHE_DIR", cache)
     at = Endpoint()
-    made = authority(tmp_path)
-    ours, theirs = made.server("127.0.0.1"), ssl.create_default_context(cafile=made.ca_file)
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", theirs)  # made when aiohttp was imported
+    ours = trusted(monkeypatch, tmp_path, "127.0.0.1")
 
     async def scene() -> None:
-        body = {"max_tokens": 1, "messages": [{"role": "user", "content": "q"}], "model": "m", "stream": True}
         doors: dict[str, tuple[Any, Target]] = {}
         seen: dict[str, list[str]] = {}
         ended: dict[str, SignInFailed] = {}
-        for way, (door, facts, environment) in ways(url, tls_url, tmp_path).items():
+        found = ways(url, tls_url, tmp_path)
+        assert {door for door, _, _ in found.values()} == set(providers.PROVIDERS) - NEVER_RENEWING
+        for way, (door, facts, environment) in found.items():
             from anthropic.lib.aws import _auth
 
             _auth._get_session.cache_clear()
             with monkeypatch.context() as choosing:
                 for name, value in environment.items():
                     (choosing if name in CHOOSING else monkeypatch).setenv(name, value)
-                target = Target(**{"id": way, "model": "m", "provider": door, "model_id": "m", "dialect": "messages",
-                                   "base_url": "http://127.0.0.1:1/v1", **facts})  # fmt: skip
+                target = Target(
+                    **{"id": way, "model": "m", "provider": door, "base_url": "http://127.0.0.1:1/v1", **facts}
+                )
                 doors[way] = (providers.get(door), target)
-                seen[way] = [carried(await doors[way][0].prepare(target, body))]
-                at.prepared[way] = 0
+                first = await headers_of(*doors[way])
+            seen[way] = [carried(first)]
+            at.prepared[way] = 0
+            if way in ("openai-vertex", "gemini-vertex", "vertex-grpc"):  # whose SDKs say whom to bill
+                assert first["x-goog-user-project"] == BILLED
 
         async def step() -> None:
             for way, (provider, target) in doors.items():
                 try:
-                    seen[way].append(carried(await provider.prepare(target, body)))
+                    seen[way].append(carried(await headers_of(provider, target)))
                     at.prepared[way] += 1
                 except SignInFailed as error:
                     ended[way] = error
@@ -257,13 +182,14 @@ def test_every_way_of_signing_in_is_renewed_while_requests_go_on_and_its_end_is_
         before = {way: tokens[-1] for way, tokens in seen.items()}
         while any(tokens[-1] == before[way] for way, tokens in seen.items()) and loop.time() < give_up:
             await step()
+            assert at.held_up == [], "a request waited for a token endpoint"
         assert [way for way, tokens in seen.items() if tokens[-1] == before[way]] == [], "not renewed"
-        assert at.held_up == [], "a request waited for a token endpoint"
         assert not ended
 
         at.refusing = True
         while len(ended) < len(doors) and loop.time() < give_up:
             await step()
+        assert set(ended) == set(doors)
         for way, (provider, _) in doors.items():
             said = f"{ended[way].message}; {ended[way].hint}"
             assert said.startswith(f"{provider.name}: the "), said
@@ -274,6 +200,64 @@ def test_every_way_of_signing_in_is_renewed_while_requests_go_on_and_its_end_is_
 
     with serving(at) as url, serving(at, ours) as tls_url:
         asyncio.run(scene())
+
+
+COM, US, CN = "login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn"
+CLOUDS = [
+    # what is said of the place -> whose token, and who is asked for it
+    ({"resource": "r1"}, "https://cognitiveservices.azure.com/.default", COM),
+    ({"resource": "r1", "region": "usgovvirginia"}, "https://cognitiveservices.azure.us/.default", US),
+    ({"resource": "r1", "region": "chinanorth3"}, "https://cognitiveservices.azure.cn/.default", CN),
+    ({"base_url": "https://r1.openai.azure.us"}, "https://cognitiveservices.azure.us/.default", US),
+    ({"base_url": "https://r1.services.ai.azure.com/openai/v1"}, "https://cognitiveservices.azure.com/.default", COM),
+    ({"base_url": "https://r1.openai.azure.cn", "api_version": "2025-04-01-preview"},
+     "https://cognitiveservices.azure.cn/.default", CN),
+]  # fmt: skip
+
+
+def test_an_entra_token_is_asked_for_in_the_cloud_of_the_resource(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = Endpoint(life_s=3600)
+    ours = trusted(monkeypatch, tmp_path, COM, US, CN)
+    for name, value in (
+        ("TENANT_ID", "11111111-1111-1111-1111-111111111119"),
+        ("CLIENT_ID", "c"),
+        ("CLIENT_SECRET", "s"),
+    ):
+        monkeypatch.setenv(f"AZURE_{name}", value)
+
+    class Here(aiohttp.abc.AbstractResolver):
+        """Every name is this endpoint's."""
+
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[Any]:
+            return [{"hostname": host, "host": "127.0.0.1", "port": here, "family": 2, "proto": 0, "flags": 0}]
+
+        async def close(self) -> None: ...
+
+    monkeypatch.setattr(aiohttp.connector, "DefaultResolver", Here)
+
+    async def tokens(place: dict[str, Any]) -> list[str]:
+        provider = providers.get("azure-openai")
+        target = Target("t", "gpt-6.1-sol", "azure-openai", "gpt-6.1-sol", "chat", **place)
+        found = []
+        for _ in range(3):
+            headers = await headers_of(provider, target)
+            assert "api-key" not in headers
+            found.append(headers["authorization"])
+        assert "azure-identity" in provider.client_stack(target)
+        await provider.close()
+        return found
+
+    with serving(at, ours) as url:
+        here = int(url.rpartition(":")[2])
+        for number, (place, scope, authority_host) in enumerate(CLOUDS, 1):
+            at.asked.clear()
+            assert asyncio.run(tokens(place)) == [f"Bearer entra 9.token.{number}"] * 3
+            ((host, form),) = at.asked
+            assert (host, form["scope"]) == (authority_host, [scope])
 
 
 def test_a_renewal_that_fails_is_tried_again_and_nobody_waits_for_a_second_refusal(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,10 +15,12 @@ from bench.stats.quantiles import quantile
 from bench.stats.ratios import (
     bootstrap_p,
     expanded_interval,
+    linear_p,
     quantile_ratio,
     quantile_ratio_p,
     resample_blocks,
     sums_ratio,
+    sums_ratio_p,
 )
 from bench.stats.verdicts import WORDS, Evidence, holm, judge, more_blocks
 
@@ -202,3 +205,18 @@ def test_how_many_more_blocks_worked_by_hand():
     # At no difference, equivalence needs a width of 2 ln 1.05 = 0.09758: 24 * (0.2 / 0.09758)^2 - 24 = 76.8, so 77.
     assert more_blocks(replace(wide, estimate=0.0, low=-0.1, high=0.1)) == 77
     assert judge(wide, WORDS["latency"]).more_blocks == 72
+
+
+def test_equal_ratios_of_sums_have_p_1_and_the_p_of_blocks_is_a_paired_t_test():
+    rng = np.random.default_rng(6)
+    ones = np.ones(30)
+    a, b = rng.normal(100, 1, 30), rng.normal(100.4, 1, 30)
+    # With denominators that never vary, and sums near 100: nearly the paired t-test of the logs of the blocks.
+    expected = scipy.stats.ttest_rel(np.log(a), np.log(b)).pvalue
+    assert linear_p((a, ones), (b, ones)) == pytest.approx(expected, rel=0.05)
+    assert linear_p((a, ones), (a, ones)) == 1
+    assert linear_p((ones, ones), (2 * ones, ones)) == 0
+    assert linear_p((ones, 0 * ones), (ones, ones)) == 1
+    drawn = np.random.default_rng(4).standard_normal(10_000)
+    assert sums_ratio_p((a, ones), (b, ones), drawn, 30) == bootstrap_p(drawn, 30)
+    assert sums_ratio_p((a, ones), (b, ones), drawn + 50, 30) == linear_p((a, ones), (b, ones))

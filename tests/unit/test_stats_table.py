@@ -54,7 +54,8 @@ def test_every_metric_of_a_plain_run_worked_by_hand():
         "ok_share": 1, "quality": 7 / 8, "usd_per_1k": 1.0, "usd_per_correct": 0.008 / 7,
         "ttft_p50_ok_ms": 100, "ttft_p99_ok_ms": 100, "e2e_p50_ok_ms": 300, "e2e_p99_ok_ms": 300, "tpot_p50_ok_ms": 20,
         "ttft_p50_sent_ms": 100, "ttft_p99_sent_ms": 100, "e2e_p50_sent_ms": 300, "e2e_p99_sent_ms": 300,
-        "first_ok_share": 1, "quality_answered": 7 / 8, "same_read_share": None,
+        "first_ok_share": 1, "quality_answered": 7 / 8, "same_read_share": None, "goodput_per_s": None,
+        "within_slo_share": None,
         "steady_mser_cut": None, "steady_little": None, "steady_in_flight_growth": None, "steady_latency_growth": None,
         "steady_finished": None,
     })  # fmt: skip
@@ -274,8 +275,8 @@ def test_cost_per_correct_answer_reverses_a_price_ranking():
     def change(target, seq):
         return {"cost_usd": Decimal("0.010") if target == "a" else Decimal("0.008")}
 
-    judged = [score("a", s, 1.0) for s in range(120)] + [score("b", s, float(s % 10 < 6)) for s in range(120)]
-    built = table(run("ab", 120, change), judged)
+    judged = [score("a", s, 1.0) for s in range(240)] + [score("b", s, float(s % 10 < 6)) for s in range(240)]
+    built = table(run("ab", 240, change), judged)
     assert cell(built, "usd_per_1k", "a").value == pytest.approx(10)
     assert cell(built, "usd_per_1k", "b").value == pytest.approx(8)
     assert cell(built, "usd_per_correct", "b").value == pytest.approx(0.008 / 0.6)
@@ -423,8 +424,14 @@ def test_the_family_is_adjusted_together_and_exploratory_figures_have_no_verdict
     assert all(c.p_holm >= c.p_raw for c in primary if c.p_raw is not None)
     assert all(c.verdict for c in primary)
     others = [c for c in built.comparisons if not c.primary]
-    assert {c.metric for c in others} == {"ttft_paired_ratio_p50", "e2e_paired_ratio_p50"}
-    assert all(c.verdict is None and c.low <= c.value <= c.high for c in others)
+    assert {c.metric for c in others} == {
+        "ttft_paired_ratio_p50", "e2e_paired_ratio_p50", "e2e_p99_ms", "tpot_p50_ms", "ok_share", "quality_bootstrap",
+        "system_tokens_per_s",
+    }  # fmt: skip
+    assert all(c.verdict is None and c.p_holm is None and c.p_bh >= c.p_raw for c in others)
+    assert all((c.low is None or c.low <= c.value) and (c.high is None or c.value <= c.high) for c in others)
+    assert all(c.p_bh is None for c in primary)
+    assert f"exploratory, no verdict (p adjusted for {len(others)} comparisons, Benjamini-Hochberg)" in said(built)
 
 
 def test_the_example_finds_what_was_put_into_it():
@@ -460,7 +467,7 @@ def test_forty_targets_make_forty_rows():
 def test_the_summary_has_its_columns_every_figure_and_every_comparison():
     built = built_example()
     rows = summary_rows(built, "run-7")
-    assert len(rows) == 5 * len(METRICS) + 4 * 7
+    assert len(rows) == 5 * len(METRICS) + len(built.comparisons)
     for row in rows:
         assert list(row) == [column.name for column in SUMMARY]
         assert row["run_id"] == "run-7"

@@ -29,9 +29,17 @@ def refused(tmp_path: Path, rows: str, **how) -> list[str]:
 def test_the_file_of_all_doors_to_claude_holds_one_model_at_each_of_them():
     targets = load_targets(ROOT / "targets-claude.yaml")
     doors = [name for name, door in registry.doors().items() if door.dialects[0] == "messages"]
-    assert sorted(target.provider for target in targets) == sorted(set(doors) - {"vertex-grpc"})
+    assert {target.provider for target in targets} == {*doors, "openai-compatible"}
+    assert [t.id for t in targets if t.dialect == "converse"] == ["converse-us-east-1"]
     assert {target.model for target in targets} == {"claude-sonnet-5-5"}
-    assert {target.api_version for target in targets} == {"2026-10-21"}
+    assert {target.api_version for target in targets if target.dialect == "messages"} == {"2026-10-21"}
+
+
+@pytest.mark.parametrize("name", ["targets-gpt.yaml", "targets-gemini.yaml"])
+def test_the_other_files_hold_one_model_too(name: str):
+    targets = load_targets(ROOT / name)
+    assert len({target.model for target in targets}) == 1
+    assert all(registry.lookup(target.model, target.provider) for target in targets)
 
 
 def test_the_file_that_ships_holds_one_model_at_five_doors():

@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions wire: servers compatible with it (vLLM and its kin), and OpenAI's own manners."""
+"""OpenAI's Chat Completions wire, and servers compatible with it (vLLM and its kin), which speak `responses.py` too."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from bench.simulate.base import (
     TargetConfig,
     Thought,
 )
+from bench.simulate.doors import responses
 from bench.simulate.doors.functions import call_id, read_choice, read_effort, read_format, read_tools
 from bench.simulate.doors.reading import (
     Unreadable,
@@ -141,8 +142,8 @@ TEXTS: Mapping[int, str] = {
 
 
 class CompatibleDoor:
-    """`POST /v1/chat/completions` of a compatible server: unknown fields pass, error codes are numbers, a key is
-    optional.
+    """`POST /v1/chat/completions` and `/v1/responses` of a compatible server: unknown fields of chat pass, error codes are
+    numbers, a key is optional.
     """
 
     name = "openai-compatible"
@@ -170,14 +171,19 @@ class CompatibleDoor:
         if key and bearer(received) != key:
             raise Refused(401, self.code(401), "Unauthorized")
 
+    def is_responses(self, received: Received) -> bool:
+        return received.path == "/v1/responses"
+
     def path_fits(self, received: Received, target: TargetConfig) -> bool:
-        return received.path == PATH
+        return received.path == PATH or self.is_responses(received)
 
     def read(self, received: Received, body: Json) -> Ask:
         """What an authorized request asks for. Raises Unreadable."""
+        if self.is_responses(received):
+            return responses.read_responses(body)
         self.check_fields(body)
         ask = read_chat(body)
-        return ask if self.reasoning_key else replace(ask, thinks=False)
+        return ask if self.reasoning_key else replace(ask, thinks=False, hides=ask.thinks)
 
     def check_fields(self, body: Json) -> None:
         """Unknown fields pass: these servers have many of their own."""
@@ -234,6 +240,8 @@ class CompatibleDoor:
         }
 
     def whole(self, ask: Ask, script: Script) -> bytes:
+        if ask.wire == responses.WIRE:
+            return responses.whole(ask, script)
         message: Json = {"role": "assistant", "content": script.text, "refusal": None}
         if script.reasoning:
             message[self.reasoning_key or ""] = script.reasoning
@@ -271,6 +279,8 @@ class CompatibleDoor:
 
     def opening(self, ask: Ask, script: Script) -> bytes:
         """The chunk that names the role; its empty content is not a token."""
+        if ask.wire == responses.WIRE:
+            return responses.opening(ask, script)
         choice = {
             "index": 0,
             "delta": {"role": "assistant", "content": "", "refusal": None},
@@ -280,6 +290,8 @@ class CompatibleDoor:
         return sse(self._chunk(ask, script, [choice]))
 
     def content(self, ask: Ask, script: Script) -> Render:
+        if ask.wire == responses.WIRE:
+            return responses.content(ask, script)
         mark = "\x00"
         head, _, tail = self._delta(ask, script, {"content": mark}).partition(orjson.dumps(mark))
 
@@ -302,6 +314,8 @@ class CompatibleDoor:
         return sse(self._chunk(ask, script, [choice]))
 
     def closing(self, ask: Ask, script: Script) -> bytes:
+        if ask.wire == responses.WIRE:
+            return responses.closing(ask, script)
         choice = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": STOPS[script.stop]}
         parts = [sse(self._chunk(ask, script, [choice]))]
         if ask.include_usage and script.usage != "none":
@@ -310,6 +324,8 @@ class CompatibleDoor:
         return b"".join(parts)
 
     def error_event(self, ask: Ask, script: Script, kind: str) -> bytes:
+        if ask.wire == responses.WIRE:
+            return responses.error_event(ask, script, kind)
         status = {"overloaded": 503, "throttled": 429, "server": 500}[kind]
         _, body = self.refusal(*self.fault_refusal(status), script.request_id)
         return b"data: %s\n\n" % body

@@ -271,8 +271,9 @@ class GeminiDoor:
     # -- the objects of a reply
 
     def usage(self, ask: Ask, script: Script) -> Json:
-        """The prompt holds what was cached, the candidates do not hold the thoughts, and zeros are left out."""
-        prompt = script.input_tokens + script.cache_read_tokens
+        """The prompt holds what was cached, read or written, the candidates do not hold the thoughts, and zeros are left
+        out."""
+        prompt = script.input_tokens + script.cache_read_tokens + script.cache_write_tokens
         counts = {
             "promptTokenCount": prompt,
             "candidatesTokenCount": script.output_tokens - script.reasoning_tokens,

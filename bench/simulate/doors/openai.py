@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from bench.simulate.base import Ask, Headers, Json, Received, Refused, Render, Script, TargetConfig
-from bench.simulate.doors import responses
+from bench.simulate.base import Ask, Headers, Json, Received, Refused, TargetConfig
 from bench.simulate.doors.chat import CompatibleDoor
 from bench.simulate.doors.reading import Unreadable, base59, bearer, uuid_of
 from bench.simulate.doors.reasoning import refuse_for_reasoning
@@ -32,30 +31,10 @@ class OpenAIDoor(CompatibleDoor):
     service_tier: str | None = "default"
     reasoning_key: str | None = None
 
-    def is_responses(self, received: Received) -> bool:
-        return received.path == "/v1/responses"
-
     def read(self, received: Received, body: Json) -> Ask:
-        ask = responses.read_responses(body) if self.is_responses(received) else super().read(received, body)
+        ask = super().read(received, body)
         refuse_for_reasoning(body)
         return ask
-
-    def whole(self, ask: Ask, script: Script) -> bytes:
-        return responses.whole(ask, script) if ask.wire == responses.WIRE else super().whole(ask, script)
-
-    def opening(self, ask: Ask, script: Script) -> bytes:
-        return responses.opening(ask, script) if ask.wire == responses.WIRE else super().opening(ask, script)
-
-    def content(self, ask: Ask, script: Script) -> Render:
-        return responses.content(ask, script) if ask.wire == responses.WIRE else super().content(ask, script)
-
-    def closing(self, ask: Ask, script: Script) -> bytes:
-        return responses.closing(ask, script) if ask.wire == responses.WIRE else super().closing(ask, script)
-
-    def error_event(self, ask: Ask, script: Script, kind: str) -> bytes:
-        if ask.wire == responses.WIRE:
-            return responses.error_event(ask, script, kind)
-        return super().error_event(ask, script, kind)
 
     def request_id(self, bits: int) -> str:
         return f"req_{uuid_of(bits).replace('-', '')}"
@@ -72,9 +51,6 @@ class OpenAIDoor(CompatibleDoor):
             raise Refused(401, "", NO_KEY)
         if key != target.credentials["api_key"]:
             raise Refused(401, "invalid_api_key", "Incorrect API key provided.")
-
-    def path_fits(self, received: Received, target: TargetConfig) -> bool:
-        return self.is_responses(received) or super().path_fits(received, target)
 
     def check_fields(self, body: Json) -> None:
         for field in body:

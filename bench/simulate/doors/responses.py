@@ -90,6 +90,7 @@ def read_responses(body: Json) -> Ask:
         parallel=body.get("parallel_tool_calls") is not False,
         schema=read_format(text.get("format"), "text.format", flat=True),
         thinks=thinks and reasoning.get("summary") is not None,
+        hides=thinks and reasoning.get("summary") is None,
     )
 
 

@@ -1,11 +1,11 @@
-"""What people do wrong at each door to Claude, in the clouds' own envelopes: the message names door, cause and fix."""
+"""What people do wrong at each door to Claude and Gemini, in the clouds' own envelopes: the message names door, cause and fix."""
 
 import json
 from typing import Any
 
 import pytest
 
-from bench.providers import claude_advice, get
+from bench.providers import advice, get
 from bench.providers.faults import MESSAGE_LIMIT
 
 Headers = tuple[tuple[str, str], ...]
@@ -65,6 +65,11 @@ MISTAKES: list[tuple[str, int, tuple[Headers, Any], str, str, bool]] = [
     ("vertex", 404, google(404, "NOT_FOUND", "Publisher Model was not found"), "not enabled for the project",
      "Model Garden", False),
     ("vertex", 429, google(429, "RESOURCE_EXHAUSTED", QUOTA), "no quota", "waiting does not help", False),
+    *[(door, 429, google(429, "RESOURCE_EXHAUSTED", QUOTA), "no quota", "waiting does not help", False)
+      for door in ("vertex-grpc", "gemini-vertex", "claude-gcp")],
+    ("gemini-vertex", 404, google(404, "NOT_FOUND", "Publisher Model x was not found"), "no such model", "region", False),
+    ("gemini-vertex", 403, google(403, "PERMISSION_DENIED", DISABLED), "not enabled", "gcloud services enable", False),
+    ("vertex-grpc", 401, google(401, "UNAUTHENTICATED", "no"), "access token has expired", "gcloud auth", False),
     ("claude-gcp", 403, google(403, "PERMISSION_DENIED", "denied on workspace"), "project or workspace", "check", False),
     ("foundry", 401, azure("401", "Access denied due to invalid subscription key or wrong API endpoint."),
      "not one of this resource", "ANTHROPIC_FOUNDRY_API_KEY", False),
@@ -106,6 +111,7 @@ LEFT = [
     ("bedrock", 429, aws("ThrottlingException", "Too many requests, please wait before trying again.")),
     ("bedrock", 503, aws("ServiceUnavailableException", "Bedrock is unable to process your request.")),
     ("vertex", 429, google(429, "RESOURCE_EXHAUSTED", "Resource exhausted. Please try again later.")),
+    ("gemini-vertex", 429, google(429, "RESOURCE_EXHAUSTED", "Resource exhausted. Please try again later.")),
     ("foundry", 429, azure("RateLimitReached", "Requests have exceeded the call rate limit. Retry after 10 seconds.")),
 ]
 
@@ -121,7 +127,7 @@ def test_what_load_explains_is_left_as_it_was_said(door: str, status: int, said:
 def test_every_piece_of_advice_is_for_doors_there_are_and_leaves_room_for_what_was_said() -> None:
     from bench import registry
 
-    for row in claude_advice.TABLE:
+    for row in advice.TABLE:
         assert set(row.doors.split()) <= set(registry.doors())
         assert len(row.cause) + len(row.fix) < MESSAGE_LIMIT // 2
 
