@@ -44,7 +44,7 @@ def test_a_token_that_ends_in_mid_run_fails_its_own_target_and_the_others_go_on(
     with serving(issuer) as url:
         monkeypatch.setenv("GCE_METADATA_HOST", url.removeprefix("http://"))
         monkeypatch.setenv("GCE_METADATA_IP", url.removeprefix("http://"))
-        done = place.run("--request-rate", "10", "--requests", "30", requests=30)
+        done = place.run("--request-rate", "10", "--requests", "60", requests=60)
     assert issued == 1
     by_target: dict[str, list[str]] = {"anthropic": [], "vertex": []}
     for row in done.rows():

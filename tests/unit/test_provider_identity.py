@@ -203,3 +203,25 @@ def test_any_reply_has_a_verdict(door: str, message_id: str | None, model: str |
     found = told(target(door), message_id, model, *headers)
     assert (found.contradiction is None) or found.region_proof == "contradicted"
     assert found.verdict
+
+
+NAMED = [
+    # door, id asked for, model in the reply, headers -> proof: models without an operator's mark are known by name
+    ("gemini-vertex", "gemini-2.5-flash", "gemini-2.5-flash", (), "consistent"),
+    ("gemini-vertex", "gemini-2.5-flash", "gemini-2.5-flash-001", (), "consistent"),
+    ("gemini-vertex", "gemini-2.5-flash", "gemini-2.5-pro", (), "contradicted"),
+    ("gemini-vertex", "gemini-2.5-flash", None, (), "unknown"),
+    ("vertex-grpc", "gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash", (), "consistent"),
+    ("vertex-grpc", SONNET, SONNET, (), "unknown"),  # Claude's operators give ids of their own
+    ("openai", "o3", "o3-2025-04-16", (), "consistent"),
+    ("azure-openai", "gpt-5", "gpt-5", (("X-MS-Spillover-From-Deployment", "ptu"),), "contradicted"),
+    ("openai-compatible", "gpt-5", "gpt-5", (("x-ms-spillover-from-deployment", "ptu"),), "unknown"),
+    ("foundry", SONNET, SONNET, (("x-amzn-requestid", "a"),), "unknown"),  # headers are judged at OpenAI's doors alone
+]
+
+
+@pytest.mark.parametrize(("door", "model_id", "served", "headers", "want"), NAMED)
+def test_a_model_that_carries_no_mark_is_known_by_its_name_and_its_operators_headers(
+    door: str, model_id: str, served: str | None, headers: Any, want: str
+) -> None:
+    assert told(target(door, model=model_id, model_id=model_id), None, served, *headers).region_proof == want
