@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import plugins
 
-GENERATORS: dict[str, str] = {"calderholt.rag": "bench.world.rag"}
+GENERATORS: dict[str, str] = {"calderholt.rag": "bench.world.rag", "calderholt.summarize": "bench.world.summarize"}
 """Workload generators: name and the module whose `generate` makes its items."""
 
 
