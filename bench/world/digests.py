@@ -25,7 +25,7 @@ def answers(item: Mapping[str, Any], order: Sequence[Strand], values: Values, rn
     """Replies by kind. Right: all that stands. Wrong: values put aside, made-up values, a matter cut off, too long."""
     words = load_yaml("bank/summarize.yaml")["replies"]
     heads: list[str] = rng.sample(words["heads"], 2)
-    listed = "\n".join(f"- **{strand.title}.** {_filled(strand, values, other=True)}" for strand in order)
+    listed = "\n\n".join(f"**{strand.title}**\n- {_filled(strand, values, other=True)}" for strand in order)
     told = " ".join(_filled(strand, values) for strand in order)
     mistaken = " ".join(_filled(strand, _with_decoys(strand, values)) for strand in order)
     invented = " ".join(_filled(strand, _made_up(values, rng)) for strand in order)

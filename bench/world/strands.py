@@ -28,7 +28,7 @@ GENRES = ("transcript", "thread", "incident", "report", "minutes", "handover")
 SLOT = re.compile(r"\{([+=-])([a-z_]+)('?)(?: ~([^}]*)| ([^}]*))?\}")
 _WRITTEN_UNITS = {"mwh": "MWh", "kwh": "kWh"}
 _MEASURES = frozenset("cdays wdays days weeks months years hours minutes seconds ms mm metres km km/h kg tonnes litres bar celsius "
-                      "decibels gigabytes megabytes mwh kwh".split()) | {"square metres", "cubic metres"}  # fmt: skip
+                      "cm grams decibels gigabytes megabytes mwh kwh".split()) | {"square metres", "cubic metres"}  # fmt: skip
 """Units that belong to the value; any other word says what is counted, and a summary may name that otherwise."""
 
 
@@ -126,14 +126,18 @@ class Draw:
     def value(self, slot: Slot, without: tuple[str, ...] = ()) -> str:
         """A value that no other slot of its kind has. `without` are values of the same fact."""
         kind = _kind(slot.unit)
-        pool = [v for v in self._pool(slot) if (kind, v) not in self._taken and v not in without]
-        if not pool:
+        for more in (0, 8):  # a short range is widened only when all its values are taken
+            pool = [v for v in self._pool(slot, more) if (kind, v) not in self._taken and v not in without]
+            if pool:
+                break
+        else:
             raise ValueError(f"{slot.name}: too few values between {slot.limits}")
         chosen = self._rng.choice(pool)
         self._taken.add((kind, chosen))
         return chosen
 
-    def _pool(self, slot: Slot) -> list[str]:
+    def _pool(self, slot: Slot, more: int) -> list[str]:
+        """Every value a slot can take, and for numbers so many more above."""
         unit, limits = slot.unit, slot.limits
         if unit in ("phrase", "code"):
             return list(limits)
@@ -148,14 +152,8 @@ class Draw:
             return [f"{hour:02d}:{minute:02d}" for hour in range(low, high + 1) for minute in range(10, 60, 5)]
         low_amount, high_amount = Decimal(limits[0]), Decimal(limits[1])
         step = Decimal(limits[2]) if len(limits) > 2 else Decimal(1)
-        room = 6 if kind_is_small(high_amount, low_amount, step) else 0
-        count = int((high_amount - low_amount) / step) + 1 + room
+        count = int((high_amount - low_amount) / step) + 1 + more
         return [str(low_amount + n * step) for n in range(count)]
-
-
-def kind_is_small(high: Decimal, low: Decimal, step: Decimal) -> bool:
-    """Whether a range has so few values that neighbours above it are let in."""
-    return (high - low) / step < 12
 
 
 def _kind(unit: str) -> str:

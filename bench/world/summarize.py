@@ -29,6 +29,8 @@ COMBINATIONS = ((0, 1, 3), (1, 2, 4), (2, 3, 0), (3, 4, 1), (4, 0, 2))
 """Five strands make five documents of three, each strand in three of them; no two documents have the same three."""
 TOKENS = ((0.0, 1350), (0.10, 1800), (0.25, 2800), (0.50, 4550), (0.75, 8300), (0.90, 13300), (0.99, 25000), (1.0, 25500))
 """Quantiles of a document's length, in tokens."""
+SHAPES = ((True, False), (False, False), (False, True), (True, True))
+"""Whether both parts of a matter stand side by side, and whether the document is one of the longer half."""
 ELSEWHERE = frozenset(("SWI", "LIL", "KSL", "ANR"))
 """Sites whose figures strands quote as other sites' figures; no document is of one of these."""
 MUST, SHOULD = 2, 1
@@ -89,6 +91,7 @@ class Plan:
     strands: tuple[Strand, ...]
     cluster: str
     adjacent: bool
+    is_long: bool
     tokens: int
 
 
@@ -116,18 +119,16 @@ def plan(seed: int) -> list[Plan]:
                 made.append((genre, tuple(pool[first + n] for n in turn), f"{genre}-{first // GROUP_SIZE + 1}"))
         by_genre.append(made)
     drafts = [draft for row in zip(*by_genre, strict=True) for draft in row]
+    shapes = [SHAPES[(n + n // len(GENRES)) % len(SHAPES)] for n in range(len(drafts))]
     lengths = [_quantile((n + 0.5) / len(drafts)) for n in range(len(drafts))]
-    half = len(drafts) // 2
-    short, long = lengths[:half], lengths[half:]
-    rng = random.Random(f"{seed}:summarize:lengths")
-    rng.shuffle(short)
-    rng.shuffle(long)
-    plans = []
-    for n, (genre, chosen, cluster) in enumerate(drafts):
-        adjacent, is_long = ((True, False), (False, False), (False, True), (True, True))[(n + n // 6) % 4]
-        tokens = (long if is_long else short).pop()
-        plans.append(Plan(n, genre, chosen, cluster, adjacent, tokens))
-    return plans
+    short = sum(not is_long for _, is_long in shapes)
+    halves = (lengths[:short], lengths[short:])
+    for half in halves:
+        random.Random(f"{seed}:summarize:lengths").shuffle(half)
+    return [
+        Plan(n, *draft, adjacent, is_long, halves[is_long].pop())
+        for n, (draft, (adjacent, is_long)) in enumerate(zip(drafts, shapes, strict=True))
+    ]
 
 
 def _quantile(share: float) -> int:
@@ -163,7 +164,7 @@ def _build(seed: int, plan: Plan, count: int) -> dict[str, Any]:
     if plan.adjacent:
         page.write(papers)
     else:
-        if plan.genre == "transcript" or rng.random() < 0.7:
+        if plan.genre == "transcript" or rng.random() < 0.5:
             page.write(papers)
             papers = ""
         clock.next_day()
@@ -183,7 +184,7 @@ def _build(seed: int, plan: Plan, count: int) -> dict[str, Any]:
         "max_words": audience["words"],
         "metadata": {
             "kind": plan.genre,
-            "tier": ("easy", "medium", "hard")[(not plan.adjacent) + (plan.tokens > _quantile(0.5))],
+            "tier": ("easy", "medium", "hard")[(not plan.adjacent) + plan.is_long],
             "traps": sorted({"put-aside", *(() if plan.adjacent else ("settled-later",))}),
             "source_doc": plan.cluster,
             "cluster": plan.cluster,
