@@ -19,7 +19,7 @@ from bench.score.citations import Citations
 from bench.score.decoys import Decoys
 from bench.score.facts import Facts
 from bench.score.fidelity import NumericFidelity
-from bench.score.length import Length
+from bench.score.word_count import WordCount
 from bench.score.recall import FactRecall
 from bench.score.rouge import RougeL
 
@@ -31,7 +31,7 @@ SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "decoys": Decoys,
     "numeric_fidelity": NumericFidelity,
     "rouge_l": RougeL,
-    "length": Length,
+    "word_count": WordCount,
 }
 
 _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {

@@ -25,7 +25,9 @@ from bench.score.values import values
 COUNTABLE = 12
 """Bare whole numbers up to this one are a text's own counting."""
 Key = tuple[str, Decimal]
-_CLOCK = re.compile(r"(?<![\d:.])(\d{1,2})[:.h](\d{2})(?![\d:]|[.]\d)(?:\s?([ap])\.?m\b)?|(?<![\d:.])(\d{1,2})\s?([ap])\.?m\b", re.I)
+_CLOCK = re.compile(
+    r"(?<![\d:.])(\d{1,2})[:.h](\d{2})(?![\d:]|[.]\d)(?:\s?([ap])\.?m\b)?|(?<![\d:.])(\d{1,2})\s?([ap])\.?m\b", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,10 @@ class NumericFidelity:
             return Score(self.name, self.version, None, "the case has no user message")
         if not reply.text.strip():
             return Score(self.name, self.version, 0.0, "the reply has no text")
-        there = numbers(source, self.day_first)
-        checked = list(_checked(clean(reply.text), there, self.day_first))
+        text = clean(reply.text)
+        checked = list(_checked(text, numbers(_prose(source), self.day_first), self.day_first))
+        if not all(occurs for _, occurs in checked):  # tables and traces are long to read, and seldom needed
+            checked = list(_checked(text, numbers(source, self.day_first), self.day_first))
         if not checked:
             return Score(self.name, self.version, None, "the reply has no numbers")
         strange = [words for words, occurs in checked if not occurs]
@@ -63,6 +67,13 @@ class NumericFidelity:
         if strange:
             reason += "; not there: " + ", ".join(strange)
         return Score(self.name, self.version, reached(share, self.at_least), reason)
+
+
+@lru_cache(maxsize=256)
+def _prose(source: str) -> str:
+    """The lines that are mostly letters."""
+    lines = source.split("\n")
+    return "\n".join(line for line in lines if sum(map(str.isalpha, line)) >= 0.7 * len(line))
 
 
 @lru_cache(maxsize=256)

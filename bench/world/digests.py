@@ -21,7 +21,9 @@ def reference(order: Sequence[Strand], values: Values, title: str) -> str:
     return f"{title.partition(',')[0]}: " + " ".join(_filled(strand, values) for strand in order)
 
 
-def answers(item: Mapping[str, Any], order: Sequence[Strand], values: Values, rng: random.Random) -> dict[str, list[str]]:
+def answers(
+    item: Mapping[str, Any], order: Sequence[Strand], values: Values, rng: random.Random
+) -> dict[str, list[str]]:
     """Replies by kind. Right: all that stands. Wrong: values put aside, made-up values, a matter cut off, too long."""
     words = load_yaml("bank/summarize.yaml")["replies"]
     heads: list[str] = rng.sample(words["heads"], 2)

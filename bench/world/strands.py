@@ -127,13 +127,13 @@ class Draw:
         """A value that no other slot of its kind has. `without` are values of the same fact."""
         kind = _kind(slot.unit)
         for more in (0, 8):  # a short range is widened only when all its values are taken
-            pool = [v for v in self._pool(slot, more) if (kind, v) not in self._taken and v not in without]
+            pool = [v for v in self._pool(slot, more) if (kind, _plain(v)) not in self._taken and v not in without]
             if pool:
                 break
         else:
             raise ValueError(f"{slot.name}: too few values between {slot.limits}")
         chosen = self._rng.choice(pool)
-        self._taken.add((kind, chosen))
+        self._taken.add((kind, _plain(chosen)))
         return chosen
 
     def _pool(self, slot: Slot, more: int) -> list[str]:
@@ -156,6 +156,11 @@ class Draw:
         return [str(low_amount + n * step) for n in range(count)]
 
 
+def _plain(value: str) -> str:
+    """5.0 and 5 are one value."""
+    return f"{Decimal(value).normalize():f}" if re.fullmatch(r"\d+(?:\.\d+)?", value) else value
+
+
 def _kind(unit: str) -> str:
     return unit if unit in TEXTS or unit in _MEASURES or unit in (*CURRENCIES, "pct", "date", "name") else "count"
 
@@ -163,9 +168,7 @@ def _kind(unit: str) -> str:
 def people(rng: random.Random, count: int) -> list[str]:
     """Full names, no two with one surname."""
     firsts, lasts = hand_list("first"), hand_list("last")
-    return [
-        f"{first} {last}" for first, last in zip(rng.sample(firsts, count), rng.sample(lasts, count), strict=True)
-    ]
+    return [f"{first} {last}" for first, last in zip(rng.sample(firsts, count), rng.sample(lasts, count), strict=True)]
 
 
 def say(value: str, unit: str, *, year: bool = True) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -27,7 +27,16 @@ DEFAULTS: dict[str, Any] = {"items": 120, "facts": 12}
 GROUP_SIZE = 5
 COMBINATIONS = ((0, 1, 3), (1, 2, 4), (2, 3, 0), (3, 4, 1), (4, 0, 2))
 """Five strands make five documents of three, each strand in three of them; no two documents have the same three."""
-TOKENS = ((0.0, 1350), (0.10, 1800), (0.25, 2800), (0.50, 4550), (0.75, 8300), (0.90, 13300), (0.99, 25000), (1.0, 25500))
+TOKENS = (
+    (0.0, 1350),
+    (0.10, 1800),
+    (0.25, 2800),
+    (0.50, 4550),
+    (0.75, 8300),
+    (0.90, 13300),
+    (0.99, 25000),
+    (1.0, 25500),
+)
 """Quantiles of a document's length, in tokens."""
 SHAPES = ((True, False), (False, False), (False, True), (True, True))
 """Whether both parts of a matter stand side by side, and whether the document is one of the longer half."""
@@ -118,7 +127,7 @@ def plan(seed: int) -> list[Plan]:
             for first in range(0, len(pool) - GROUP_SIZE + 1, GROUP_SIZE):
                 made.append((genre, tuple(pool[first + n] for n in turn), f"{genre}-{first // GROUP_SIZE + 1}"))
         by_genre.append(made)
-    drafts = [draft for row in zip(*by_genre, strict=True) for draft in row]
+    drafts = [made[n] for n in range(min(map(len, by_genre))) for made in by_genre]
     shapes = [SHAPES[(n + n // len(GENRES)) % len(SHAPES)] for n in range(len(drafts))]
     lengths = [_quantile((n + 0.5) / len(drafts)) for n in range(len(drafts))]
     short = sum(not is_long for _, is_long in shapes)
@@ -126,15 +135,15 @@ def plan(seed: int) -> list[Plan]:
     for half in halves:
         random.Random(f"{seed}:summarize:lengths").shuffle(half)
     return [
-        Plan(n, *draft, adjacent, is_long, halves[is_long].pop())
-        for n, (draft, (adjacent, is_long)) in enumerate(zip(drafts, shapes, strict=True))
+        Plan(n, genre, chosen, cluster, adjacent, is_long, halves[is_long].pop())
+        for n, ((genre, chosen, cluster), (adjacent, is_long)) in enumerate(zip(drafts, shapes, strict=True))
     ]
 
 
 def _quantile(share: float) -> int:
     for (low, below), (high, above) in zip(TOKENS, TOKENS[1:], strict=False):
         if share <= high:
-            return round(below * (above / below) ** ((share - low) / (high - low)))
+            return round(below * float(above / below) ** ((share - low) / (high - low)))
     return TOKENS[-1][1]
 
 
@@ -154,24 +163,22 @@ def _build(seed: int, plan: Plan, count: int) -> dict[str, Any]:
     if not plan.adjacent:
         rng.shuffle(later)
     page.write(f"# {title}\n\nCalderholt Group, site {site.town} ({site.code}), {site.country}\n\n")
-    clock = Clock(plan.genre, datetime(day.year, day.month, day.day, 8, 5), rng, staff[:5])
+    clock = Clock(plan.genre, datetime(day.year, day.month, day.day, 8, 5, tzinfo=UTC), rng, staff[:5])
     page.write(f"## {frame['first']}\n\n")
     for strand in order:
         _matter(page, strand, clock, 0)
         if plan.adjacent:
             _matter(page, strand, clock, 1)
-    papers = _papers(seed, plan, rng, clock.now, page.length)
-    if plan.adjacent:
-        page.write(papers)
-    else:
-        if plan.genre == "transcript" or rng.random() < 0.5:
-            page.write(papers)
-            papers = ""
+    sheets = _papers(seed, plan, rng, clock.now, page.length)
+    before = [] if plan.adjacent else sheets[: len(sheets) // 2]
+    if before:
+        page.write(f"## {frame['papers']}\n\n" + "".join(before))
+    if not plan.adjacent:
         clock.next_day()
         page.write(f"## {frame['second']}\n\n")
         for strand in later:
             _matter(page, strand, clock, 1)
-        page.write(papers)
+    page.write(f"## {frame['papers']}{', continued' if before else ''}\n\n" + "".join(sheets[len(before) :]))
     text = "".join(page.parts).rstrip() + "\n"
     ledger = close_periods(page.statements, {})
     facts = _gold(plan, ledger, day, count, rng)
@@ -231,7 +238,7 @@ def _matter(page: Page, strand: Strand, clock: Clock, part: int) -> None:
         page.write("\n\n")
 
 
-def _papers(seed: int, plan: Plan, rng: random.Random, now: datetime, used: int) -> str:
+def _papers(seed: int, plan: Plan, rng: random.Random, now: datetime, used: int) -> list[str]:
     """Documents of the company, unchanged, and machine text, up to the length that the document is to have."""
     words = load_yaml("bank/summarize.yaml")
     later = sum(len(text) for strand in plan.strands for _, text in strand.parts[1]) if not plan.adjacent else 0
@@ -246,7 +253,7 @@ def _papers(seed: int, plan: Plan, rng: random.Random, now: datetime, used: int)
     if room > 500:
         sheets += [f"### {title}\n\n{text}\n\n" for title, text in machine_text(rng, now, room)]
     rng.shuffle(sheets)
-    return f"## {words['genres'][plan.genre]['papers']}\n\n" + "".join(sheets)
+    return sheets
 
 
 @cache

@@ -14,7 +14,7 @@ def word_count(text: str) -> int:
 
 
 @dataclass(slots=True)
-class Length:
+class WordCount:
     """1 when the words lie between the case's `min` and `max`, else 0. `tolerance` widens both by a share of them."""
 
     name: str
@@ -25,10 +25,14 @@ class Length:
     def score(self, case: Case, reply: Reply) -> Score:
         limits = case.expected.get(self.target)
         if not isinstance(limits, Mapping) or not all(_is_limit(limits.get(key)) for key in ("min", "max")):
-            return Score(self.name, self.version, None, f'expected.{self.target}: want {{"min": 60, "max": 180}}, in words')
+            return Score(
+                self.name, self.version, None, f'expected.{self.target}: want {{"min": 60, "max": 180}}, in words'
+            )
         count = word_count(reply.text)
         fits = limits["min"] * (1 - self.tolerance) <= count <= limits["max"] * (1 + self.tolerance)
-        return Score(self.name, self.version, float(fits), f"{count} words; {limits['min']} to {limits['max']} asked for")
+        return Score(
+            self.name, self.version, float(fits), f"{count} words; {limits['min']} to {limits['max']} asked for"
+        )
 
 
 def _is_limit(value: object) -> bool:
