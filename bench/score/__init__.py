@@ -19,9 +19,9 @@ from bench.score.citations import Citations
 from bench.score.decoys import Decoys
 from bench.score.facts import Facts
 from bench.score.fidelity import NumericFidelity
-from bench.score.word_count import WordCount
 from bench.score.recall import FactRecall
 from bench.score.rouge import RougeL
+from bench.score.word_count import WordCount
 
 SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "facts": Facts,

@@ -3,8 +3,8 @@
 A target of a case is a list of `{"id", "fact": {typed fact}, "about": [stems], "weight", "unless": [words]}`. A fact
 counts as stated where its value stands near a word that begins with one of the stems: in the same sentence, in the
 four before it or the one after it, or in the heading above; and where it is not denied ("not 14 days", "instead of 14 days").
-Words such as "old" and "replaced" deny nothing here: a summary may say that a valve was replaced at 16:25. A bare number is one that has no unit of measure behind it; what
-is counted may be named by any noun.
+Words such as "old" and "replaced" deny nothing here: a summary may say that a valve was replaced at 16:25. A bare
+number is one that has no unit of measure behind it; what is counted may be named by any noun.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ def _tickets(rng: random.Random, day: datetime) -> Iterator[str]:
         opened = (day - timedelta(days=rng.randrange(1, 40))).date().isoformat()
         state = rng.choice(("open", "waiting", "solved", "closed", "reopened"))
         first, _, last = rng.choice(staff).partition(" ")
-        yield f"| T-{number} | {opened} | {state} | {rng.choice(('parts', 'field', 'portal', 'invoices'))} | {first[0]}. {last[:4].lower()} |"
+        queue = rng.choice(("parts", "field", "portal", "invoices"))
+        yield f"| T-{number} | {opened} | {state} | {queue} | {first[0]}. {last[:4].lower()} |"
 
 
 def _sensors(rng: random.Random, day: datetime) -> Iterator[str]:

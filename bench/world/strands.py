@@ -11,13 +11,14 @@ proposal, another site's figure. The second, which a document may place far behi
 
 from __future__ import annotations
 
+import operator
 import random
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, reduce
 from importlib.resources import files
 from typing import Any
 
@@ -27,8 +28,11 @@ from bench.world.values import CURRENCIES, TEXTS, UNITS, spoken, typed
 GENRES = ("transcript", "thread", "incident", "report", "minutes", "handover")
 SLOT = re.compile(r"\{([+=-])([a-z_]+)('?)(?: ~([^}]*)| ([^}]*))?\}")
 _WRITTEN_UNITS = {"mwh": "MWh", "kwh": "kWh"}
-_MEASURES = frozenset("cdays wdays days weeks months years hours minutes seconds ms mm metres km km/h kg tonnes litres bar celsius "
-                      "cm grams decibels gigabytes megabytes mwh kwh".split()) | {"square metres", "cubic metres"}  # fmt: skip
+_MEASURE_WORDS = """
+cdays wdays days weeks months years hours minutes seconds ms mm cm metres km km/h grams kg tonnes litres bar celsius
+decibels gigabytes megabytes mwh kwh
+"""
+_MEASURES = frozenset([*_MEASURE_WORDS.split(), "square metres", "cubic metres"])
 """Units that belong to the value; any other word says what is counted, and a summary may name that otherwise."""
 
 
@@ -86,7 +90,7 @@ def _read(genre: str, block: str) -> Strand:
                     if name in slots:
                         raise ValueError(f"{genre}: {title}: {name} is stated twice")
                     slots[name] = Slot(name, unit, limits, number == len(parts) - 1)
-    used = {match[1] for _, text in [*sum(parts, []), ("", summary)] for match in SLOT.findall(text)}
+    used = {match[1] for _, text in [*reduce(operator.iadd, parts, []), ("", summary)] for match in SLOT.findall(text)}
     if len(parts) != 2 or not summary or used != slots.keys():
         raise ValueError(f"{genre}: {title}: want two parts, a summary and a statement for each of {sorted(used)}")
     words = re.findall(r"[a-z]{5,}", re.sub(r"\{[^}]*\}", " ", f"{title} {summary}").lower())
@@ -94,8 +98,12 @@ def _read(genre: str, block: str) -> Strand:
     return Strand(genre, title, tuple(stems), tuple(tuple(part) for part in parts), summary, slots)
 
 
-_COMMON = frozenset("""about after again already always another before below beyond costs there their these those three under until where which while
-    whose would could should takes taken given month months years weeks hours first later starts begins other others than with from needs""".split())  # fmt: skip
+_COMMON_WORDS = """
+about after again already always another before below beyond costs there their these those three under until where which
+while whose would could should takes taken given month months years weeks hours first later starts begins other others
+than with from needs
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
 
 
 def _unit_and_limits(given: str) -> tuple[str, tuple[str, ...]]:

@@ -7,6 +7,8 @@ ledger of its own: what stands is in force on the record's day, for the group; w
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,10 +124,12 @@ def plan(seed: int) -> list[Plan]:
     for genre in GENRES:
         pool = list(strands(genre))
         random.Random(f"{seed}:summarize:{genre}").shuffle(pool)
-        made = []
-        for turn in COMBINATIONS:
-            for first in range(0, len(pool) - GROUP_SIZE + 1, GROUP_SIZE):
-                made.append((genre, tuple(pool[first + n] for n in turn), f"{genre}-{first // GROUP_SIZE + 1}"))
+        firsts = range(0, len(pool) - GROUP_SIZE + 1, GROUP_SIZE)
+        made = [
+            (genre, tuple(pool[first + n] for n in turn), f"{genre}-{first // GROUP_SIZE + 1}")
+            for turn in COMBINATIONS
+            for first in firsts
+        ]
         by_genre.append(made)
     drafts = [made[n] for n in range(min(map(len, by_genre))) for made in by_genre]
     shapes = [SHAPES[(n + n // len(GENRES)) % len(SHAPES)] for n in range(len(drafts))]
@@ -141,9 +145,9 @@ def plan(seed: int) -> list[Plan]:
 
 
 def _quantile(share: float) -> int:
-    for (low, below), (high, above) in zip(TOKENS, TOKENS[1:], strict=False):
+    for (low, below), (high, above) in itertools.pairwise(TOKENS):
         if share <= high:
-            return round(below * float(above / below) ** ((share - low) / (high - low)))
+            return int(below * math.exp(math.log(above / below) * (share - low) / (high - low)))
     return TOKENS[-1][1]
 
 
