@@ -83,7 +83,10 @@ class Page:
             unit = strand.slots[name].unit
             value = self.value(strand, name, scope)
             start = self.length
-            self.write(say(value, unit, year=self.year))
+            shown = say(value, unit, year=self.year)
+            if unit.split()[-1].lower() in text[max(0, match.start() - 40) : match.start()].lower():
+                shown = shown.removesuffix(f" {unit}")  # "lamps that failed: 11", without saying lamps again
+            self.write(shown)
             key = f"{strand.key}.{name}.{unit}"
             if sign == "-":
                 self.aside[f"{key}#{scope}"] = tuple((words or "").split("|")) if words else ()
