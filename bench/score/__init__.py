@@ -16,11 +16,16 @@ from bench.record import Case, Reply, Score
 from bench.score.abstention import Abstention
 from bench.score.base import Scorer
 from bench.score.citations import Citations
+from bench.score.decoys import Decoys
 from bench.score.facts import Facts
+from bench.score.fidelity import NumericFidelity
 from bench.score.field_f1 import MEASURES, FieldF1
 from bench.score.json_schema import JsonSchema, broken
 from bench.score.label import Label
 from bench.score.plain import Choice, Contains, Exact, Number, Regex
+from bench.score.recall import FactRecall
+from bench.score.rouge import RougeL
+from bench.score.word_count import WordCount
 
 SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "facts": Facts,
@@ -34,6 +39,11 @@ SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "number": Number,
     "json_schema": JsonSchema,
     "field_f1": FieldF1,
+    "fact_recall": FactRecall,
+    "decoys": Decoys,
+    "numeric_fidelity": NumericFidelity,
+    "rouge_l": RougeL,
+    "word_count": WordCount,
 }
 
 _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
@@ -42,6 +52,14 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "day_first": ("true or false", lambda v: v is None or isinstance(v, bool)),
     "min_recall": (
         "a number from 0 to 1, e.g. 1.0",
+        lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1,
+    ),
+    "at_least": (
+        "a number from 0 to 1, e.g. 0.7",
+        lambda v: v is None or (isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1),
+    ),
+    "tolerance": (
+        "a share from 0 to 1, e.g. 0.1",
         lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1,
     ),
     "max_extra": ("a whole number from 0, e.g. 2", lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0),

@@ -79,7 +79,12 @@ _OTHER_NAME_BEFORE = re.compile(r"((?:[A-Z][\w.'-]*)(?:\s[A-Z][\w.'-]*){0,3}),?\
 
 
 def stated(fact: Fact, page: Page, friends: Sequence[Fact] | None = None) -> list[Span]:
-    """Where the page states the fact.
+    """Where the page states the fact and does not disown it."""
+    return [s for s in named(fact, page, friends) if not disowned(page.text, *s)]
+
+
+def named(fact: Fact, page: Page, friends: Sequence[Fact] | None = None) -> list[Span]:
+    """Where the page names the fact's value, disowned or not.
 
     With `friends`, a value offered beside another with "or" counts only if that is a friend too.
     """
@@ -103,7 +108,7 @@ def stated(fact: Fact, page: Page, friends: Sequence[Fact] | None = None) -> lis
             spans = [s for s in spans if not _rival_name(text, s, [f for f in friends if f.type == "name"])]
         if fact.type == "phrase" and not fact.negative:
             spans = [s for s in spans if not negated(text, s[0])]
-    return [s for s in spans if not disowned(text, *s)]
+    return spans
 
 
 def _rival_day(page: Page, i: int, friends: Sequence[Fact]) -> bool:

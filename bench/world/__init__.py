@@ -18,6 +18,7 @@ GENERATORS: dict[str, str] = {
     "calderholt.classify": "bench.world.classify",
     "calderholt.extract": "bench.world.extract",
     "calderholt.rag": "bench.world.rag",
+    "calderholt.summarize": "bench.world.summarize",
 }
 """Workload generators: name and the module whose `generate` makes its items."""
 

@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.world", description="Write the items of a generator.")
     parser.add_argument("generator", choices=sorted(GENERATORS))
     parser.add_argument("--seed", type=int, default=20260101, help="another seed gives other names, numbers and orders")
-    parser.add_argument("--items", type=int, default=360, help="how many items")
+    parser.add_argument("--items", type=int, help="how many items; the generator's own number when absent")
     parser.add_argument("--text", action="store_true", help="write the items for readers instead of as JSON lines")
     parser.add_argument("-o", "--output", type=Path, help="file to write; standard output when absent")
     parser.add_argument(
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     try:
-        items = generate(given.generator, given.seed, {"items": given.items})
+        items = generate(given.generator, given.seed, {} if given.items is None else {"items": given.items})
         if given.world:
             write(given.world, world(given.seed))
     except (ValueError, FileExistsError) as error:

@@ -7,7 +7,7 @@ import pytest
 from bench import plugins
 from bench.errors import ConfigError
 from bench.record import Case, Reply, Score
-from bench.score import SCORERS, correct, get, score_all
+from bench.score import SCORERS, correct, get, names, score_all
 
 
 def test_every_registered_scorer_can_be_got_by_type_and_carries_its_workload_name():
@@ -33,7 +33,7 @@ def test_options_reach_the_scorer():
         ("facts", {"day_first": "yes"}, ["day_first: got 'yes'; want true or false"]),
         ("facts", {"name": "other"}, ["name: got 'other'"]),
         ("abstention", {"target": ""}, ["target: got ''"]),
-        ("fact", {}, ["type: got 'fact'; want one of abstention, "]),
+        ("fact", {}, ["type: got 'fact'; want one of " + ", ".join(names())]),
     ],
 )  # fmt: skip
 def test_a_wrong_type_or_option_is_told_with_what_would_be_right(scorer_type, options, messages):
