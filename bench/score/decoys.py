@@ -17,13 +17,13 @@ from bench.score.topics import Topical, places, reached, topical
 
 _ASIDE = re.compile(
     r"\b(?:not|never|no longer|instead|rather than|as opposed to|unlike|previous(?:ly)?|former(?:ly)?|original(?:ly)?"
-    r"|initial(?:ly)?|earlier|at first|(?:was|were|had) first"
-    r"|first (?:demand|said|thought|asked|offered|quoted|reported|announced"
+    r"|initial(?:ly)?|earlier|at first|(?:was|were|had) first|first (?:demand"
+    r"|said|thought|asked|offered|quoted|reported|announced"
     r"|planned|proposed|guess|estimate|figure|offer|reading|report)|outdated|superseded|withdr[ae]w\w*|reject\w*|refus\w+"
     r"|declin\w+|dismiss\w+|void|(?:voted|turned) down|propos\w+|suggest\w+|demanded|rumou?r\w*|unconfirmed|alleged\w*"
     r"|claimed|guess\w*|(?:first|early|initial|preliminary) estimate|mistaken\w*|wrong(?:ly)?|incorrect\w*|corrected|misread"
-    r"|mix(?:es|ed)[ -]up|draft|had (?:asked|wanted|hoped|expected|planned|said|been)|asked for|hoped|wanted"
-    r"|rival|used to|would have|list price|versus"
+    r"|mix(?:es|ed)[ -]up|draft|had (?:asked|wanted|hoped|expected|planned|said|been)|asked for|hoped|wanted|rival"
+    r"|used to|would have|list price|versus"
     r"|(?:down|up|moved|moved forward|changed|raised|lowered|reduced|increased|cut|postponed) from|ignore\w*|disregard\w*)\b",
     re.IGNORECASE,
 )
