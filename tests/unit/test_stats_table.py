@@ -57,7 +57,8 @@ def test_every_metric_of_a_plain_run_worked_by_hand():
         "first_ok_share": 1, "quality_answered": 7 / 8, "same_read_share": None, "goodput_per_s": None,
         "within_slo_share": None,
         "steady_mser_cut": None, "steady_little": None, "steady_in_flight_growth": None, "steady_latency_growth": None,
-        "steady_finished": None,
+        "steady_finished": None, "label_macro_f1": None,
+        "label_invalid_share": None,
     })  # fmt: skip
     assert (built.row("a").n, built.row("a").blocks) == (8, 2)
     assert built.row("a").spent_usd == Decimal("0.008")
