@@ -15,6 +15,9 @@ from typing import Literal
 Statistic = Literal["p50", "p99", "mean", "ratio", "share"]
 Panel = Literal["speed", "delivery", "detail"]
 
+METHOD_VERSION = 1
+"""Raised with every entry under Method in CHANGELOG.md: figures of two versions are not comparable."""
+
 PROBABILITY: Mapping[Statistic, float] = {"p50": 0.50, "p99": 0.99}
 
 

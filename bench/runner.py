@@ -25,11 +25,13 @@ from bench.engine.seat import Alone
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
 from bench.lanes import Work, perform
 from bench.measure import Budget, Measured
+from bench.metrics import METHOD_VERSION
 from bench.plan import Plan
 from bench.preflight import Job, Options, Ready
 from bench.price import book
 from bench.record import Reply
 from bench.simulation import simulated
+from bench.stats.slices import slice_tags
 from bench.stats.table import ATTEMPT_COLUMNS, Table, build, summary_rows
 from bench.store import parquet, runs
 from bench.store.disk import digest
@@ -258,6 +260,7 @@ def _manifest(
     return {
         "run_id": run_id,
         "bench_version": _version(),
+        "method_version": METHOD_VERSION,
         "command": options.command,
         "started": anchor.wall_iso(anchor.monotonic_ns),
         "started_unix_ns": anchor.wall_ns,
@@ -279,6 +282,7 @@ def _manifest(
         },
         "scorers": [spec.model_dump() for spec in workload.scorers],
         "clusters": {case.id: case.cluster for case in workload.cases},
+        "tags": {case.id: tags for case in workload.cases if (tags := slice_tags(case.tags))},
         "price_book_sha256": book.load_book().sha256,
         "load": dataclasses.asdict(job.load),
         "plan": _plan_facts(planned, folder),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.metrics import DISPLAY, Figure, Metric, figure
 from bench.stats.types import Cell, Comparison, Table
@@ -122,3 +122,25 @@ def _plain(value: float | None, form: str) -> str:
     if value is None:
         return "–"
     return "failed" if math.isinf(value) else form.format(value)
+
+
+def slice_tables(table: Table) -> list[tuple[str, Table]]:
+    """One table per target whose rows are its slices, under a heading; empty when the table is not sliced."""
+    made = []
+    for row in table.rows:
+        mine = [
+            (
+                part.label,
+                r,
+                [c for c in part.comparisons if c.target == row.target and c.metric in table.comparison_columns],
+            )
+            for part in table.slices
+            for r in part.rows
+            if r.target == row.target
+        ]
+        if mine:
+            rows = tuple(replace(r, target=label, region="") for label, r, _ in mine)
+            looks = tuple(replace(c, target=label, primary=True, verdict="") for label, _, found in mine for c in found)
+            heading = f"{row.target} by {table.sliced_by} (exploratory)"
+            made.append((heading, replace(table, rows=rows, comparisons=looks, alarms=(), slices=())))
+    return made

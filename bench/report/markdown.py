@@ -28,6 +28,7 @@ def render(table: Table) -> str:
         _grid(report.LEVEL_HEAD, [[escape(text) for text in row] for row in report.level_rows(table)])
         if table.levels
         else "",
+        *(block for heading, one in report.slice_tables(table) for block in _slice(heading, one)),
         _bullets([f"**{escape(alarm)}**" for alarm in (*table.alarms, *marks.throughout)]),
         _bullets([f"{mark} {escape(warning)}" for mark, warning in marks.notes]),
         _bullets([escape(note) for note in table.notes]),
@@ -75,6 +76,13 @@ def _figures(table: Table, marks: report.Marks) -> str:
         for row in table.rows
     ]
     return _grid(head, rows)
+
+
+def _slice(heading: str, table: Table) -> list[str]:
+    marks = report.footnotes(table)
+    compared = [_compared(table, baseline, targets) for baseline, targets in report.by_baseline(table).items()]
+    warnings = [*(escape(warning) for warning in marks.throughout), *(f"{m} {escape(w)}" for m, w in marks.notes)]
+    return [f"### {escape(heading)}", _figures(table, marks), *compared, _bullets(warnings)]
 
 
 def _stack(shown: Figure) -> str:
