@@ -27,7 +27,7 @@ FLOORS = {
         "runner",
     },
     5: {"report"},
-    6: {"cli", "commands", "__main__", "__init__"},
+    6: {"api", "cli", "commands", "__main__", "__init__"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 NEIGHBOURS = {

@@ -124,6 +124,10 @@ def _plain(value: float | None, form: str) -> str:
     return "failed" if math.isinf(value) else form.format(value)
 
 
+OF_WHOLE_RUN = frozenset({"system_tokens_per_s"})
+"""Figures that a slice does not have."""
+
+
 def slice_tables(table: Table) -> list[tuple[str, Table]]:
     """One table per target whose rows are its slices, under a heading; empty when the table is not sliced."""
     made = []
@@ -139,8 +143,14 @@ def slice_tables(table: Table) -> list[tuple[str, Table]]:
             if r.target == row.target
         ]
         if mine:
-            rows = tuple(replace(r, target=label, region="") for label, r, _ in mine)
+            rows = tuple(replace(r, target=label, region=None, provider="") for label, r, _ in mine)
             looks = tuple(replace(c, target=label, primary=True, verdict="") for label, _, found in mine for c in found)
             heading = f"{row.target} by {table.sliced_by} (exploratory)"
-            made.append((heading, replace(table, rows=rows, comparisons=looks, alarms=(), slices=())))
+            there = {c.metric for c in looks}
+            columns = tuple(name for name in table.comparison_columns if name in there)
+            shown = tuple(m for m in table.columns if m.name not in OF_WHOLE_RUN)
+            one = replace(
+                table, columns=shown, rows=rows, comparisons=looks, comparison_columns=columns, alarms=(), slices=()
+            )
+            made.append((heading, one))
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,23 @@ def cells(measured: Measured, from_due: bool, seed: int, steadiness: Mapping[str
     made["same_read_share"] = _same_read_share(measured)
     made |= steadiness
     return {m.name: made.get(m.name) or _unknown(m.name, "too short to judge, or changed by plan") for m in METRICS}
+
+
+def cell(measured: Measured, name: str, from_due: bool, seed: int) -> Cell:
+    """One figure by itself; `measured.frame` needs no more columns than that figure reads."""
+    if name in _LATENCY:
+        return _quantile(measured, name, *_LATENCY[name])
+    one: Mapping[str, Callable[[], Cell]] = {
+        "system_tokens_per_s": lambda: _system_speed(measured, from_due, seed),
+        "ok_share": lambda: _ok_share(measured, "ok", name),
+        "first_ok_share": lambda: _ok_share(measured, "first_ok", name),
+        "quality": lambda: _quality(measured, answered=False),
+        "quality_answered": lambda: _quality(measured, answered=True),
+        "usd_per_1k": lambda: _usd_per_1k(measured),
+        "usd_per_correct": lambda: _usd_per_correct(measured, seed),
+        "same_read_share": lambda: _same_read_share(measured),
+    }
+    return one[name]()
 
 
 def _unknown(name: str, why: str) -> Cell:

@@ -14,6 +14,7 @@ from bench.stats import means, quantiles, ratios
 from bench.stats.cells import block_sums, cost_and_right, groupings, resamples
 from bench.stats.measured import PAIR, Measured, codes, floats
 from bench.stats.quantiles import Interval
+from bench.stats.paired import PAIR_KEY, paired
 from bench.stats.special import t_inflation
 from bench.stats.types import CompareKind, Comparison
 from bench.stats.verdicts import WORDS, Evidence, holm, judge
@@ -35,6 +36,8 @@ class Draft:
 
 def pairs(a: Measured, b: Measured) -> pd.DataFrame:
     """Rows of both targets that share run, block, case and repeat; columns end in _a and _b."""
+    if PAIR_KEY in a.frame and PAIR_KEY in b.frame:
+        return paired(a.frame, b.frame)
     both = a.frame.merge(b.frame, on=PAIR, suffixes=("_a", "_b"))
     return both.rename(columns={"block_a": "block", "cluster_a": "cluster"})
 

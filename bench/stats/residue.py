@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bench.metrics import plural
 from bench.stats.measured import Measured, floats
 from bench.stats.quantiles import Floats
@@ -56,11 +58,13 @@ def _said_of(names: Sequence[str], listed: Mapping[str, Mapping[str, Any]]) -> l
 
 
 def _values_of(frame: pd.DataFrame, field: str) -> Callable[[str], dict[str, int]]:
-    by_target = {
-        str(target): {str(value): int(n) for value, n in values.value_counts().items()}
-        for target, values in frame.groupby("target")[field]
-    }
+    by_target = {str(target): _counts(values) for target, values in frame.groupby("target")[field]}
     return lambda name: by_target.get(name, {})
+
+
+def _counts(values: pd.Series[Any]) -> dict[str, int]:
+    """How often each value occurs, most frequent first; a category that does not occur is none."""
+    return {str(value): int(n) for value, n in values.value_counts().items() if n}
 
 
 def _listed_of(listed: Mapping[str, Mapping[str, Any]], field: str) -> Callable[[str], dict[str, int]]:
@@ -120,8 +124,8 @@ def _known(frame: pd.DataFrame, column: str) -> Floats:
 
 
 def _nearest(values: Any, p: float) -> float:
-    ordered = sorted(float(v) for v in values)
-    return ordered[math.ceil(len(ordered) * p - 1e-9) - 1]
+    at = max(0, math.ceil(len(values) * p - 1e-9) - 1)
+    return float(np.partition(np.asarray(values, dtype=np.float64), at)[at])
 
 
 def outcomes(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
@@ -129,12 +133,12 @@ def outcomes(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
     notes, failed, retried = [], [], []
     for measured in targets:
         mine = rows[rows["target"] == measured.target]
-        bad = mine[mine["outcome"] != "ok"]["outcome"].value_counts()
+        bad = _counts(mine[mine["outcome"] != "ok"]["outcome"])
         if len(bad):
             failed.append(f"{measured.target} " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()))
         again = int((mine["attempts"].astype("float64") > 1).sum())
         if again:
-            first = mine[mine["first_attempt_outcome"] != "ok"]["first_attempt_outcome"].value_counts()
+            first = _counts(mine[mine["first_attempt_outcome"] != "ok"]["first_attempt_outcome"])
             retried.append(f"{measured.target} {again} ({', '.join(f'{n} {outcome}' for outcome, n in first.items())})")
     if failed:
         notes.append("not ok, and counted as infinitely slow and wrong: " + "; ".join(failed))
@@ -202,8 +206,8 @@ def instrument(targets: Sequence[Measured], manifest: Mapping[str, Any]) -> str:
                      f"{calibration['ttft_error_p99_ms']:.2g} ms at p99")  # fmt: skip
     else:
         parts.append("not calibrated: our own error is not known")
-    late = [v for m in targets for v in _known(m.frame, "lateness_ms")]
-    if late:
+    late = np.concatenate([np.empty(0), *(_known(m.frame, "lateness_ms") for m in targets)])
+    if len(late):
         parts.append(f"in this run we sent {_nearest(late, 0.99):.2g} ms late at p99")
     return "; ".join(parts + _lag_and_load(targets, own))
 
@@ -212,7 +216,8 @@ def _lag_and_load(targets: Sequence[Measured], own: Mapping[str, Any]) -> list[s
     parts = []
     lag_ns = (own.get("lag_ns") or {}).get("p99")
     lag_ms = None if lag_ns is None else lag_ns / 1e6
-    if lag_ms is None and (seen := [v for m in targets for v in _known(m.frame, "loop_lag_ms")]):
+    seen = np.concatenate([np.empty(0), *(_known(m.frame, "loop_lag_ms") for m in targets)])
+    if lag_ms is None and len(seen):
         lag_ms = _nearest(seen, 0.99)
     if lag_ms is not None:
         parts.append(f"event loop lag {lag_ms:.2g} ms at p99")
