@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError, ConfigError, Problem
 from bench.stats.table import Table, build
 from bench.store import runs
+from bench.store.columns import Columns, stored_rows
 from bench.store.find import find_runs
 from bench.store.journal import journals
 from bench.store.recorded import CRASHED, MANIFEST
 
 if TYPE_CHECKING:
     from bench.stats.pool import Difference, Source
+
+IN_MEMORY_ROWS = 250_000
+"""Rows of more than this are read column by column; the figures are the same."""
 
 Say = Callable[[str], None]
 
@@ -109,6 +113,8 @@ def _table(chosen: Sequence[runs.Run], wanted: Wanted) -> Table:
     from bench.stats import beside, mix, pool, slices
 
     weights = None if wanted.weights is None else mix.load_mix(wanted.weights)
+    if (rows := sum(stored_rows(run.path, "requests") for run in chosen)) > IN_MEMORY_ROWS or wanted.approx:
+        return _large(chosen, wanted, rows)
     sources = [_source(run) for run in chosen]
     if len(sources) > 1 and not wanted.pool:
         return beside.beside(sources, wanted.baseline)
@@ -124,6 +130,28 @@ def _table(chosen: Sequence[runs.Run], wanted: Wanted) -> Table:
         anchors = slices.anchors_of([run.manifest for run in chosen])
         table = slices.sliced(table, one.requests, one.scores, one.manifest, wanted.by, anchors, wanted.baseline)
     return table
+
+
+def _large(chosen: Sequence[runs.Run], wanted: Wanted, rows: int) -> Table:
+    """Of more rows than fit into data frames: column by column."""
+    from bench.stats import pool, scale
+
+    flags = (
+        ("--by", wanted.by),
+        ("--weights", wanted.weights),
+        ("runs side by side", len(chosen) > 1 and not wanted.pool),
+    )
+    if asked := [flag for flag, given in flags if given]:
+        want = f"at most {IN_MEMORY_ROWS:,} rows for these, here are {rows:,}; fewer runs, or --pool without them"
+        raise ConfigError([Problem("command line", flag, "", want) for flag in asked])
+    folders = tuple(run.path for run in chosen)
+    columns = [Columns(folders, table) for table in ("requests", "attempts", "scores")]
+    manifests = [run.manifest for run in chosen]
+    facts = manifests[0] if len(chosen) == 1 else pool.manifest_of(manifests)
+    table = scale.build(columns[0], columns[1], columns[2], facts, wanted.baseline)
+    if len(chosen) == 1:
+        return table
+    return replace(table, partial=pool.unfinished(manifests), title=f"{table.title}: {len(chosen)} runs pooled")
 
 
 def _source(run: runs.Run) -> Source:

@@ -13,8 +13,8 @@ from bench.metrics import BY_NAME, PROBABILITY
 from bench.stats import means, quantiles, ratios
 from bench.stats.cells import block_sums, cost_and_right, groupings, resamples
 from bench.stats.measured import PAIR, Measured, codes, floats
-from bench.stats.quantiles import Interval
 from bench.stats.paired import PAIR_KEY, paired
+from bench.stats.quantiles import Interval
 from bench.stats.special import t_inflation
 from bench.stats.types import CompareKind, Comparison
 from bench.stats.verdicts import WORDS, Evidence, holm, judge

@@ -20,8 +20,8 @@ def paired(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
     key_a, key_b = a[PAIR_KEY].to_numpy(), b[PAIR_KEY].to_numpy()
     if np.array_equal(key_a, key_b):
-        at_a: np.ndarray | slice = slice(None)  # type: ignore[type-arg]
-        at_b: np.ndarray | slice = slice(None)  # type: ignore[type-arg]
+        at_a: np.ndarray | slice = slice(None)
+        at_b: np.ndarray | slice = slice(None)
     else:
         place = np.searchsorted(key_b, key_a)
         place[place == len(key_b)] = max(0, len(key_b) - 1)
