@@ -123,7 +123,7 @@ def _latency(names: tuple[str, str], frames: Sequence[pd.DataFrame], name: str, 
     p = PROBABILITY[BY_NAME[name].statistic]
     a, b = (quantile(floats(frame, column), codes(frame, "block"), p) for frame in known)
     # No block of one run is a block of the other: what their sums would correlate by is chance.
-    apart = [replace(one, block_sums=np.zeros(0)) for one in (a, b)]
+    apart = [replace(one, block_sums=np.zeros(1)) for one in (a, b)]
     return drafts.of_quantiles(
         row, apart[0], apart[1], min(a.n, b.n), "log-MOVER of order statistics, independent runs"
     )
