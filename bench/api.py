@@ -42,6 +42,7 @@ def compare(
     by: str | None = None,
     weights: str | os.PathLike[str] | None = None,
     force: bool = False,
+    approx: bool = False,
     results: str | os.PathLike[str] = "results",
 ) -> Table:
     """The table that `bench compare` prints, as values: `table.row("vertex").cells["ttft_p50_ms"].value`, `.low`, `.high`.
@@ -59,7 +60,7 @@ def compare(
     if not found:
         raise ConfigError([Problem("bench.compare", "runs", "none", "a run, or a list of runs")])
     mix = None if weights is None else Path(weights)
-    wanted = Wanted(baseline=baseline, pool=pool, by=by, weights=mix, force=force)
+    wanted = Wanted(baseline=baseline, pool=pool, by=by, weights=mix, force=force, approx=approx)
     return table_of_runs(found, wanted, _warn)
 
 

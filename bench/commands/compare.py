@@ -33,6 +33,9 @@ def compare(
     force: Annotated[
         bool, typer.Option("--force", help="Compare unlike runs, with what differs under the table.")
     ] = False,
+    approx: Annotated[
+        bool, typer.Option("--approx", help="Latency from histograms (within 0.5 %), in a fixed memory.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> int:
@@ -40,6 +43,6 @@ def compare(
     from bench.commands.output import print_table
     from bench.commands.tables import Wanted, table_of_all
 
-    wanted = Wanted(baseline=baseline, pool=pool, by=by, weights=weights, force=force)
+    wanted = Wanted(baseline=baseline, pool=pool, by=by, weights=weights, force=force, approx=approx)
     print_table(table_of_all(run, wanted, out), as_json)
     return 0

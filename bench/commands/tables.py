@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 IN_MEMORY_ROWS = 250_000
 """Rows of more than this are read column by column; the figures are the same."""
 
+EXACT_ROWS = 20_000_000
+"""Above this histograms take over, so that the memory does not grow with the rows."""
+
 Say = Callable[[str], None]
 
 
@@ -134,7 +137,7 @@ def _table(chosen: Sequence[runs.Run], wanted: Wanted) -> Table:
 
 def _large(chosen: Sequence[runs.Run], wanted: Wanted, rows: int) -> Table:
     """Of more rows than fit into data frames: column by column."""
-    from bench.stats import pool, scale
+    from bench.stats import approx, pool, scale
 
     flags = (
         ("--by", wanted.by),
@@ -148,7 +151,8 @@ def _large(chosen: Sequence[runs.Run], wanted: Wanted, rows: int) -> Table:
     columns = [Columns(folders, table) for table in ("requests", "attempts", "scores")]
     manifests = [run.manifest for run in chosen]
     facts = manifests[0] if len(chosen) == 1 else pool.manifest_of(manifests)
-    table = scale.build(columns[0], columns[1], columns[2], facts, wanted.baseline)
+    made = approx.build if wanted.approx or rows > EXACT_ROWS else scale.build
+    table: Table = made(columns[0], columns[1], columns[2], facts, wanted.baseline)
     if len(chosen) == 1:
         return table
     return replace(table, partial=pool.unfinished(manifests), title=f"{table.title}: {len(chosen)} runs pooled")

@@ -65,17 +65,30 @@ class Columns:
         out = np.full(self.rows, -1, dtype=np.int32)
         known: dict[str, int] = {}
         for at, column in self._batches(name, (name,)):
-            coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-            of = np.array(
-                [known.setdefault(word, len(known)) for word in coded.dictionary.to_pylist()] or [-1], np.int32
-            )
-            index = coded.indices
-            codes = index.fill_null(0).to_numpy(zero_copy_only=False)
-            values = of[codes]
-            if index.null_count:
-                values[np.asarray(pc.is_null(index))] = -1
-            out[at : at + len(column)] = values
+            out[at : at + len(column)] = _coded(column, known)
         return out, list(known)
+
+    def chunks(
+        self, floats: Sequence[str] = (), words: Sequence[str] = (), flags: Sequence[str] = ()
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(number of the run, columns) of a stretch of rows at a time: arrays, and for words (codes, values so far)."""
+        known: dict[str, dict[str, int]] = {name: {} for name in words}
+        for n, folder in enumerate(self.folders):
+            there = set(self._meta(folder).schema.to_arrow_schema().names)
+            with pq.ParquetFile(folder / f"{self.table}.parquet", read_dictionary=list(words)) as file:
+                for batch in file.iter_batches(
+                    BATCH_ROWS, columns=[c for c in (*floats, *words, *flags) if c in there]
+                ):
+                    found: dict[str, Any] = {name: np.full(len(batch), np.nan) for name in floats if name not in there}
+                    found |= {name: np.zeros(len(batch), dtype=bool) for name in flags if name not in there}
+                    found |= {name: (np.full(len(batch), -1, np.int32), []) for name in words if name not in there}
+                    for name in there.intersection(floats):
+                        found[name] = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+                    for name in there.intersection(flags):
+                        found[name] = batch.column(name).fill_null(False).to_numpy(zero_copy_only=False)
+                    for name in there.intersection(words):
+                        found[name] = _coded(batch.column(name), known[name]), list(known[name])
+                    yield n, found
 
     def run_codes(self) -> NDArray[np.int32]:
         """Which of the runs a row is of."""
@@ -128,6 +141,17 @@ class Columns:
             except (OSError, pa.ArrowInvalid) as error:
                 raise CannotRun(f"{path}: cannot read: {error}", "check the run: bench verify RUN") from error
             begin += count
+
+
+def _coded(column: Any, known: dict[str, int]) -> NDArray[np.int32]:
+    """Codes of a column of text into `known`, which grows; null is -1."""
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    of = np.array([known.setdefault(word, len(known)) for word in coded.dictionary.to_pylist()] or [-1], np.int32)
+    index = coded.indices
+    values: NDArray[np.int32] = of[index.fill_null(0).to_numpy(zero_copy_only=False)]
+    if index.null_count:
+        values[np.asarray(pc.is_null(index))] = -1
+    return values
 
 
 def stored_rows(folder: Path, table: str) -> int:
