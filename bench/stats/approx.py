@@ -62,7 +62,7 @@ class _Counted:
     """All that is kept of the rows: by target, then by group of blocks or by source of the case."""
 
     targets: list[str]
-    histograms: Mapping[str, npt.NDArray[np.int64]]
+    histograms: Mapping[str, sketch.Counts]
     by_block: Mapping[str, Floats]
     by_source: Mapping[str, Floats]
     census: Mapping[str, list[dict[str, int]]]
@@ -139,12 +139,11 @@ def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any]) -> _
     clusters = manifest.get("clusters") or {}
     sources: dict[str, int] = {}
     of_case: list[int] = []
-    due = requests.bounds("due_ns")
-    from_due = requests.rows > 0 and due is not None and due[2] == 0
+    from_due = _all_due(requests)
     judged = _Judged.of(scores, names, manifest)
     counted = _Counted(
         names,
-        {name: np.zeros((len(names), groups, sketch.BUCKETS), np.int64) for name in _HISTOGRAMS},
+        {name: np.zeros((len(names), groups, sketch.BUCKETS), np.int32) for name in _HISTOGRAMS},
         {name: np.zeros((len(names), groups)) for name in _SUMS},
         {name: np.zeros((len(names), GROUPS)) for name in _SUMS},
         {name: [{} for _ in names] for name in ("outcome", "usage_source", "region_proof", *residue.ROW_FIELDS)},
@@ -189,6 +188,21 @@ def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any]) -> _
                     for at in np.flatnonzero(counts):
                         found[t][words[at]] = found[t].get(words[at], 0) + int(counts[at])
     return counted
+
+
+def _all_due(requests: Chunked) -> bool:
+    """Whether every row that counts has a due time."""
+    said = requests.bounds("due_ns")
+    if said is not None and said[2] == 0:
+        return requests.rows > 0
+    seen = False
+    for _, chunk in requests.chunks(("due_ns",), ("phase",), ("spoiled",)):
+        phase, phases = chunk["phase"]
+        counts = _is(phase, phases, "measure") & ~chunk["spoiled"]
+        seen |= bool(counts.any())
+        if np.isnan(chunk["due_ns"][counts]).any():
+            return False
+    return seen
 
 
 def _is(codes: npt.NDArray[Any], names: Sequence[str], word: str) -> npt.NDArray[np.bool_]:
@@ -270,7 +284,7 @@ def _row(counted: _Counted, t: int, about: Mapping[str, Any], seed: int) -> Row:
                n, blocks, spent, made)  # fmt: skip
 
 
-def _histogram(counted: _Counted, t: int, column: str, ok_only: bool) -> npt.NDArray[np.int64]:
+def _histogram(counted: _Counted, t: int, column: str, ok_only: bool) -> sketch.Counts:
     counts = counted.histograms[column][t]
     return sketch.without_failures(counts) if ok_only else counts
 

@@ -270,28 +270,33 @@ def _figures(
 ) -> tuple[list[Measured], dict[str, dict[str, Cell]]]:
     """Each target with the columns that comparisons need, and all its figures."""
     ok = rows.ok
+    hidden = _hidden(rows)
     ttft_ms = rows.floats("ttft_ms")
-    streamed = ~np.isnan(ttft_ms)
-    first, sent = rows.floats("first_token_ns"), rows.floats("sent_ns")
-    ttft = rows.floats("ttft_due_ms") if rows.from_due else (first - sent) / 1e6
-    ttft = np.where(ok, np.where(streamed, ttft, np.nan), np.inf)
-    e2e = np.where(ok, rows.floats("e2e_due_ms" if rows.from_due else "e2e_all_ms"), np.inf)
-    hidden = (rows.floats("reasoning_tokens") > 0) & (first == rows.floats("first_text_ns"))
+    # Columns are made and let go one after the other: each is 8 bytes for every row.
+    ttft = (
+        rows.floats("ttft_due_ms") if rows.from_due else (rows.floats("first_token_ns") - rows.floats("sent_ns")) / 1e6
+    )
+    ttft[np.isnan(ttft_ms)] = np.nan
+    ttft[~ok] = np.inf
+    e2e = rows.floats("e2e_due_ms" if rows.from_due else "e2e_all_ms")
+    e2e[~ok] = np.inf
     cost = rows.floats("cost_usd")
     books = rows.requests.words("price_book")[0][rows.order] >= 0
-    tokens = rows.floats("output_tokens")
+    tokens = rows.floats("output_tokens").astype(np.float32)
     late, lag = rows.floats("lateness_ms").astype(np.float32), rows.floats("loop_lag_ms").astype(np.float32)
     about = {one["id"]: one for one in manifest.get("targets") or []}
     seen = {name: rows.requests.words(name) for name in ("model", "provider", "region")}
     targets: list[Measured] = []
     made: dict[str, dict[str, Cell]] = {}
-    tpot = np.where(ok, np.where(hidden, np.nan, rows.floats("tpot_ms")), np.inf)
+    tpot = rows.floats("tpot_ms")
+    tpot[hidden] = np.nan
+    tpot[~ok] = np.inf
     for t, name in enumerate(rows.names):
         part = rows.of(t)
         columns = {
             "ttft": ttft[part], "e2e": e2e[part], "right": right[part], "cost": cost[part], "ok": ok[part],
             "block": rows.block[part], "cluster": rows.cluster[part], "run": rows.run[part], "pair": rows.pair[part],
-            "lateness_ms": late[part], "loop_lag_ms": lag[part], "output_tokens": tokens[part].astype(np.float32),
+            "lateness_ms": late[part], "loop_lag_ms": lag[part], "output_tokens": tokens[part],
         }  # fmt: skip
         gaps = _gaps(ok[part], ttft[part], tpot[part], hidden[part], right[part], scored, cost[part], books[part])
         told = {key: _told(about.get(name, {}).get(key), seen[key], rows.order[part]) for key in seen}
@@ -301,7 +306,7 @@ def _figures(
             Decimal(f"{spent.sum():.6f}") if len(spent) else None, gaps,
         ))  # fmt: skip
         made[name] = {}
-    del ttft, e2e, cost, books, streamed, first, late, lag
+    del ttft, e2e, cost, books, late, lag, tokens, right
     _all(rows, targets, made, seed, {}, ("ttft_p50_ms", "ttft_p99_ms", "ttft_p50_ok_ms", "ttft_p99_ok_ms", "e2e_p50_ms",
                                          "e2e_p99_ms", "e2e_p50_ok_ms", "e2e_p99_ok_ms", "quality", "quality_answered",
                                          "usd_per_1k", "usd_per_correct", "ok_share"))  # fmt: skip
@@ -309,21 +314,23 @@ def _figures(
     with np.errstate(divide="ignore"):
         _all(rows, targets, made, seed, {"speed": 1000.0 / tpot}, ("output_tokens_per_s",))
     del tpot, hidden
+    ttft_ms[~ok] = np.nan
     _all(
         rows,
         targets,
         made,
         seed,
-        {"ttft_sent": np.where(ok, ttft_ms, np.nan)},
+        {"ttft_sent": ttft_ms},
         ("ttft_p50_sent_ms", "ttft_p99_sent_ms"),
     )
     del ttft_ms
     _all(rows, targets, made, seed, {"e2e_sent": np.where(ok, rows.floats("e2e_ms"), np.nan)},
          ("e2e_p50_sent_ms", "e2e_p99_sent_ms"))  # fmt: skip
-    start = {"due_ns": rows.floats("due_ns")} if rows.from_due else {"sent_ns": sent}
-    _all(rows, targets, made, seed, {**start, "end_ns": rows.floats("end_ns"), "output_tokens": tokens},
+    name = "due_ns" if rows.from_due else "sent_ns"
+    start = {name: rows.floats(name)}
+    _all(rows, targets, made, seed, {**start, "end_ns": rows.floats("end_ns"), "output_tokens": rows.floats("output_tokens")},
          ("system_tokens_per_s",))  # fmt: skip
-    del start, sent, tokens
+    del start
     if len(manifest.get("segments") or []) > 1:
         for mine in made.values():
             mine["system_tokens_per_s"] = _none("system_tokens_per_s", "the run was stopped and continued")
@@ -332,6 +339,15 @@ def _figures(
     events = {name: rows.floats(name) for name in ("content_events", "same_read_events")}
     _all(rows, targets, made, seed, events, ("same_read_share",))
     return targets, made
+
+
+def _hidden(rows: Ordered) -> Bools:
+    """Replies whose reasoning was billed but not streamed; nothing is read where no row has reasoning tokens."""
+    said = rows.requests.bounds("reasoning_tokens")
+    if not rows.requests.has("reasoning_tokens") or (said is not None and said[1] <= 0):
+        return np.zeros(len(rows.order), dtype=bool)
+    hidden = rows.floats("reasoning_tokens") > 0
+    return hidden & (rows.floats("first_token_ns") == rows.floats("first_text_ns"))
 
 
 def _frame(columns: Mapping[str, npt.NDArray[Any]]) -> pd.DataFrame:

@@ -25,7 +25,8 @@ LOWEST, HIGHEST = 1e-3, 8.64e7
 FAILED = math.ceil(math.log(HIGHEST / LOWEST) / math.log(GROWTH)) + 1
 BUCKETS = FAILED + 1
 
-Counts = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+"""By group (first axis) and bucket (second)."""
 
 
 def bucket_of(values: Floats) -> Ints:
@@ -47,7 +48,7 @@ def value_of(bucket: int) -> float:
 class _Ordered:
     """The values in order, told by their buckets: what a sorted array is to an exact quantile."""
 
-    reached: Counts
+    reached: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return int(self.reached[-1])
@@ -58,7 +59,7 @@ class _Ordered:
 
 def quantile(counts: Counts, p: float) -> Quantile:
     """The p-quantile of rows counted by block (first axis) and bucket (second); at least one row."""
-    reached = np.cumsum(counts.sum(axis=0))
+    reached = np.cumsum(counts.sum(axis=0), dtype=np.int64)
     n = int(reached[-1])
     at = int(np.searchsorted(reached, max(1, math.ceil(n * p - 1e-9))))
     inside = counts[:, : (FAILED if at == FAILED else at + 1)].sum(axis=1).astype(np.float64)

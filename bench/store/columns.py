@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bench.errors import CannotRun
 
 BATCH_ROWS = 1 << 18
+FEW_VALUES = 100
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Columns:
     def counts(self) -> tuple[int, ...]:
         """Rows of each run, from the files' footers."""
         return tuple(self._meta(folder).num_rows for folder in self.folders)
+
+    @cached_property
+    def _kept(self) -> dict[str, tuple[NDArray[np.int8], list[str]]]:
+        return {}
 
     @property
     def rows(self) -> int:
@@ -61,11 +66,19 @@ class Columns:
         return out
 
     def words(self, name: str) -> tuple[NDArray[np.int32], list[str]]:
-        """A column of text as codes into the list of its values, in the order they first occur; null is -1."""
+        """A column of text as codes into the list of its values, in the order they first occur; null is -1.
+
+        Codes of few values are kept, in a byte each, since several figures ask for them.
+        """
+        if name in self._kept:
+            kept, values = self._kept[name]
+            return kept.astype(np.int32), values
         out = np.full(self.rows, -1, dtype=np.int32)
         known: dict[str, int] = {}
         for at, column in self._batches(name, (name,)):
             out[at : at + len(column)] = _coded(column, known)
+        if len(known) < FEW_VALUES:
+            self._kept[name] = out.astype(np.int8), list(known)
         return out, list(known)
 
     def chunks(

@@ -41,6 +41,8 @@ def store(results: Path, run_id: str, day: int = 0, facts: Mapping[str, Any] | N
     files = {"requests.parquet": write_table(folder / "requests.parquet", "requests", arrow("requests", requests))}
     files["scores.parquet"] = write_table(folder / "scores.parquet", "scores", arrow("scores", scores))
     files["attempts.parquet"] = write_table(folder / "attempts.parquet", "attempts", [])
-    done = {"complete": True, "exit_status": 0} | {key: manifest.pop(key) for key in ("complete", "exit_status") if key in manifest}
+    done = {"complete": True, "exit_status": 0} | {
+        key: manifest.pop(key) for key in ("complete", "exit_status") if key in manifest
+    }
     runs.write_manifest(folder, manifest, files, **done)
     return folder

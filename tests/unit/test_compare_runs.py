@@ -160,7 +160,13 @@ def test_everything_unlike_is_listed_at_once_and_forced_runs_carry_it_under_the_
     ]  # fmt: skip
     facts = {key: value for change in UNLIKE.values() for key, value in change.items()}
     store(results, "two", day=1, clouds=TWO, prompts=40, facts={**facts, "targets": targets})
-    wanted = [*UNLIKE, "anthropic: model", "anthropic: region", "anthropic: service tier", "anthropic: params.max_tokens"]
+    wanted = [
+        *UNLIKE,
+        "anthropic: model",
+        "anthropic: region",
+        "anthropic: service tier",
+        "anthropic: params.max_tokens",
+    ]
     for more in ((), ("--pool",)):
         code, out, err = bench("compare", "one", "two", *more)
         assert (code, out) == (2, "")
@@ -195,7 +201,10 @@ def test_runs_with_different_targets_compare_what_they_share(bench, results):
     table = json.loads(out)
     assert {row["target"]: row["n"] for row in table["rows"]} == {"anthropic": 40, "bedrock": 80, "vertex": 40}
     # anthropic and bedrock met in one run, anthropic and vertex in none.
-    assert {c["target"]: c["n"] for c in table["comparisons"] if c["metric"] == "e2e_p50_ms"} == {"bedrock": 40, "vertex": 0}
+    assert {c["target"]: c["n"] for c in table["comparisons"] if c["metric"] == "e2e_p50_ms"} == {
+        "bedrock": 40,
+        "vertex": 0,
+    }
 
 
 def test_crashed_and_broken_runs_of_a_set_are_recovered_or_left_out_and_said(bench, results):

@@ -11,7 +11,7 @@ from bench.stats.mix import kish_n, load_mix, weighted_quantile
 from bench.stats.quantiles import quantile
 from bench.stats.slices import bands_of_cases, slice_tags, sliced
 from bench.stats.table import build
-from tests.unit.stats_example import COMPLETE, NO_ATTEMPTS, NO_SCORES, CLOUDS, request, requests
+from tests.unit.stats_example import CLOUDS, COMPLETE, NO_ATTEMPTS, NO_SCORES, request, requests
 from tests.unit.stored_example import store
 
 TWO = CLOUDS[:2]
@@ -47,7 +47,9 @@ def test_slices_by_tag_have_their_own_n_and_intervals_and_no_verdict(bench):
 
 
 def test_a_slice_is_the_table_of_its_rows_alone():
-    rows = [request("a", seq, ttft_ms=100.0 + seq, first_token_ns=seq * 10**9 + (100 + seq) * 10**6) for seq in range(8)]
+    rows = [
+        request("a", seq, ttft_ms=100.0 + seq, first_token_ns=seq * 10**9 + (100 + seq) * 10**6) for seq in range(8)
+    ]
     manifest = {**COMPLETE, "tags": {f"case-{seq}": {"size": str(seq % 2)} for seq in range(8)}}
     frame = requests(rows)
     whole = sliced(build(frame, NO_ATTEMPTS, NO_SCORES, manifest), frame, NO_SCORES, manifest, "tag:size", {})
@@ -171,13 +173,16 @@ def test_everything_wrong_in_a_mix_is_told_with_its_line(tmp_path):
     said = str(caught.value)
     for part in ("mix.yaml:1", "mix.yaml:2", "mix.yaml:3", "mix.yaml:6", "mix.yaml:7"):
         assert part in said, said
-    with pytest.raises(ConfigError, match="a sum of 0.7"):
+    with pytest.raises(ConfigError, match=r"a sum of 0\.7"):
         load_mix(mix(tmp_path, "version: 1\nby: tag:kind\nshares: {a: 0.5, b: 0.2}\n"))
 
 
 def test_slices_and_weights_need_one_table(bench, tmp_path):
     store(tmp_path / "results", "two", day=1, clouds=TWO, prompts=40)
-    for flag, value in (("--by", "tag:kind"), ("--weights", mix(tmp_path, "version: 1\nby: tag:kind\nshares: {even: 1}\n"))):
+    for flag, value in (
+        ("--by", "tag:kind"),
+        ("--weights", mix(tmp_path, "version: 1\nby: tag:kind\nshares: {even: 1}\n")),
+    ):
         code, _, err = bench("two", flag, value)
         assert code == 2
         assert "--pool" in err
