@@ -127,7 +127,10 @@ def build(
 
 def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any]) -> _Counted:
     names = [one["id"] for one in manifest.get("targets") or []]
-    names = list(dict.fromkeys([*names, *requests.words("target")[1]]))
+    found: list[str] = []
+    for _, chunk in requests.chunks((), ("target",)):
+        found = chunk["target"][1]
+    names = list(dict.fromkeys([*names, *found]))
     said = requests.bounds("block_id")
     most = (
         int(said[1]) + 1

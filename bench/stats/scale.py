@@ -347,7 +347,8 @@ def _hidden(rows: Ordered) -> Bools:
     if not rows.requests.has("reasoning_tokens") or (said is not None and said[1] <= 0):
         return np.zeros(len(rows.order), dtype=bool)
     hidden = rows.floats("reasoning_tokens") > 0
-    return hidden & (rows.floats("first_token_ns") == rows.floats("first_text_ns"))
+    hidden &= rows.floats("first_token_ns") == rows.floats("first_text_ns")
+    return hidden
 
 
 def _frame(columns: Mapping[str, npt.NDArray[Any]]) -> pd.DataFrame:

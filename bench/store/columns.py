@@ -88,7 +88,8 @@ class Columns:
         known: dict[str, dict[str, int]] = {name: {} for name in words}
         for n, folder in enumerate(self.folders):
             there = set(self._meta(folder).schema.to_arrow_schema().names)
-            with pq.ParquetFile(folder / f"{self.table}.parquet", read_dictionary=list(words)) as file:
+            path = folder / f"{self.table}.parquet"
+            with pq.ParquetFile(path, metadata=self._meta(folder), read_dictionary=list(words)) as file:
                 for batch in file.iter_batches(
                     BATCH_ROWS, columns=[c for c in (*floats, *words, *flags) if c in there]
                 ):
@@ -145,7 +146,7 @@ class Columns:
         for folder, count in zip(self.folders, self.counts, strict=True):
             path = folder / f"{self.table}.parquet"
             try:
-                with pq.ParquetFile(path, read_dictionary=list(dictionary)) as file:
+                with pq.ParquetFile(path, metadata=self._meta(folder), read_dictionary=list(dictionary)) as file:
                     at = begin
                     if name in file.schema_arrow.names:
                         for batch in file.iter_batches(BATCH_ROWS, columns=[name]):
