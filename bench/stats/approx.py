@@ -127,10 +127,10 @@ def build(
 
 def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any]) -> _Counted:
     names = [one["id"] for one in manifest.get("targets") or []]
-    found: list[str] = []
+    there: list[str] = []
     for _, chunk in requests.chunks((), ("target",)):
-        found = chunk["target"][1]
-    names = list(dict.fromkeys([*names, *found]))
+        there = chunk["target"][1]
+    names = list(dict.fromkeys([*names, *there]))
     said = requests.bounds("block_id")
     most = (
         int(said[1]) + 1
