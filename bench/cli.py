@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import typer
 
 from bench import __version__, commands
-from bench.commands import compare, report, run, simulate, targets, workload
+from bench.commands import compare, doctor, report, run, simulate, targets, workload
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
+from bench.redact import clean, refresh
 
 app = typer.Typer(
     name="bench",
@@ -23,6 +24,7 @@ app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("targets")(targets.targets)
+app.command("doctor")(doctor.doctor)
 app.add_typer(workload.app, name="workload")
 app.command("simulate")(simulate.simulate)
 
@@ -44,13 +46,14 @@ def _main(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code (bench/errors.py lists them)."""
+    refresh()
     commands.invocation[:] = sys.argv[1:] if argv is None else argv
     try:
         code = app(args=list(commands.invocation), prog_name="bench", standalone_mode=False)
     except BenchError as error:
-        print(error.message, file=sys.stderr)
+        print(clean(error.message), file=sys.stderr)
         if error.hint:
-            print(error.hint, file=sys.stderr)
+            print(clean(error.hint), file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         print("Interrupted.", file=sys.stderr)

@@ -10,8 +10,12 @@ from typing import Any
 
 from bench.engine.send import Done, Lane
 from bench.metrics import derive_row
-from bench.providers.headers import kept, request_id
+from bench.providers import telemetry
+from bench.providers.headers import kept
+from bench.providers.identity import identify
 from bench.record import Attempt, Reply, Usage
+from bench.redact import clean_all
+from bench.targets import Target
 from bench.wire.clock import Anchor
 
 SPOILED_NS = 10_000_000
@@ -63,7 +67,8 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         streamed=streamed,
     )
     lag_ns = context.lag_ns(first.exchange.sent_ns if due_ns is None else due_ns, exchange.end_ns)
-    cost_usd, price_book = context.price(target.id, reply.usage, reply.served_lane)
+    who = identify(target, exchange, reply)
+    cost_usd, price_book = context.price(target.id, reply.usage, who.served_lane)
     usage = reply.usage
     row = {
         "run_id": context.run_id,
@@ -76,7 +81,7 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "region": target.region,
         "dialect": target.dialect,
         "served_model": reply.served_model,
-        "served_lane": reply.served_lane,
+        "served_lane": who.served_lane,
         "repeat": request.repeat,
         "phase": request.phase,
         "stage": request.stage,
@@ -103,7 +108,7 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "first_attempt_outcome": outcome(first),
         "retry_wait_ms": sum(a.wait_ns for a in done.attempts) / 1e6,
         "stop_reason": reply.stop_reason,
-        "provider_request_id": request_id(exchange.headers),
+        "provider_request_id": who.request_id,
         "conn_reused": exchange.connection.reused,
         "loop_lag_ms": lag_ns / 1e6,
         "worker": context.worker,
@@ -120,10 +125,10 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "region_proof": lane.provider.region_proof(target, exchange, reply),
     }
     return {
-        "request": row,
-        "attempts": [_attempt_row(a, offset) for a in done.attempts],
+        "request": clean_all(row),
+        "attempts": [clean_all(_attempt_row(a, target, offset)) for a in done.attempts],
         "chunks": [_chunk_row(a, offset) for a in done.attempts],
-        "reply": _reply_row(reply),
+        "reply": clean_all(_reply_row(reply)),
     }
 
 
@@ -143,8 +148,9 @@ def is_spoiled(derived: Mapping[str, float | None], lag_ns: Callable[[int, int],
     return own_ns > max(SPOILED_NS, floor_ns)
 
 
-def _attempt_row(attempt: Attempt, offset: Callable[[int], int]) -> dict[str, Any]:
+def _attempt_row(attempt: Attempt, target: Target, offset: Callable[[int], int]) -> dict[str, Any]:
     exchange, connection, fault = attempt.exchange, attempt.exchange.connection, attempt.fault
+    who, limits = identify(target, exchange, attempt.reply), telemetry.read(exchange.headers)
     return {
         "attempt": attempt.n,
         "sent_ns": offset(exchange.sent_ns),
@@ -154,9 +160,10 @@ def _attempt_row(attempt: Attempt, offset: Callable[[int], int]) -> dict[str, An
         "http_status": exchange.status,
         "fault_code": fault.code if fault else None,
         "fault_message": fault.message[:500] if fault and fault.message else None,
-        "retry_after_s": fault.retry_after_s if fault else None,
+        **limits,
+        "retry_after_s": fault.retry_after_s if fault else limits["retry_after_s"],
         "wait_ms": attempt.wait_ns / 1e6,
-        "provider_request_id": request_id(exchange.headers),
+        "provider_request_id": who.request_id,
         "headers": json.dumps(kept(exchange.headers), sort_keys=True),
         "conn_reused": connection.reused,
         "address": connection.address,
@@ -166,6 +173,11 @@ def _attempt_row(attempt: Attempt, offset: Callable[[int], int]) -> dict[str, An
         "tls_version": connection.tls_version,
         "proxy": connection.proxy,
         "bytes_received": sum([len(data) for _, data in exchange.pieces]),
+        "message_id": who.message_id,
+        "fingerprint": who.fingerprint,
+        "profile_scope": who.profile_scope,
+        "inference_geo": who.inference_geo,
+        "identity": who.verdict,
     }
 
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from bench import __version__, dialects, providers
+from bench import __version__, dialects, providers, redact
 from bench.collect import Context
 from bench.engine.seat import Seat
 from bench.engine.send import Lane
@@ -55,6 +55,8 @@ class Work:
         return Wire(environ={} if self.simulate else dict(os.environ))
 
     def lanes(self) -> dict[str, Lane]:
+        redact.learn_names(one.target.auth["env"] for one in self.ready if "env" in one.target.auth)
+        redact.learn(*(value for one in self.ready for value in one.params.extra_headers.values()))
         return {one.target.id: _lane(one, self.workload, self.run_id, self.segment) for one in self.ready}
 
     def context(

@@ -22,7 +22,7 @@ from bench.engine.live import Lamp
 from bench.engine.loops import closed_loop
 from bench.engine.pacing import peak_streams
 from bench.engine.seat import Seat, Share, snapshots
-from bench.engine.send import Done, Lane, Policy, prepare, send
+from bench.engine.send import Done, Lane, Policy, Unbuilt, prepare, send
 from bench.engine.sessions import Sessions
 from bench.load import Load
 from bench.plan import Plan
@@ -267,7 +267,11 @@ async def _first_requests(plan: Plan, lanes: Mapping[str, Lane]) -> list[Outgoin
     """One request of every target, built and not sent: SDKs are loaded and credentials found before a request is due."""
     seqs = (np.flatnonzero(plan.target == index) for index in range(len(plan.target_ids)))
     first = [plan.request(int(found[0])) for found in seqs if len(found)]
-    return [await prepare(lanes[request.target_id], request) for request in first]
+    built = [await prepare(lanes[request.target_id], request) for request in first]
+    for one in built:
+        if isinstance(one, Unbuilt):
+            raise one.error
+    return built
 
 
 async def _connect(first: Sequence[Outgoing], load: Load, share: Share, wire: Wire) -> None:
@@ -276,7 +280,8 @@ async def _connect(first: Sequence[Outgoing], load: Load, share: Share, wire: Wi
         1 if load.arrangement == "lanes" and load.closed else len(first)
     )
     for prepared in first:
-        await wire.warm(prepared.origin, min(max(1, each), MOST_WARM))
+        n = min(max(1, each), MOST_WARM)
+        await (wire.warm(prepared.origin, n) if prepared.carrier is None else prepared.carrier.warm(n))
 
 
 def _planned(plan: Plan, mine: Mine) -> dict[str, int]:

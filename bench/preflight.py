@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from bench import dialects, providers, quota
+from bench import dialects, environment, providers, quota, redact
 from bench.engine.pacing import in_order, length_ns, most_prompts, stream, think_ns, think_rng
 from bench.errors import CannotRun, ConfigError, Problem
 from bench.load import Load, Stage, burst_stage
@@ -103,6 +103,7 @@ def prepare(options: Options, today: date) -> Job:
     load = _overridden(workload, options)
     workload = workload.with_load(load)
     targets = load_targets(_targets_file(options), list(options.only) or None, providers.names())
+    redact.learn_names(target.auth["env"] for target in targets if "env" in target.auth)
     ready: list[Ready] = []
     problems: list[Problem] = []
     for target in targets:
@@ -132,7 +133,8 @@ def prepare(options: Options, today: date) -> Job:
         if unknown:
             raise ConfigError(unknown)
     job = Job(options, workload, tuple(ready), tuple(problems), load, estimate, today, limit_usd)
-    return replace(job, notes=_within_limits(job))
+    astray = [] if options.simulate else environment.warnings(frozenset(r.target.provider for r in ready))
+    return replace(job, notes=(*astray, *_within_limits(job)))
 
 
 def _within_limits(job: Job) -> tuple[str, ...]:
@@ -206,6 +208,8 @@ def _check(target: Target, workload: Workload, options: Options, today: date) ->
         if said:
             notes += [f"{target.id}: {sentence}" for sentence in said]
             params, degraded = without_cache(params)
+    if hasattr(provider, "refused"):  # what a server of that make does not take
+        problems += provider.refused(target, params)
     if not options.simulate:
         problems += provider.check(target)
     return problems, Ready(target, params, tuple(notes), degraded)

@@ -66,7 +66,7 @@ class Params:
     cache_breakpoints: tuple[str, ...] = ()
     cache_ttl: str | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict)
-    extra_headers: Mapping[str, str] = field(default_factory=dict)
+    extra_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,8 @@ class Reply:
 
     `content_ns` are the arrival times of the content events in order: text, reasoning and tool arguments; role-only deltas,
     pings and signatures are not content. `complete` is whether the wire's terminal event was seen. `error_body` holds an
-    error that came inside a 200 response, as the JSON bytes the provider's `fault` reads.
+    error that came inside a 200 response, as the JSON bytes the provider's `fault` reads. `stop_detail` is what the provider
+    said of its stop: the category of a refusal.
     """
 
     text: str = ""
@@ -180,6 +181,9 @@ class Reply:
     served_model: str | None = None
     served_lane: str | None = None
     message_id: str | None = None
+    stop_detail: str = ""
+    fingerprint: str | None = None
+    inference_geo: str | None = None
 
     @property
     def first_token_ns(self) -> int | None:
@@ -320,7 +324,7 @@ usage_source      | string |   | provider or estimate; null when no count is kno
 cost_usd          | decimal(38,12) | USD | cost at the price book's rate; null when the price or the usage is unknown
 price_book        | string |   | the price book entry used, with its date
 client_stack      | string |   | versions of the SDK that built the request and of our wire
-region_proof      | string |   | consistent, contradicted or unknown: whether the reply agrees with the region and route asked for
+region_proof      | string |   | consistent, contradicted or unknown: whether the reply agrees with the region, model and door asked for
 """)
 
 ATTEMPTS = IDENTITY + _columns("""
@@ -344,6 +348,24 @@ tls_ms            | float64 | ms | TLS handshake, on a new connection
 tls_version       | string |   | TLS version; null in plain HTTP
 proxy             | string |   | proxy the connection went through, without credentials
 bytes_received    | int64  | bytes | body bytes
+message_id        | string |   | id of the message in the reply
+fingerprint       | string |   | system fingerprint in the reply
+profile_scope     | string |   | inference profile in the Bedrock model id: us, eu, apac, jp, au, us-gov, global or in-region
+inference_geo     | string |   | geography that the reply says it was made in
+identity          | string |   | who answered, by the reply's own marks: consistent, unknown, or in words how it contradicts the label
+limit_requests    | int64  | requests | the provider's limit of requests, for its own window
+remaining_requests | int64 | requests | what was left of it after this try
+reset_requests_s  | float64 | s | until it is filled again, from the response's own date
+limit_tokens      | int64  | tokens | limit of tokens, input and output together
+remaining_tokens  | int64  | tokens | what was left of it
+reset_tokens_s    | float64 | s | until it is filled again
+limit_input_tokens | int64 | tokens | limit of input tokens
+remaining_input_tokens | int64 | tokens | what was left of it
+reset_input_tokens_s | float64 | s | until it is filled again
+limit_output_tokens | int64 | tokens | limit of output tokens
+remaining_output_tokens | int64 | tokens | what was left of it
+reset_output_tokens_s | float64 | s | until it is filled again
+utilisation_share | float64 |  | share of a provisioned deployment in use, as its replies tell it
 """)
 
 CHUNKS = IDENTITY + _columns("""

@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from bench import crew, instrument, preflight, providers, resume, score, sweep
+from bench import crew, environment, instrument, preflight, providers, redact, resume, score, sweep
 from bench.engine.pacing import length_ns
 from bench.engine.seat import Alone
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
@@ -38,14 +38,6 @@ from bench.store.disk import digest
 from bench.store.journal import Journal, journal_path, journals
 from bench.wire.clock import Anchor, allowed_cores, asleep_ns, clock_facts
 from bench.workload import Workload
-
-RECORDED_VARIABLES = (
-    "ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_LOG", "ANTHROPIC_BEDROCK_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL",
-    "ANTHROPIC_FOUNDRY_BASE_URL", "OPENAI_BASE_URL", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID",
-    "AWS_BEARER_TOKEN_BEDROCK", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_PROFILE", "AWS_REGION", "CLOUD_ML_REGION",
-    "GOOGLE_CLOUD_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "DEFER_PYDANTIC_BUILD",
-)  # fmt: skip
-"""Variables that silently change what is sent. Their names are recorded when set; their values may hold secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +249,7 @@ def _manifest(
     planned: Plan,
 ) -> dict[str, Any]:
     options, workload = job.options, job.workload
-    return {
+    facts: dict[str, Any] = {
         "run_id": run_id,
         "bench_version": _version(),
         "method_version": METHOD_VERSION,
@@ -289,8 +281,10 @@ def _manifest(
         "targets": [_target_facts(r) for r in ready],
         "left_out": [str(problem) for problem in job.skipped],
         "host": _host_facts(),
-        "environment": [name for name in RECORDED_VARIABLES if name in os.environ],
+        "environment": environment.recorded(),
     }
+    cleaned: dict[str, Any] = redact.clean_all(facts)
+    return cleaned
 
 
 def _plan_facts(planned: Plan, folder: Path) -> dict[str, Any]:
@@ -307,7 +301,11 @@ def _plan_facts(planned: Plan, folder: Path) -> dict[str, Any]:
 def _target_facts(ready: Ready) -> dict[str, Any]:
     target = ready.target
     facts = {k: v for k, v in dataclasses.asdict(target).items() if v not in (None, {}, ())}
+    if target.base_url is not None:
+        facts["base_url"] = redact.without_userinfo(target.base_url)
     facts["params"] = {k: v for k, v in dataclasses.asdict(ready.params).items() if v not in (None, {}, (), [])}
+    if ready.params.extra_headers:  # their values may be keys
+        facts["params"]["extra_headers"] = dict.fromkeys(ready.params.extra_headers, redact.MASK)
     facts["notes"] = list(ready.notes)
     facts["route"] = providers.get(target.provider).route(target)
     return facts
@@ -318,6 +316,9 @@ def _host_facts() -> dict[str, Any]:
         "anthropic",
         "openai",
         "botocore",
+        "google-genai",
+        "google-cloud-aiplatform",
+        "grpcio",
         "httpx2",
         "httptools",
         "uvloop",

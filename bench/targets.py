@@ -30,18 +30,20 @@ class Target:
     model_id: str
     dialect: str
     region: str | None = None
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)
     service_tier: str | None = None
     sku: str | None = None
     deployment: str | None = None
     workspace: str | None = None
     project: str | None = None
     resource: str | None = None
+    organization: str | None = None
+    preset: str | None = None
     api_version: str | None = None
     auth: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     price: Mapping[str, Any] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     simulated: bool = False
 
 
@@ -205,6 +207,10 @@ class TargetRow(_Strict):
     workspace: Text | None = None
     project: Text | None = Field(default=None, description="Google Cloud project", examples=["my-project"])
     resource: Text | None = Field(default=None, description="Azure resource", examples=["my-resource"])
+    organization: Text | None = Field(default=None, description="OpenAI organisation", examples=["org-..."])
+    preset: Name | None = Field(
+        default=None, description="the make of an openai-compatible server", examples=["vllm", "ollama"]
+    )
     api_version: Annotated[Text, BeforeValidator(_as_text)] | None = Field(default=None, examples=["2026-10-21"])
     auth: Auth = Auth()
     limits: Limits = Limits()
@@ -252,15 +258,20 @@ def _fill(
     problems = _terms(row, at, loaded)
     region = row.region or door.region
     for key in door.needs:
-        if getattr(row, key) is None:
+        if getattr(row, key) is None and not (key == "base_url" and row.preset):  # a preset brings its own
             example = TargetRow.model_fields[key].examples or [""]
             want = f"{key}, which {row.provider} cannot do without, e.g. {key}: {example[0]}"
             problems.append(loaded.problem((*at, key), "nothing", want))
-    dialect = row.dialect or door.dialects[0]
+    entry = registry.lookup(row.model, row.provider)
+    dialect = row.dialect or (entry.dialect if entry is not None else None) or door.dialects[0]
     if dialect not in door.dialects:
         problems.append(loaded.problem((*at, "dialect"), yamlfile.shown(dialect), f"one of {', '.join(door.dialects)}"))
 
-    entry = registry.lookup(row.model, row.provider)
+    if row.preset and not door.any_model:
+        problems.append(
+            loaded.problem((*at, "preset"), yamlfile.shown(row.preset), "none, or provider: openai-compatible")
+        )
+
     model_id = row.model_id
     if model_id is None and entry is not None:
         model_id = registry.model_id(entry, region)
@@ -288,6 +299,7 @@ def _outside(row: TargetRow, at: tuple[str | int, ...], loaded: yamlfile.Loaded)
 
 def _target(row: TargetRow, model_id: str, dialect: str, region: str | None, api_version: str | None) -> Target:
     plain = ("base_url", "service_tier", "sku", "deployment", "workspace", "project", "resource")
+    more = ("organization", "preset")
     return Target(
         id=row.id,
         model=row.model,
@@ -300,7 +312,7 @@ def _target(row: TargetRow, model_id: str, dialect: str, region: str | None, api
         limits=row.limits.model_dump(exclude_none=True),
         price=row.price.model_dump(exclude_none=True),
         params=row.params.model_dump(exclude_unset=True),
-        **{key: getattr(row, key) for key in plain},
+        **{key: getattr(row, key) for key in (*plain, *more)},
     )
 
 

@@ -371,8 +371,7 @@ def _problem(loaded: Loaded, path: str, got: str, want: str) -> Problem:
 
 def _not_runnable(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Problem]:
     """What the schema knows and this version cannot run yet."""
-    from bench.score import SCORERS
-    from bench.world import GENERATORS
+    from bench import score, world
 
     def problem(path: str, got: str, want: str) -> Problem:
         return _problem(loaded, path, got, want)
@@ -384,8 +383,8 @@ def _not_runnable(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Problem]:
     yield from load_problems(spec.load, spec.slo is not None and spec.slo.can_be_checked, problem)
     if spec.dataset.type == "trace":
         yield problem("dataset.type", "trace", "generator, file or inline")
-    if spec.dataset.type == "generator" and spec.dataset.generator not in GENERATORS:
-        yield problem("dataset.generator", str(spec.dataset.generator), f"one of {', '.join(sorted(GENERATORS))}")
+    if spec.dataset.type == "generator" and spec.dataset.generator not in world.generators():
+        yield problem("dataset.generator", str(spec.dataset.generator), f"one of {', '.join(world.generators())}")
     if spec.dataset.type == "file" and spec.dataset.format not in ("auto", "jsonl", "csv"):
         yield problem("dataset.format", spec.dataset.format, "jsonl or csv")
     if spec.messages is None and spec.dataset.type != "inline":
@@ -393,8 +392,14 @@ def _not_runnable(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Problem]:
     yield from _session_problems(spec, problem)
     if spec.scoring is not None:
         for at, scorer in enumerate(spec.scoring.scorers):
-            if scorer.type not in SCORERS:
-                yield problem(f"scoring.scorers.{at}.type", scorer.type, f"one of {', '.join(sorted(SCORERS))}")
+            if scorer.type not in score.names():
+                yield problem(f"scoring.scorers.{at}.type", scorer.type, f"one of {', '.join(score.names())}")
+                continue
+            try:
+                score.get(scorer.type, scorer.name, scorer.options)
+            except ConfigError as error:
+                for wrong in error.problems:
+                    yield problem(f"scoring.scorers.{at}.{wrong.path}", wrong.got, wrong.want)
 
 
 def _session_problems(spec: WorkloadSpec, problem: Callable[[str, str, str], Problem]) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Writes the generated pages again: docs/columns.md and the JSON Schemas. With --check, only says whether they are current."""
+"""Writes the generated pages again: docs/columns.md, docs/doors.md and the JSON Schemas. With --check, only says whether they are current."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.record import TABLES
 from bench.targets import json_schema as targets_schema
+from bench.testing.verified import page as doors_page
 from bench.workload import json_schema as workload_schema
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +50,7 @@ def columns_page() -> str:
 def pages() -> dict[Path, str]:
     return {
         ROOT / "docs/columns.md": columns_page(),
+        ROOT / "docs/doors.md": doors_page(),
         ROOT / "workloads/schema/workload.v1.json": json.dumps(workload_schema(), indent=1, sort_keys=True) + "\n",
         ROOT / "workloads/schema/targets.v1.json": json.dumps(targets_schema(), indent=1, sort_keys=True) + "\n",
     }

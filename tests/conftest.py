@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -20,3 +21,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """tests/live costs money: it is collected only when it is named."""
+    live = Path(__file__).parent / "live"
+    named = any(Path(str(argument).partition("::")[0]).resolve().is_relative_to(live) for argument in config.args)
+    return True if collection_path.is_relative_to(live) and not named else None

@@ -8,11 +8,25 @@ import pytest
 ROOT = Path(__file__).parent.parent / "bench"
 
 FLOORS = {
-    0: {"errors", "record", "workload", "load", "targets", "plan", "metrics", "yamlfile", "registry"},
+    0: {
+        "environment",
+        "redact",
+        "errors",
+        "record",
+        "workload",
+        "load",
+        "targets",
+        "plan",
+        "metrics",
+        "yamlfile",
+        "registry",
+        "plugins",
+    },
     1: {"dialects", "wire"},
     2: {"providers"},
     3: {"engine", "score", "price", "stats", "store", "world"},
     4: {
+        "doctor",
         "preflight",
         "resume",
         "collect",
@@ -26,7 +40,7 @@ FLOORS = {
         "crew",
         "runner",
     },
-    5: {"report"},
+    5: {"report", "testing"},
     6: {"api", "cli", "commands", "__main__", "__init__"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 
+from bench.redact import harmless
+
 PLAIN_EVERY = 20
 """Snapshots come twice a second; outside a terminal one in this many is printed."""
 
@@ -30,7 +32,12 @@ class Progress:
         if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
             yield cls(None)
             return
-        child = subprocess.Popen([sys.executable, "-m", "bench.commands.progress"], stdin=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "bench.commands.progress"],
+            stdin=subprocess.PIPE,
+            text=True,
+            env=harmless(os.environ),
+        )
         assert child.stdin is not None
         try:
             yield cls(child.stdin)

@@ -24,10 +24,15 @@ def targets(
         gone, ending = end_of_life(target, today())
         problems += [str(gone)] if gone is not None else []
         where = " in " + target.region if target.region else ""
-        print(f"{target.id}: {target.model} as {target.model_id} at {target.provider}{where}, dialect {target.dialect}")
+        make = f" ({target.preset})" if target.preset else ""
+        print(
+            f"{target.id}: {target.model} as {target.model_id} at {target.provider}{make}{where}, dialect {target.dialect}"
+        )
         print("  ready" if not problems else "  not ready:")
         for problem in problems:
             print(f"    {problem}")
         if ending is not None:
             print(f"  note: {ending}")
+        for told in providers.told(target):
+            print(f"  note: {told}")
     return 0

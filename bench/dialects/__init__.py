@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.dialects import chat, messages, responses
+from bench.dialects import chat, converse, gemini, messages, responses
 from bench.dialects.base import Dialect
 from bench.errors import BenchError
 
-DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (messages, chat, responses)}
+DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (messages, chat, responses, converse, gemini)}
 
 
 def get(name: str) -> Dialect:

@@ -113,6 +113,7 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
     model: Any = None
     lane: Any = None
     message_id: Any = None
+    fingerprint: Any = None
     error: bytes | None = None
     refused = done = False
     repeats = read.Repeats()
@@ -140,6 +141,7 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
         model = event.get("model") or model
         lane = event.get("service_tier") or lane
         message_id = event.get("id") or message_id
+        fingerprint = event.get("system_fingerprint") or fingerprint
         choice = _first_choice(event)
         used = _usage(event, choice)
         usage = used or usage
@@ -187,6 +189,7 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
         served_model=read.as_name(model),
         served_lane=read.as_name(lane),
         message_id=read.as_name(message_id),
+        fingerprint=read.as_name(fingerprint),
     )
 
 
@@ -321,4 +324,5 @@ def _decode_completion(data: bytes) -> Reply:
         served_model=read.as_name(completion.get("model")),
         served_lane=read.as_name(completion.get("service_tier")),
         message_id=read.as_name(completion.get("id")),
+        fingerprint=read.as_name(completion.get("system_fingerprint")),
     )

@@ -6,10 +6,36 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bench import registry
 from bench.errors import BenchError
-from bench.record import Case
+from bench.record import Case, Params
+from bench.targets import Target
 
 TOOL_CHOICES = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
+
+BLOCKS = ("text", "image", "document", "thinking", "redacted_thinking")
+"""Content parts that are Claude's own blocks already; thoughts with their signatures go back as they came."""
+
+
+def thinking(params: Params, target: Target) -> dict[str, Any] | None:
+    """How the model is told to think: by a budget, or by itself where an effort asks a model that does so.
+
+    `extra_body: {thinking: {display: omitted}}` says how thoughts are shown, and the rest follows from the settings.
+    """
+    more = params.extra_body.get("thinking")
+    if more is not None and not isinstance(more, Mapping):
+        raise BenchError(f"{target.id}: extra_body.thinking: got {more!r}; want e.g. {{display: omitted}}")
+    entry = registry.lookup(target.model, target.provider)
+    adaptive = entry is not None and entry.thinking == "adaptive"
+    if params.thinking_budget_tokens == 0 or params.effort == "none":
+        mode: dict[str, Any] | None = {"type": "disabled"}
+    elif params.thinking_budget_tokens is not None:
+        mode = {"type": "enabled", "budget_tokens": params.thinking_budget_tokens}
+    elif adaptive and (more is not None or (params.effort is not None and entry and not entry.thinking_always_on)):
+        mode = {"type": "adaptive"}
+    else:
+        mode = None
+    return mode if more is None else {**(mode or {}), **more}
 
 
 def conversation(case: Case) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -20,9 +46,7 @@ def conversation(case: Case) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         role, content = message.get("role"), message.get("content")
         if role in ("system", "developer"):
             if turns:
-                raise BenchError(
-                    f"case {case.id}: the Messages API takes system text at the start only, not between turns"
-                )
+                raise BenchError(f"case {case.id}: Claude takes system text at the start only, not between turns")
             system += _blocks(case, content)
         elif role == "tool":
             if not turns or turns[-1]["role"] != "user" or not _holds_results(turns[-1]["content"]):
@@ -53,18 +77,26 @@ def _blocks(case: Case, content: Any) -> list[dict[str, Any]]:
     for part in content or ():
         kind = part.get("type")
         if kind == "image_url":
-            url = part["image_url"]["url"]
-            head, comma, data = url.partition(";base64,")
-            if comma and head.startswith("data:"):
-                source = {"type": "base64", "media_type": head.removeprefix("data:"), "data": data}
-            else:
-                source = {"type": "url", "url": url}
-            blocks.append({"type": "image", "source": source})
-        elif kind in ("text", "image", "document"):
+            blocks.append({"type": "image", "source": _image(case, part["image_url"])})
+        elif kind in BLOCKS:
             blocks.append(dict(part))
         else:
-            raise BenchError(f"case {case.id}: the Messages API cannot carry a content part of type {kind!r}")
+            raise BenchError(f"case {case.id}: Claude cannot be given a content part of type {kind!r}")
     return blocks
+
+
+def _image(case: Case, image: Mapping[str, Any]) -> dict[str, Any]:
+    url = image["url"]
+    if image.get("detail", "auto") != "auto":
+        raise BenchError(
+            f"case {case.id}: the Messages API has no detail of an image; leave detail: {image['detail']} out"
+        )
+    head, comma, data = url.partition(";base64,")
+    if comma and head.startswith("data:"):
+        return {"type": "base64", "media_type": head.removeprefix("data:"), "data": data}
+    if url.startswith("data:"):
+        raise BenchError(f"case {case.id}: an image in the text must be base64: data:image/png;base64,...")
+    return {"type": "url", "url": url}
 
 
 def _tool_use(case: Case, call: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.dialects import body as read
-from bench.dialects import claude
+from bench.dialects import claude, frames
 from bench.errors import BenchError
 from bench.record import Case, Exchange, Params, Reply, StopReason, ToolCall, Usage
 from bench.targets import Target
@@ -39,8 +39,8 @@ def unsupported(params: Params) -> list[str]:
     problems = []
     if params.seed is not None:
         problems.append("seed: the Messages API has none; leave it out")
-    if params.effort is not None and params.effort not in EFFORTS:
-        problems.append(f"effort: got {params.effort!r}; want one of {', '.join(EFFORTS)}")
+    if params.effort not in (None, "none", *EFFORTS):
+        problems.append(f"effort: got {params.effort!r}; want none, or one of {', '.join(EFFORTS)}")
     budget = params.thinking_budget_tokens
     if budget is not None and budget != 0 and not LEAST_THINKING_TOKENS <= budget < params.max_tokens:
         problems.append(
@@ -92,7 +92,7 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
         system_out = system[0]["text"]
 
     output_config: dict[str, Any] = {}
-    if params.effort is not None:
+    if params.effort not in (None, "none"):
         output_config["effort"] = params.effort
     if params.response_format is not None and params.response_format.get("type") == "json_schema":
         output_config["format"] = {"type": "json_schema", "schema": _schema(params.response_format)}
@@ -112,10 +112,9 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
         body["stream"] = True
     if system:
         body["system"] = system_out
-    if params.thinking_budget_tokens == 0:
-        body["thinking"] = {"type": "disabled"}
-    elif params.thinking_budget_tokens is not None:
-        body["thinking"] = {"type": "enabled", "budget_tokens": params.thinking_budget_tokens}
+    thinking = claude.thinking(params, target)
+    if thinking is not None:
+        body["thinking"] = thinking
     if params.tool_choice is not None:
         body["tool_choice"] = claude.tool_choice(params.tool_choice)
     if tools:
@@ -123,7 +122,7 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
     for key in ("temperature", "top_p", "top_k"):
         if getattr(params, key) is not None:
             body[key] = getattr(params, key)
-    return {**body, **params.extra_body}
+    return {**body, **{key: value for key, value in params.extra_body.items() if key != "thinking"}}
 
 
 def _schema(response_format: Mapping[str, Any]) -> Any:
@@ -154,9 +153,7 @@ def decode(exchange: Exchange) -> Reply:
 def _unwrap_frames(pieces: read.Pieces) -> tuple[list[tuple[int, bytes, bool]], bytes | None]:
     """The Messages events inside AWS event-stream frames, and the error that a frame or its checksum reported."""
     messages, broken = framing.event_stream_messages(pieces)
-    # A stream that ends inside a frame was cut, like one that ends between two; `complete` tells that.
-    cut = broken is None or "the stream ended" in broken
-    error = None if cut else read.error_body("event_stream_broken", broken or "")
+    error = frames.broken(broken)
     events: list[tuple[int, bytes, bool]] = []
     known: dict[str, str] | None = None  # headers of a chunk: the frames of a stream share theirs
     for arrived_ns, headers, payload in messages:
@@ -170,12 +167,7 @@ def _unwrap_frames(pieces: read.Pieces) -> tuple[list[tuple[int, bytes, bool]], 
             except (TypeError, KeyError, ValueError):
                 error = error or read.malformed(payload)
         else:
-            inner = read.as_dict(read.loads(payload))
-            code = headers.get(":exception-type") or headers.get(":error-code") or kind
-            said = headers.get(":error-message") or inner.get("message") or inner.get("Message")
-            status = read.as_count(inner.get("originalStatusCode"))
-            more = {} if status is None else {"originalStatusCode": status}
-            error = error or read.error_body(code, read.as_text(said), **more)
+            error = error or frames.error_of(headers, payload)
     return events, error
 
 
@@ -190,6 +182,8 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
     native_stop: str | None = None
     model: str | None = None
     message_id: str | None = None
+    stop_detail = ""
+    bare: dict[Any, int] = {}  # calls without any arguments so far: when their blocks opened
     stopped = False
     repeats = read.Repeats()
     told: list[str | None] = []  # of the events from `told_from` on: their text, where it is known without parsing
@@ -232,6 +226,7 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
                     index = event.get("index")
                     if isinstance(index, int) and index in calls:
                         calls[index][2].append(arguments)
+                        bare.pop(index, None)
         elif kind == "content_block_start":
             block = read.as_dict(event.get("content_block"))
             opening = _opening(block)
@@ -249,6 +244,8 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
                     read.as_text(block.get("name")),
                     arguments_so_far,
                 )
+                if not opening:
+                    bare[event["index"]] = arrived_ns
         elif kind == "message_start":
             message = read.as_dict(event.get("message"))
             # The count of output tokens in this event is a placeholder, not a count.
@@ -257,7 +254,9 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
             message_id = read.as_name(message.get("id")) or message_id
         elif kind == "message_delta":
             usage.update({k: v for k, v in read.as_dict(event.get("usage")).items() if v is not None})
-            native_stop = read.as_name(read.as_dict(event.get("delta")).get("stop_reason")) or native_stop
+            delta = read.as_dict(event.get("delta"))
+            native_stop = read.as_name(delta.get("stop_reason")) or native_stop
+            stop_detail = _detail(delta) or stop_detail
         elif kind == "message_stop":
             stopped = True
             metrics = read.as_dict(event.get("amazon-bedrock-invocationMetrics")) or metrics
@@ -266,6 +265,8 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
 
     if "output_tokens" not in usage and "outputTokenCount" in metrics:
         usage["output_tokens"] = metrics["outputTokenCount"]
+    if bare and native_stop is not None:  # a call that takes no arguments is said when its block opens
+        content_ns = sorted([*content_ns, *bare.values()])
     return Reply(
         text=read.clean("".join(texts)),
         reasoning=read.clean("".join(thoughts)),
@@ -278,11 +279,13 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
         usage=usage_of(usage),
         stop_reason=STOP_REASONS.get(native_stop) if native_stop else None,
         native_stop_reason=native_stop,
+        stop_detail=stop_detail,
         complete=stopped and native_stop is not None,
         error_body=error,
         served_model=model,
         served_lane=lane_of(usage),
         message_id=message_id,
+        inference_geo=geo_of(usage),
     )
 
 
@@ -319,11 +322,20 @@ def _decode_message(data: bytes) -> Reply:
         usage=usage_of(usage),
         stop_reason=STOP_REASONS.get(native_stop) if native_stop else None,
         native_stop_reason=native_stop,
+        stop_detail=_detail(message),
         complete=native_stop is not None,
         served_model=read.as_name(message.get("model")),
         served_lane=lane_of(usage),
         message_id=read.as_name(message.get("id")),
+        inference_geo=geo_of(usage),
     )
+
+
+def _detail(ended: Mapping[str, Any]) -> str:
+    """Why the turn was refused, where that is said: `cyber: the request ...`."""
+    details = read.as_dict(ended.get("stop_details"))
+    parts = (read.as_name(details.get("category")), read.as_name(details.get("explanation")))
+    return ": ".join(part for part in parts if part)
 
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:
@@ -353,6 +365,12 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
 
 def lane_of(usage: Mapping[str, Any]) -> str | None:
     """The service tier that served the request, with its speed and geography where they are named: `standard/us`."""
-    tier, speed, geo = (read.as_name(usage.get(key)) for key in ("service_tier", "speed", "inference_geo"))
-    parts = (tier, speed if speed != "standard" else None, geo if geo != "not_available" else None)
+    tier, speed = (read.as_name(usage.get(key)) for key in ("service_tier", "speed"))
+    parts = (tier, speed if speed != "standard" else None, geo_of(usage))
     return "/".join(part for part in parts if part) or None
+
+
+def geo_of(usage: Mapping[str, Any]) -> str | None:
+    """Where the inference was made, in the reply's own words."""
+    geo = read.as_name(usage.get("inference_geo"))
+    return geo if geo != "not_available" else None

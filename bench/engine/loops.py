@@ -15,8 +15,8 @@ Prepare = Callable[[Request], Awaitable[Outgoing]]
 Fire = Callable[[Request, Outgoing], Coroutine[Any, Any, object]]
 
 AHEAD_NS = 2_000_000_000
-"""Requests are built this long before they are due: far less than a signature lives, far more than building takes."""
-READY = 32
+"""Requests are built this long before they are due, and no longer, however far apart they are: far less than a signature or
+a token's last moments live, far more than building takes."""
 RAMP_NS_PER_SLOT = 3_000_000
 LONGEST_RAMP_NS = 2_000_000_000
 
@@ -94,7 +94,7 @@ async def open_loop(
             for request in requests:
                 assert request.due_ns is not None
                 due_ns = start_ns + request.due_ns
-                if len(ready) >= READY and due_ns - now_ns() > AHEAD_NS:
+                if due_ns - now_ns() > AHEAD_NS:
                     await alarm.until(due_ns - AHEAD_NS)
                 if control.stopping.is_set():
                     return
@@ -109,9 +109,11 @@ async def open_loop(
     stopped = asyncio.ensure_future(control.stopping.wait())
     try:
         while True:
-            while not ready and not finished:
+            while not ready and not finished and not control.stopping.is_set():
                 changed.clear()
-                await changed.wait()
+                built = asyncio.ensure_future(changed.wait())
+                await asyncio.wait({built, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                built.cancel()
             if not ready or control.stopping.is_set():
                 break
             request, prepared = ready.popleft()

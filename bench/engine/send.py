@@ -9,8 +9,10 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from bench.providers.base import Provider
-from bench.record import Attempt, Exchange, Fault, Outcome, Reply, Request, StopReason
+from bench.providers.base import Carrying, Provider
+from bench.providers.identity import contradicted
+from bench.providers.renewal import SignInFailed
+from bench.record import Attempt, Connection, Exchange, Fault, Outcome, Reply, Request, StopReason
 from bench.targets import Target
 from bench.wire.clock import now_ns
 from bench.wire.http import Outgoing, Wire, outgoing
@@ -55,9 +57,21 @@ class Done:
         return self.attempts[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class Unbuilt(Outgoing):
+    """In the place of a request that nobody could sign: it becomes a failed attempt when it is due."""
+
+    error: SignInFailed = field(kw_only=True)
+
+
 async def prepare(lane: Lane, request: Request) -> Outgoing:
-    """The bytes to send, built, authenticated and signed by the official SDK."""
-    return outgoing(await lane.provider.prepare(lane.target, lane.body(request), lane.headers))
+    """The bytes to send, built, authenticated and signed by the official SDK; Unbuilt when the door cannot sign in."""
+    try:
+        if isinstance(lane.provider, Carrying):
+            return await lane.provider.outgoing(lane.target, lane.body(request), lane.headers)
+        return outgoing(await lane.provider.prepare(lane.target, lane.body(request), lane.headers))
+    except SignInFailed as error:
+        return Unbuilt(("", "", 0), b"", error=error)
 
 
 async def send(
@@ -76,11 +90,24 @@ async def send(
 
 
 async def _attempt(n: int, lane: Lane, prepared: Outgoing, wire: Wire, policy: Policy) -> Attempt:
+    if isinstance(prepared, Unbuilt):
+        return _unsent(n, lane, prepared.error)
     exchange = await wire.exchange(prepared, now_ns() + policy.timeout_ns)
     async with policy.desk:
         reply = lane.decode(exchange)
         await asyncio.sleep(0)
-    return Attempt(n, exchange, reply, fault_of(lane.provider, exchange, reply))
+    fault = fault_of(lane.provider, exchange, reply) or contradicted(lane.target, exchange, reply)
+    return Attempt(n, exchange, reply, fault)
+
+
+def _unsent(n: int, lane: Lane, error: SignInFailed) -> Attempt:
+    """The attempt that was none, because a credential had ended: other targets go on."""
+    at_ns = now_ns()
+    exchange = Exchange(
+        sent_ns=at_ns, headers_ns=None, end_ns=at_ns, status=None, headers=(), pieces=(), connection=Connection(False)
+    )  # fmt: skip
+    fix = f"; {error.hint}" if error.hint else ""
+    return Attempt(n, exchange, Reply(), Fault("auth", "sign_in_failed", f"{lane.target.id}: {error.message}{fix}"))
 
 
 async def _retry(
@@ -153,7 +180,11 @@ def fault_of(provider: Provider, exchange: Exchange, reply: Reply) -> Fault | No
     if not reply.complete:
         return Fault("truncated", "no_terminal_event", "the stream ended without its terminal event", retryable=True)
     if reply.stop_reason is not None and reply.stop_reason in STOP_OUTCOMES:
-        return Fault(STOP_OUTCOMES[reply.stop_reason], reply.native_stop_reason)
+        return Fault(STOP_OUTCOMES[reply.stop_reason], reply.native_stop_reason, reply.stop_detail)
     if not (reply.text or reply.tool_calls or reply.reasoning):
+        if reply.stop_reason == "length":  # all of it went into thoughts that are not shown: our limit, not their fault
+            return Fault(
+                "truncated", reply.native_stop_reason, "max_tokens was reached before anything was said; raise it"
+            )
         return Fault("server", "empty_reply", "a complete reply without any content")
     return None

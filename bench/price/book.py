@@ -61,6 +61,10 @@ class PriceEntry:
     note: str = ""
 
 
+GEOGRAPHIES = ("global", "us", "eu")
+"""What replies of Anthropic's own doors name as the place of inference, beside the tier."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """There is no price, and why."""
@@ -132,8 +136,11 @@ def discounted(entry: PriceEntry, discount: Decimal) -> PriceEntry:
     )
 
 
-def scope_of(target: Target) -> str | Unknown:
-    """Where the target's price holds, from its inference profile, region or kind of deployment."""
+def scope_of(target: Target, lane: str | None = None) -> str | Unknown:
+    """Where the target's price holds, from its inference profile, region or kind of deployment.
+
+    At Anthropic's own doors the geography that the reply named stands above the one asked for.
+    """
     door = target.provider
     if door == "bedrock":
         profile = registry.bedrock_profile(target.model_id)
@@ -143,7 +150,8 @@ def scope_of(target: Target) -> str | Unknown:
     if door in ("vertex", "vertex-grpc"):
         return "global" if target.region == "global" else "regional"
     if door in ("anthropic", "claude-aws", "claude-gcp"):
-        geo = target.params.get("extra_body", {}).get("inference_geo")
+        served = [word for word in _words_of(lane) if word in GEOGRAPHIES]
+        geo = served[0] if served else target.params.get("extra_body", {}).get("inference_geo")
         if geo is None and door == "anthropic" and target.region not in (None, "global"):
             where = f"the target's region is {target.region}, but params.extra_body.inference_geo does not ask for it"
             return Unknown(where)
@@ -158,10 +166,18 @@ def scope_of(target: Target) -> str | Unknown:
 
 def tier_of(target: Target, lane: str | None = None) -> str:
     """The capacity lane: the one the reply named, else the one asked for; `default` for every word that means it."""
-    word = (lane or target.service_tier or "").lower()
+    named = [word for word in _words_of(lane) if word not in GEOGRAPHIES]
+    if "fast" in named:
+        return "fast"
+    word = named[0] if named else (target.service_tier or "").lower()
     tier = "default" if word in ("", "default", "standard", "standard_only", "auto", "on_demand") else word
     fast = target.params.get("extra_body", {}).get("speed") == "fast"
     return "fast" if fast and tier == "default" else tier
+
+
+def _words_of(lane: str | None) -> list[str]:
+    """A lane in its parts: `standard/fast/us`."""
+    return [word for word in (lane or "").lower().split("/") if word]
 
 
 def canonical(entry: PriceEntry) -> dict[str, object]:
@@ -180,7 +196,7 @@ def canonical(entry: PriceEntry) -> dict[str, object]:
 
 
 def _listed(target: Target, on: date, lane: str | None, book: Book) -> PriceEntry | Unknown:
-    scope, tier = scope_of(target), tier_of(target, lane)
+    scope, tier = scope_of(target, lane), tier_of(target, lane)
     if isinstance(scope, Unknown):
         return scope
     if not _same_model(target):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from bench.errors import Problem
 from bench.providers import auth
 from bench.providers.claude import ClaudeDoor
 from bench.providers.door import Opened, address
+from bench.providers.renewal import Issued, Renewal
 from bench.targets import Target
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
@@ -24,17 +27,25 @@ class Anthropic(ClaudeDoor):
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         from anthropic import AsyncAnthropic
+        from anthropic.lib.credentials import AccessToken
 
         target = opened.target
         # The SDK refuses two credentials at once, so only the one that was named is passed.
         credential = {"api_key": auth.named(target)} if "env" in target.auth else dict(target.auth)
+        pinned = {"anthropic-version": target.api_version} if target.api_version else {}
+        common: dict[str, Any] = {"max_retries": 0, "http_client": http, "open_telemetry": False}
+        client = AsyncAnthropic(**credential, base_url=target.base_url, default_headers=pinned or None, **common)
+        if client.credentials is None:
+            return client
+        # A profile or a workload identity: the SDK's provider issues the tokens, and we say when.
+        renewal = opened.renewal = _renewal(client.credentials, self.name)
+
+        async def current() -> AccessToken:
+            return AccessToken(await renewal.value(), expires_at=0)  # 0: ask again for every request
+
+        headers = {**getattr(client, "_credential_headers", {}), **pinned}
         return AsyncAnthropic(
-            **credential,
-            base_url=target.base_url,
-            max_retries=0,
-            http_client=http,
-            open_telemetry=False,
-            default_headers={"anthropic-version": target.api_version} if target.api_version else None,
+            credentials=current, base_url=str(client.base_url), default_headers=headers or None, **common
         )
 
     def problems(self, target: Target) -> list[Problem]:
@@ -69,3 +80,15 @@ class Anthropic(ClaudeDoor):
             "api_version": target.api_version,
             "auth": given or self._found_auth(),
         }
+
+
+def _renewal(issue: Any, door: str) -> Renewal:
+    """Keeps the token of a provider of the anthropic SDK fresh: one that is awaited, or one that blocks."""
+
+    async def fetch() -> Issued:
+        found = await issue() if inspect.iscoroutinefunction(issue) else await asyncio.to_thread(issue)
+        token = await found if inspect.isawaitable(found) else found
+        return Issued(token.token, None if not token.expires_at else float(token.expires_at))
+
+    fix = "sign in to the profile again, or check ANTHROPIC_IDENTITY_TOKEN_FILE; then: bench doctor"
+    return Renewal(fetch, door, "Anthropic access token", fix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from bench.errors import Problem
 from bench.record import Exchange, Fault, Reply
@@ -11,6 +11,8 @@ from bench.targets import Target
 
 if TYPE_CHECKING:
     import httpx2
+
+    from bench.wire.message import Outgoing
 
 
 class Provider(Protocol):
@@ -44,3 +46,17 @@ class Provider(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Carrying(Protocol):
+    """What a provider has besides, when its requests are not HTTP/1.1: they come with the one that carries them.
+
+    Such a door says so in `client_stack`, and in its `route` as `transport` and `stamps` (who stamps its arrivals).
+    """
+
+    async def outgoing(
+        self, target: Target, body: dict[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Outgoing:
+        """The authenticated request that the official SDK would send, and its carrier. Used in place of `prepare`."""
+        ...

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -20,8 +20,10 @@ from urllib.parse import urlsplit
 import httpx2
 import orjson
 
+from bench import redact
 from bench.errors import BenchError, CannotRun, Problem
-from bench.providers import faults
+from bench.providers import faults, identity
+from bench.providers.renewal import Renewal
 from bench.record import Exchange, Fault, Reply
 from bench.targets import Target
 
@@ -66,10 +68,12 @@ def _finite(value: Any) -> bool:
 class Template:
     """A request as the SDK built it, into copies of which other bodies are put."""
 
-    __slots__ = ("added", "dropped", "holds", "length_name", "request")
+    __slots__ = ("added", "dropped", "holds", "length_name", "request", "spell")
 
-    def __init__(self, request: httpx2.Request, given: Mapping[str, Any]) -> None:
-        self.request = request
+    def __init__(
+        self, request: httpx2.Request, given: Mapping[str, Any], spell: Callable[[Mapping[str, Any]], bytes] = to_json
+    ) -> None:
+        self.request, self.spell = request, spell
         names = [name.decode("latin-1") for name, _ in request.headers.raw]
         self.length_name = next(name for name in names if name.lower() == "content-length")
         sent = orjson.loads(request.content)
@@ -81,7 +85,7 @@ class Template:
         """What the SDK makes of a body of this template's kind."""
         if self.dropped or self.added:
             given = {**{key: value for key, value in given.items() if key not in self.dropped}, **self.added}
-        return to_json(given)
+        return self.spell(given)
 
     def filled(self, content: bytes) -> httpx2.Request:
         headers = httpx2.Headers(self.request.headers)
@@ -100,12 +104,13 @@ class Template:
 class Opened:
     """One target's SDK client and templates. Holds credentials: it has no fields in its repr, and is never stored."""
 
-    __slots__ = ("client", "credential", "keeper", "lock", "target", "templates")
+    __slots__ = ("client", "credential", "keeper", "lock", "renewal", "target", "templates")
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.client: Any = None
-        self.keeper: Any = None  # the object that renews the credential, where there is one
+        self.keeper: Any = None  # what must be closed with the client, where there is such a thing
+        self.renewal: Renewal | None = None
         self.credential: str | None = None
         self.templates: dict[Any, Template] = {}
         self.lock = asyncio.Lock()
@@ -122,6 +127,8 @@ class Door:
     """What the door imports, in the names of the import system; the first is the SDK."""
     path: str
     """The path that is given to the SDK, which may send another."""
+    signs_anew = False
+    """Whether every request is signed by itself, so that a renewed credential needs no new templates."""
 
     def __init__(self) -> None:
         self._opened: dict[str, Opened] = {}
@@ -144,9 +151,25 @@ class Door:
         """The body as it is handed to the SDK."""
         return body
 
+    def content(self, body: Mapping[str, Any]) -> bytes:
+        """The bytes of a body, in the spelling of the door's SDK."""
+        return to_json(body)
+
     def headers(self, target: Target) -> dict[str, str]:
         """Headers that this target adds to every request."""
         return {}
+
+    def path_of(self, target: Target) -> str:
+        """The path for this target, where a door has several."""
+        return self.path
+
+    def needs(self, target: Target) -> tuple[str, ...]:
+        """What this target imports, of `packages`; the first is the SDK that builds its requests."""
+        return self.packages
+
+    def template(self, opened: Opened, request: httpx2.Request, given: Mapping[str, Any]) -> Template:
+        """What copies of a request that the SDK built are made from."""
+        return Template(request, given, self.content)
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options that the SDK's own method adds to the request."""
@@ -154,7 +177,10 @@ class Door:
 
     async def credential(self, opened: Opened) -> str | None:
         """The token in force, where it is renewed in the course of a run: when it changes, templates are made anew."""
-        return None
+        if opened.renewal is None or self.signs_anew:
+            return None
+        token: str = await opened.renewal.value()
+        return token
 
     async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
         """The request for a body of this template's kind."""
@@ -162,7 +188,7 @@ class Door:
 
     def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
         """`consistent`, `contradicted` or `unknown`: whether the reply agrees with the route asked for."""
-        return "unknown"
+        return identity.identify(target, exchange, reply).region_proof
 
     # -- what all doors do alike
 
@@ -170,7 +196,7 @@ class Door:
         """Everything that would keep this target from running, each with what to do. No network, no SDK import."""
         found = [
             Problem(target.id, "provider", f"{package} is not installed", f"pip install 'bench[{self.extra}]'")
-            for package in self.packages
+            for package in self.needs(target)
             if not installed(package)
         ]
         if target.dialect not in self.dialects:
@@ -194,11 +220,12 @@ class Door:
                 opened.templates.clear()
                 opened.credential = current
             given = self.given(target, body)
-            key = (given.get("model"), given.get("stream"), tuple(given), tuple(headers.items()) if headers else ())
+            model = given.get("model", given.get("modelId"))
+            key = (model, given.get("stream"), tuple(given), tuple(headers.items()) if headers else ())
             template = opened.templates.get(key)
             if template is None or not template.holds:
-                template = Template(await self._built(opened, given, headers or {}), given)
-                if template.holds and getattr(opened.client, "custom_auth", None) is None:
+                template = self.template(opened, await self._built(opened, given, headers or {}), given)
+                if template.holds and (opened.renewal or not _signs_later(opened.client)):
                     opened.templates[key] = template
                 else:
                     return template.request
@@ -209,9 +236,9 @@ class Door:
             raise missing(self.name, self.extra, error) from error
         except Exception as error:
             said = str(error).strip().splitlines() or [""]
-            why = f"{type(error).__name__}: {said[0]}"
+            why = f"{type(error).__name__}: {redact.clean(said[0])}"
             raise CannotRun(
-                f"{target.id}: the {self.packages[0]} SDK could not prepare a request: {why}",
+                f"{target.id}: the {self.needs(target)[0]} SDK could not prepare a request: {why}",
                 hint="bench targets lists what each target needs",
             ) from error
 
@@ -223,7 +250,7 @@ class Door:
     async def _built(self, opened: Opened, given: Mapping[str, Any], headers: Mapping[str, str]) -> httpx2.Request:
         """The request that the SDK itself builds, authenticates and signs for this body."""
         response: httpx2.Response = await opened.client.post(
-            self.path,
+            self.path_of(opened.target),
             body=dict(given),
             cast_to=httpx2.Response,
             options={**self.options(given), "headers": {**self.headers(opened.target), **headers}},
@@ -236,15 +263,23 @@ class Door:
 
     def client_stack(self, target: Target) -> str:
         """Name and version of what builds the request: `anthropic 2.12.0, botocore 1.44.5`."""
-        return ", ".join(f"{package} {version_of(package)}" for package in self.packages)
+        return ", ".join(f"{package} {version_of(package)}" for package in self.needs(target))
 
     async def close(self) -> None:
         for opened in self._opened.values():
+            if opened.renewal is not None:
+                await opened.renewal.close()
             if opened.client is not None:
                 await opened.client.close()
             if hasattr(opened.keeper, "close"):
                 await opened.keeper.close()
         self._opened.clear()
+
+
+def _signs_later(client: Any) -> bool:
+    """Whether the SDK lets its HTTP client put credentials in, renewing them by itself. A bare `Auth` puts in nothing."""
+    custom = getattr(client, "custom_auth", None)
+    return custom is not None and type(custom) is not httpx2.Auth
 
 
 def address(base: str, path: str) -> dict[str, str | None]:

@@ -8,16 +8,15 @@ provider's own advice comes to: its `x-should-retry` when it sends one, else the
 from __future__ import annotations
 
 import json
-import math
 import re
 import zlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from bench.providers.headers import first
+from bench.providers.telemetry import retry_after_s
 from bench.record import OUTCOMES, Fault, Outcome
+from bench.redact import clean
 
 MESSAGE_LIMIT = 500
 
@@ -64,7 +63,7 @@ bad_request no  | invalid_request_error not_found_error request_too_large confli
 filtered    no  | content_filter ResponsibleAIPolicyViolation content_policy_violation GuardrailIntervened bio_policy
                 | misalignment_policy_violation
 server      yes | api_error server_error InternalServerError internal_error InternalServer InternalFailure INTERNAL
-                | UNKNOWN ABORTED DATA_LOSS ModelStreamError malformed_event event_stream_broken
+                | UNKNOWN ABORTED DATA_LOSS CANCELLED ModelStreamError malformed_event event_stream_broken
 server      no  | ModelError
 """)
 """Names of errors of Anthropic, OpenAI and its likes, Azure, Google and AWS. A lack of credit is `auth`, whatever its
@@ -188,79 +187,5 @@ def _visible(text: str) -> str:
 
 
 def _cut(message: str) -> str:
-    message = " ".join(message.encode("utf-8", "replace").decode().split())
+    message = " ".join(clean(message).encode("utf-8", "replace").decode().split())
     return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"
-
-
-# ------------------------------------------------------------------------------------------------ how long to wait
-
-
-def retry_after_s(by_name: Mapping[str, str], error: Mapping[str, Any], throttled: bool) -> float | None:
-    """What the provider asked us to wait, in seconds, or None. Dates are read against the response's own `date`.
-
-    Where a throttled response names no time of its own, the reset of the limits that are used up does.
-    """
-    now = _date(by_name.get("date", ""))
-    for name, unit_s in (("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = by_name.get(name, "")
-        waited = _number(value)
-        if waited is not None:
-            return waited * unit_s
-        until = _date(value)
-        if until is not None and now is not None:
-            return max(0.0, (until - now).total_seconds())
-    details = error.get("details")
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict) and str(detail.get("@type", "")).endswith("RetryInfo"):
-            return _duration(str(detail.get("retryDelay", "")))
-    return _reset_s(by_name, now) if throttled else None
-
-
-def _reset_s(by_name: Mapping[str, str], now: datetime | None) -> float | None:
-    """When the limits that are used up are filled again, whatever their names; None while none is used up."""
-    waits = []
-    for name, value in by_name.items():
-        if "ratelimit" not in name or "reset" not in name:
-            continue
-        left = _number(by_name.get(name.replace("reset", "remaining"), ""))
-        if left is None or left > 0:
-            continue
-        wait, until = _duration(value), _date(value)
-        if now is not None and wait is not None and wait > 1e9:  # a point in Unix time, in seconds or milliseconds
-            wait = max(0.0, wait / (1000 if wait > 1e11 else 1) - now.timestamp())
-        elif now is not None and wait is None and until is not None:
-            wait = max(0.0, (until - now).total_seconds())
-        if wait is not None and wait < 1e9:
-            waits.append(wait)
-    return max(waits, default=None)
-
-
-_UNITS_S = {"ms": 0.001, "us": 1e-6, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
-_PART = r"(\d+(?:\.\d+)?)(ms|us|[smhd]|)"
-
-
-def _duration(value: str) -> float | None:
-    """`6m0s`, `120ms`, `1.5` (seconds), in seconds; None for anything else."""
-    value = value.strip()
-    if not re.fullmatch(f"(?:{_PART})+", value) or len(value) > 40:
-        return None
-    return sum(float(number) * _UNITS_S[unit] for number, unit in re.findall(_PART, value))
-
-
-def _number(value: str) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
-
-
-def _date(value: str) -> datetime | None:
-    """An HTTP date or an RFC 3339 one."""
-    for read in (parsedate_to_datetime, datetime.fromisoformat):
-        try:
-            date = read(value)
-        except (ValueError, TypeError, IndexError, OverflowError):
-            continue
-        return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
-    return None

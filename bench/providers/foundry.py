@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth
+from bench.providers import auth, renewal
 from bench.providers.claude import ClaudeDoor
 from bench.providers.door import Opened, address, installed, version_of
 from bench.targets import Target
@@ -31,11 +31,11 @@ class Foundry(ClaudeDoor):
         key = self._key(target)
         provider = None
         if key is None:
-            from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
+            from azure.identity.aio import DefaultAzureCredential
 
-            credential = DefaultAzureCredential()
-            provider = get_bearer_token_provider(credential, SCOPE)
-            opened.keeper = _Entra(credential, provider)
+            opened.keeper = DefaultAzureCredential()
+            opened.renewal = renewal.of_entra(opened.keeper, SCOPE, self.name)
+            provider = opened.renewal.value
         where = {"base_url": target.base_url} if target.base_url else {"resource": target.resource}
         return AsyncAnthropicFoundry(
             **where,
@@ -46,13 +46,6 @@ class Foundry(ClaudeDoor):
             open_telemetry=False,
             default_headers={"anthropic-version": target.api_version} if target.api_version else None,
         )
-
-    async def credential(self, opened: Opened) -> str | None:
-        """The Entra token, which azure-identity caches and renews ahead of its end."""
-        if opened.keeper is None:
-            return None
-        token: str = await opened.keeper.provider()
-        return token
 
     def problems(self, target: Target) -> list[Problem]:
         found = auth.reference_problems(target, ("env",)) + auth.tier_problems(target, ("auto", "standard_only"))
@@ -67,7 +60,7 @@ class Foundry(ClaudeDoor):
             if not installed("azure.identity"):
                 want = f"export {KEY}=..., or pip install 'bench[foundry]' and sign in to Entra"
                 found.append(Problem(target.id, "auth", "no key in the environment, no azure-identity", want))
-            elif _found_entra() is None:
+            elif found_entra() is None:
                 found.append(Problem(target.id, "auth", "no key, no Entra sign-in", f"export {KEY}=..., or az login"))
         return found
 
@@ -78,7 +71,7 @@ class Foundry(ClaudeDoor):
         return {
             **address(base or f"https://{resource}.services.ai.azure.com/anthropic", "/v1/messages"),
             "api_version": target.api_version,
-            "auth": f"key in {target.auth.get('env', KEY)}" if keyed else f"Entra, {_found_entra() or 'default chain'}",
+            "auth": f"key in {target.auth.get('env', KEY)}" if keyed else f"Entra, {found_entra() or 'default chain'}",
         }
 
     def client_stack(self, target: Target) -> str:
@@ -90,20 +83,7 @@ class Foundry(ClaudeDoor):
         return auth.named(target) if target.auth else auth.env(KEY)
 
 
-class _Entra:
-    """A credential of azure-identity and the function that gives its token."""
-
-    __slots__ = ("credential", "provider")
-
-    def __init__(self, credential: Any, provider: Any) -> None:
-        self.credential = credential
-        self.provider = provider
-
-    async def close(self) -> None:
-        await self.credential.close()
-
-
-def _found_entra() -> str | None:
+def found_entra() -> str | None:
     """Where azure-identity will find a credential, as far as can be told without asking the network."""
     if auth.env("AZURE_CLIENT_ID") and auth.env("AZURE_TENANT_ID"):
         if auth.env("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME"):

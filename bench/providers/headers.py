@@ -33,7 +33,11 @@ ALLOWED_HEADERS = frozenset({
     ),
     # rate limits: Anthropic's, OpenAI's and Azure's, and the two drafts of a standard
     *(f"{family}-{fact}" for family in _LIMIT_FAMILIES for fact in _LIMIT_FACTS),
-    *(f"x-ratelimit-{fact}-{what}" for fact in _LIMIT_FACTS for what in ("requests", "tokens")),
+    *(
+        f"x-ratelimit-{fact}-{what}"
+        for fact in _LIMIT_FACTS
+        for what in ("requests", "tokens", "input-tokens", "output-tokens")
+    ),
     *(f"{prefix}ratelimit-{fact}" for prefix in ("", "x-") for fact in _LIMIT_FACTS),
     "ratelimit", "ratelimit-policy",
 })  # fmt: skip

@@ -1,55 +1,119 @@
-"""Servers that speak OpenAI's chat API at an address of their own: vLLM, SGLang, NIM, Ollama, OpenRouter, gateways."""
+"""Servers that speak OpenAI's API at an address of their own: vLLM, SGLang, NIM, Ollama, OpenRouter, gateways.
+
+`preset` names the make, of which `presets.py` knows the rest; without one nothing is assumed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth
-from bench.providers.door import Door, Opened, address
+from bench.providers import auth, gpt, identity
+from bench.providers.door import Opened, address
+from bench.providers.presets import PRESETS, Preset
+from bench.record import Exchange, Params, Reply
 from bench.targets import Target
 
 NO_KEY = "none"
 """Sent where no key is named: the SDK wants one, such servers ignore it, and OPENAI_API_KEY is not theirs to see."""
+LIMITS = ("max_tokens", "max_completion_tokens")
 
 
-class OpenAICompatible(Door):
+class OpenAICompatible(gpt.GptDoor):
     name = "openai-compatible"
-    dialects = frozenset({"chat"})
     extra = "openai"
-    packages = ("openai",)
-    path = "/chat/completions"
 
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         from openai import AsyncOpenAI
-        from openai._types import Omit
 
-        target = opened.target
         return AsyncOpenAI(
-            api_key=auth.named(target) or NO_KEY,
-            base_url=target.base_url,
-            max_retries=0,
-            http_client=http,
+            api_key=self.secret(opened.target) or NO_KEY,
+            base_url=_base(opened.target),
             # The SDK would add the ids of an OpenAI account from the environment.
-            default_headers={"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()},
+            default_headers=gpt.without_account(),
+            **gpt.sdk_options(http),
         )
 
+    def secret(self, target: Target) -> str | None:
+        return auth.named(target)
+
+    def given(self, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body, its limit of tokens under the name that the preset's server takes."""
+        preset = PRESETS.get(target.preset or "")
+        if preset is None or target.dialect != "chat":
+            return body
+        return {preset.token_limit if key in LIMITS else key: value for key, value in body.items()}
+
     def problems(self, target: Target) -> list[Problem]:
-        found = auth.reference_problems(target, ("env",))
-        if not target.base_url:
+        found = auth.reference_problems(target, ("env",)) + gpt.environment_problems(target)
+        preset = PRESETS.get(target.preset or "")
+        if target.preset is not None and preset is None:
+            near = get_close_matches(target.preset, PRESETS, 1)
+            want = near[0] if near else f"one of {', '.join(PRESETS)}, or none"
+            found.append(Problem(target.id, "preset", target.preset, want))
+        base = _base(target)
+        if not base:
             found.append(Problem(target.id, "base_url", "none", "the server's address, e.g. http://localhost:8000/v1"))
-        elif urlsplit(target.base_url).scheme not in ("http", "https"):
-            found.append(Problem(target.id, "base_url", target.base_url, "an address, e.g. http://localhost:8000/v1"))
-        if target.api_version is not None:
-            found.append(Problem(target.id, "api_version", target.api_version, "none: this door sends no version"))
+        elif urlsplit(base).scheme not in ("http", "https"):
+            found.append(Problem(target.id, "base_url", base, "an address, e.g. http://localhost:8000/v1"))
+        if preset is not None:
+            found += _of_preset(target, preset)
+        return found + gpt.version_problems(target)
+
+    def refused(self, target: Target, params: Params) -> list[Problem]:
+        """Settings that the preset's server does not take, each with what becomes of it."""
+        preset = PRESETS.get(target.preset or "")
+        if preset is None:
+            return []
+        asked = {f"extra_body.{key}": value for key, value in params.extra_body.items()}
+        asked |= {"seed": params.seed, "effort": params.effort, "stop": params.stop or None}
+        found = [
+            Problem(target.id, f"params.{key}", f"{key}, which {target.preset} does not take ({preset.refuses[key]})",
+                    "the setting left out for every target")
+            for key, value in asked.items()
+            if value is not None and key in preset.refuses
+        ]  # fmt: skip
+        form = params.tool_choice if isinstance(params.tool_choice, str) else "function"
+        if params.tool_choice is not None and form not in preset.tool_choices:
+            want = f"{' or '.join(preset.tool_choices)}: {target.preset} takes no other"
+            found.append(Problem(target.id, "params.tool_choice", str(params.tool_choice), want))
+        kind = (params.response_format or {}).get("type", "text")
+        if kind not in preset.response_formats:
+            want = f"{' or '.join(preset.response_formats)}: {target.preset} takes no other"
+            found.append(Problem(target.id, "params.response_format", str(kind), want))
         return found
 
     def route(self, target: Target) -> dict[str, str | None]:
         return {
-            **address(target.base_url or "", "/chat/completions"),
+            **address(_base(target) or "", self.path_of(target)),
             "api_version": None,
             "auth": f"key in {target.auth['env']}" if "env" in target.auth else "none",
         }
+
+    def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
+        """Anybody may stand behind such an address; only another model speaks against it."""
+        return identity.identify(target, exchange, reply).region_proof
+
+
+def _base(target: Target) -> str | None:
+    preset = PRESETS.get(target.preset or "")
+    return target.base_url or (preset.base_url if preset else None)
+
+
+def _of_preset(target: Target, preset: Preset) -> list[Problem]:
+    found = []
+    if target.dialect not in preset.dialects:
+        want = f"{', '.join(preset.dialects)}, which is what {target.preset} speaks"
+        found.append(Problem(target.id, "dialect", target.dialect, want))
+    if preset.key == "needed" and not target.auth:
+        want = f"auth: {{env: {preset.key_variable}}}"
+        found.append(Problem(target.id, "auth", f"no key, which {target.preset} asks for", want))
+    if target.service_tier is not None and "service_tier" in preset.refuses:
+        got = f"{target.service_tier}, which {target.preset} does not take ({preset.refuses['service_tier']})"
+        found.append(Problem(target.id, "service_tier", got, "none"))
+    return found

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from bench.errors import Problem
-from bench.providers import auth
+from bench.providers import auth, renewal
 from bench.providers.claude import ClaudeDoor
 from bench.providers.door import Opened, address
 from bench.targets import Target
@@ -36,12 +36,11 @@ class Vertex(ClaudeDoor):
         target = opened.target
         token = auth.named(target)
         if token is None:
-            opened.keeper = await asyncio.to_thread(_default_credentials)
+            token = (await sign_in(opened, self.name)).token
         return AsyncAnthropicVertex(
             region=self._region(target) or "",
             project_id=self._project(target) or "",
             access_token=token,
-            credentials=opened.keeper,
             base_url=target.base_url,
             max_retries=0,
             http_client=http,
@@ -49,15 +48,9 @@ class Vertex(ClaudeDoor):
         )
 
     async def credential(self, opened: Opened) -> str | None:
-        """The access token, renewed in a thread when google-auth calls it expired, which is minutes before it is."""
-        credentials = opened.keeper
-        if credentials is None:
-            return None
-        if credentials.expired or not credentials.token:
-            async with opened.lock:
-                if credentials.expired or not credentials.token:
-                    await asyncio.to_thread(_refresh, credentials)
-        token: str = credentials.token
+        token = await super().credential(opened)
+        if token is not None:
+            opened.client.access_token = token  # the SDK would renew by itself, and make a request wait for it
         return token
 
     def given(self, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -80,15 +73,7 @@ class Vertex(ClaudeDoor):
         if target.base_url is not None and urlsplit(target.base_url).path.strip("/") == "":
             want = f"the version in it: {target.base_url.rstrip('/')}/v1"
             found.append(Problem(target.id, "base_url", target.base_url, want))
-        if not target.auth:
-            key_file = auth.env("GOOGLE_APPLICATION_CREDENTIALS")
-            if key_file and not Path(key_file).is_file():
-                got = f"GOOGLE_APPLICATION_CREDENTIALS={key_file}, which is no file"
-                found.append(Problem(target.id, "auth", got, "the path of a credentials file"))
-            elif not key_file and _found_default() is None:
-                want = "gcloud auth application-default login, or export GOOGLE_APPLICATION_CREDENTIALS=FILE"
-                found.append(Problem(target.id, "auth", "no Google credentials", want))
-        return found
+        return found + google_problems(target)
 
     def route(self, target: Target) -> dict[str, str | None]:
         base = target.base_url or auth.env("ANTHROPIC_VERTEX_BASE_URL")
@@ -100,7 +85,7 @@ class Vertex(ClaudeDoor):
         return {
             **address(base or f"https://{host}/v1", place + ":streamRawPredict"),
             "api_version": target.api_version,
-            "auth": f"access token in {target.auth['env']}" if "env" in target.auth else _found_default(),
+            "auth": f"access token in {target.auth['env']}" if "env" in target.auth else found_default(),
         }
 
     @staticmethod
@@ -112,7 +97,29 @@ class Vertex(ClaudeDoor):
         return target.project or auth.env("ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT")
 
 
-def _default_credentials() -> Any:
+async def sign_in(opened: Opened, door: str) -> Any:
+    """Google's default credentials, whose access token is kept in force from now on."""
+    opened.keeper = await asyncio.to_thread(default_credentials)
+    opened.renewal = renewal.of_google(opened.keeper, _refresh, door)
+    await opened.renewal.value()
+    return opened.keeper
+
+
+def google_problems(target: Target) -> list[Problem]:
+    """No Google credentials where the default ones are looked for, or a file of them that is not there."""
+    if target.auth:
+        return []
+    key_file = auth.env("GOOGLE_APPLICATION_CREDENTIALS")
+    if key_file and not Path(key_file).is_file():
+        got = f"GOOGLE_APPLICATION_CREDENTIALS={key_file}, which is no file"
+        return [Problem(target.id, "auth", got, "the path of a credentials file")]
+    if not key_file and found_default() is None:
+        want = "gcloud auth application-default login, or export GOOGLE_APPLICATION_CREDENTIALS=FILE"
+        return [Problem(target.id, "auth", "no Google credentials", want)]
+    return []
+
+
+def default_credentials() -> Any:
     import google.auth
 
     credentials, _ = google.auth.default(scopes=[SCOPE])
@@ -125,7 +132,7 @@ def _refresh(credentials: Any) -> None:
     credentials.refresh(Request())
 
 
-def _found_default() -> str | None:
+def found_default() -> str | None:
     """Where the default credentials will be found, as far as can be told without asking the network."""
     if auth.env("GOOGLE_APPLICATION_CREDENTIALS"):
         return "file in GOOGLE_APPLICATION_CREDENTIALS"

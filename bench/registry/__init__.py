@@ -35,7 +35,12 @@ class EndOfLife:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A model at a door. `model_id` may hold `{profile}`; `accepts` are the sampling settings that the model takes."""
+    """A model at a door. `model_id` may hold `{profile}`; `accepts` are the sampling settings that the model takes.
+
+    `accepts_at_effort_none` are those that it takes besides, when it is told not to think. `thinking_hidden`: thoughts
+    are not sent while they are made, so that nothing arrives before the answer.
+    `dialect` is the one to speak with it where that is not the door's first.
+    """
 
     model: str
     door: str
@@ -43,14 +48,17 @@ class Entry:
     profiles: tuple[str, ...] = ()
     api_version: str | None = None
     accepts: frozenset[str] = frozenset(SAMPLING)
+    accepts_at_effort_none: frozenset[str] = frozenset()
     not_together: tuple[tuple[str, str], ...] = ()
     thinking: Literal["budget", "adaptive"] | None = None
     thinking_always_on: bool = False
+    thinking_hidden: bool = False
     efforts: tuple[str, ...] | None = None
     forced_tool_choice: bool = True
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     end_of_life: tuple[EndOfLife, ...] = ()
+    dialect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ def lookup(model: str, door: str) -> Entry | None:
         return None
     if row is None:
         return Entry(model, door, model) if at.any_model else None
-    place = row.doors.get(at.ids_of or door)
+    place = row.doors.get(door) or row.doors.get(at.ids_of or door)
     if place is None and not at.any_model:
         return None
     return Entry(
@@ -103,17 +111,20 @@ def lookup(model: str, door: str) -> Entry | None:
         profiles=place.profiles if place else (),
         api_version=place.api_version if place else None,
         accepts=frozenset(row.accepts),
+        accepts_at_effort_none=frozenset(row.accepts_at_effort_none),
         not_together=row.not_together,
         thinking=row.thinking,
         thinking_always_on=row.thinking_always_on,
+        thinking_hidden=row.thinking_hidden,
         efforts=row.efforts,
         forced_tool_choice=row.forced_tool_choice,
         context_tokens=row.context_tokens,
-        max_output_tokens=row.max_output_tokens,
+        max_output_tokens=(place.max_output_tokens if place else None) or row.max_output_tokens,
         end_of_life=tuple(
             EndOfLife(end.day, end.status, data.sources[end.source], data.checked, end.profiles)
             for end in (place.end_of_life if place else ())
         ),
+        dialect=place.dialect if place else None,
     )
 
 

@@ -36,16 +36,20 @@ class End(Strict):
 
 class Place(Strict):
     model_id: str
+    dialect: str | None = None
     profiles: tuple[str, ...] = ()
     api_version: str | None = None
+    max_output_tokens: int | None = None
     end_of_life: tuple[End, ...] = ()
 
 
 class Model(Strict):
     accepts: tuple[Sampling, ...]
+    accepts_at_effort_none: tuple[Sampling, ...] = ()
     not_together: tuple[tuple[Sampling, Sampling], ...] = ()
     thinking: Literal["budget", "adaptive"] | None = None
     thinking_always_on: bool = False
+    thinking_hidden: bool = False
     efforts: tuple[str, ...] = ()
     forced_tool_choice: bool = True
     context_tokens: int | None = None

@@ -61,12 +61,16 @@ def effective_params(workload_params: Params, target: Target) -> tuple[Params, l
     problems = [
         _problem(target, f"extra_body.{key}", json.dumps(value, default=str), f"the setting {ours} instead")
         for key, value in params.extra_body.items()
-        if (ours := IN_BODY.get(key)) is not None
+        if (ours := IN_BODY.get(key)) is not None and not (key == "thinking" and _shown_only(value))
     ]
     notes = []
     if entry is not None:
         problems += _sampling(params, target, entry) + _thinking(params, target, entry) + _limits(params, target, entry)
-        if entry.thinking_always_on:
+        if entry.thinking_hidden and params.effort != "none":
+            notes.append(
+                f"{target.id}: {target.model} does not send its thoughts; time to first token includes all thinking"
+            )
+        elif entry.thinking_always_on:
             notes.append(
                 f"{target.id}: {target.model} always thinks first; time to first token counts thinking as tokens"
             )
@@ -141,6 +145,11 @@ def _overlaid(base: Params, own: Mapping[str, Any]) -> Params:
     return dataclasses.replace(base, **changes)
 
 
+def _shown_only(thinking: Any) -> bool:
+    """Whether it says only how thoughts are shown, for which there is no setting of ours."""
+    return isinstance(thinking, Mapping) and set(thinking) == {"display"}
+
+
 def _sampling(params: Params, target: Target, entry: registry.Entry) -> list[Problem]:
     problems = []
     by_version = registry.refused_by_api_version(target.api_version) if target.dialect == "messages" else frozenset()
@@ -148,7 +157,11 @@ def _sampling(params: Params, target: Target, entry: registry.Entry) -> list[Pro
         value = getattr(params, name)
         if value is None:
             continue
-        if name not in entry.accepts:
+        if name in entry.accepts_at_effort_none:
+            if params.effort == "none":
+                continue
+            why = f"nothing: {target.model} takes {name} only with effort: none"
+        elif name not in entry.accepts:
             why = f"nothing: {target.model} takes no {name} at any door"
         elif name in by_version:
             pin = f"; api_version {entry.api_version} does" if entry.api_version != target.api_version else ""

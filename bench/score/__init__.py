@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import entry_points
 from typing import Any
 
-from bench.errors import ConfigError, Problem
+from bench import plugins
+from bench.errors import CannotRun, ConfigError, Problem
 from bench.record import Case, Reply, Score
 from bench.score.abstention import Abstention
 from bench.score.base import Scorer
@@ -42,16 +42,23 @@ def get(scorer_type: str, name: str, options: Mapping[str, Any] | None = None) -
         factory = SCORERS[scorer_type]
         _check(factory, name, options)
         return factory(name, **options)
-    found = {point.name: point for point in entry_points(group="bench.scorers")}
-    if scorer_type not in found:
-        known = ", ".join(sorted({*SCORERS, *found}))
-        raise ConfigError([Problem(f"scorer {name}", "type", repr(scorer_type), f"one of {known}")])
+    if scorer_type not in names():
+        raise ConfigError([Problem(f"scorer {name}", "type", repr(scorer_type), f"one of {', '.join(names())}")])
     try:
-        scorer: Scorer = found[scorer_type].load()(name, **options)
-    except Exception as error:  # foreign code: whatever it raises is told to the user, not thrown at them
-        problem = f"the package that provides it failed: {type(error).__name__}: {error}"
-        raise ConfigError([Problem(f"scorer {name}", "type", repr(scorer_type), problem)]) from error
+        factory = plugins.load(plugins.SCORERS, scorer_type)
+        try:
+            scorer: Scorer = factory(name, **options)
+        except Exception as error:  # foreign code: whatever it raises is told to the user, not thrown at them
+            raise plugins.failed(plugins.SCORERS, scorer_type, error) from error
+    except CannotRun as error:
+        want = f"one that loads; {error.message}"
+        raise ConfigError([Problem(f"scorer {name}", "type", repr(scorer_type), want)], error.hint) from error
     return scorer
+
+
+def names() -> list[str]:
+    """Every type of scorer there is: ours, and those that are installed beside us."""
+    return sorted({*SCORERS, *plugins.names(plugins.SCORERS)})
 
 
 def _check(factory: Callable[..., Scorer], name: str, options: Mapping[str, Any]) -> None:

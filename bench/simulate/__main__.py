@@ -15,6 +15,7 @@ import stat
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import orjson
 import uvloop
@@ -38,12 +39,21 @@ async def serve(config: Config, parent: int | None) -> None:
     loop = asyncio.get_running_loop()
     answers = load_answers(config.answers) if config.answers else {}
     house = House(Timer(loop), Truth(config.truth))
-    servers, ports = [], {}
+    servers: list[Listener] = []
+    rpc_servers: list[Any] = []
+    ports: dict[str, int] = {}
     for n, target in enumerate(config.targets):
         lane = Lane(target, DOORS[target.door](), config.seed, answers)
+        port = config.port + n if config.port else None
         try:
+            if target.door == "vertex-grpc":
+                from bench.simulate.rpc import Server  # it loads grpc, which is not always there
+
+                rpc_servers.append(Server(lane, house))
+                ports[target.id] = await rpc_servers[-1].start(port)
+                continue
             context = tls_context(target)
-            sock = listen(config.port + n if config.port else None)
+            sock = listen(port)
         except OSError as error:
             raise CannotRun(
                 f"{target.id}: cannot listen: {error}", "choose another first port, or check the TLS files"
@@ -66,6 +76,8 @@ async def serve(config: Config, parent: int | None) -> None:
     keeper.cancel()
     for server in servers:
         server.close()
+    for rpc_server in rpc_servers:
+        await rpc_server.stop()
     for connection in list(house.connections):
         connection.give_up()
         connection.transport.abort()

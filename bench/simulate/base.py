@@ -7,7 +7,7 @@ again, and delivered. Times are ns; offsets count from the moment the request wa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from bench.simulate.faults import Fault
@@ -71,7 +71,8 @@ class Ask:
     part up to the last cache mark (0 without one). `wire` names the operation where one door has several. `tools` are
     names with the schemas of their arguments, of which `tool_choice` (auto, none, required, or the name of one) says
     what is to be called, and `parallel` whether several may be. `schema` is that of a reply in JSON; `thinks` asks for
-    reasoning that can be read.
+    reasoning that can be read, `hides` for reasoning that takes its time and is not sent; `whole_calls` is for wires
+    on which a call comes in one event, `echo` what the wire says back as it was asked.
     """
 
     prompt: str
@@ -88,6 +89,9 @@ class Ask:
     parallel: bool = True
     schema: Mapping[str, Any] | None = None
     thinks: bool = False
+    hides: bool = False
+    whole_calls: bool = False
+    echo: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,8 @@ class Script:
     """The planned reply: the texts of its content events with their due offsets, its counts, ids and fault.
 
     Events come in this order: reasoning (`Thought`), text, arguments of calls (`Arguments`). `tool_calls` are (name, JSON
-    arguments), `reasoning` the thoughts joined: both as far as they are sent.
+    arguments), `reasoning` the thoughts joined: both as far as they are sent. `reasoning_tokens` counts thoughts, sent or
+    not.
     """
 
     case_id: str | None
@@ -118,14 +123,11 @@ class Script:
     fault: Fault | None = None
     reasoning: str = ""
     tool_calls: tuple[tuple[str, str], ...] = ()
+    reasoning_tokens: int = 0
 
     @property
     def text(self) -> str:
         return "".join([event for event in self.events if type(event) is str])
-
-    @property
-    def reasoning_tokens(self) -> int:
-        return sum(isinstance(event, Thought) for event in self.events)
 
 
 class Refused(Exception):

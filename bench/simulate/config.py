@@ -22,9 +22,13 @@ CREDENTIALS: Mapping[str, Mapping[str, str]] = {
     "openai-compatible": {"api_key": "simulated-compatible-key"},
     "openai": {"api_key": "simulated-openai-key"},
     "azure-openai": {"api_key": "simulated-azure-key"},
+    "openai-bedrock": _AWS_KEYS,
+    "openai-vertex": {"token": "simulated-google-token"},
     "bedrock-mantle": _AWS_KEYS,
     "claude-aws": _AWS_KEYS,
     "claude-gcp": {"token": "simulated-google-token"},
+    "gemini-vertex": {"token": "simulated-google-token"},
+    "vertex-grpc": {"token": "simulated-google-token"},
 }
 """Credentials that a look-alike takes when its configuration names none: invented, and good nowhere else."""
 
@@ -37,9 +41,13 @@ KEYS: Mapping[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
     "openai-compatible": (((),), ("api_key",)),
     "openai": ((("api_key",),), ()),
     "azure-openai": ((("api_key",), ("token",)), ()),
+    "openai-bedrock": ((_AWS, ("region", "token")), ("session_token",)),
+    "openai-vertex": ((("token",),), ("project", "location")),
     "bedrock-mantle": ((_AWS, ("region", "token")), ("session_token",)),
     "claude-aws": ((_AWS, ("api_key",)), ("session_token", "workspace")),
     "claude-gcp": ((("token",),), ("project", "location", "workspace")),
+    "gemini-vertex": ((("token",),), ("project", "location")),
+    "vertex-grpc": ((("token",),), ("project", "location")),
 }
 """Door -> (sets of credentials of which one must be whole, further credentials it knows)."""
 

@@ -7,13 +7,14 @@ from random import Random
 from time import monotonic_ns
 
 from bench.simulate.answers import Answers, prompt_key
-from bench.simulate.base import Ask, Door, Headers, Received, Refused, TargetConfig
+from bench.simulate.base import Ask, Door, Headers, Received, Refused, Script, TargetConfig
 from bench.simulate.deliver import Delivery, deliver, refusal
 from bench.simulate.faults import Fault, FaultError, marked_fault
 from bench.simulate.script import plan
 from bench.simulate.truth import Row
 
 WINDOW_NS = 60_000_000_000
+NOT_OVER_GRPC = ("close", "reset", "huge-headers", "bad-crc", "one-byte")
 
 
 class Lane:
@@ -31,17 +32,24 @@ class Lane:
     def answer(self, received: Received | Refused, row: Row) -> Delivery:
         """What becomes of a request; fills in its row."""
         try:
-            if isinstance(received, Refused):
-                raise received
-            ask = self.door.admit(received, self.target)
-            row.stream = ask.stream
-            row.key = key = prompt_key(ask.prompt)
-            asked = self._asked_fault(ask)
-            row.repeat = self.repeats.get(key, 0)
-            self.repeats[key] = row.repeat + 1
-            limit_headers = self._spend(ask, row.arrived_ns, received.wall_s)
+            ask, script, headers = self.planned(received, row)
         except Refused as refused:
             return self._refuse(refused, row)
+        delivery = deliver(self.door, ask, script, headers)
+        row.status = delivery.status
+        return delivery
+
+    def planned(self, received: Received | Refused, row: Row) -> tuple[Ask, Script, Headers]:
+        """What was asked, what is said to it, and the headers of every kind of reply; fills in the row. Raises Refused."""
+        if isinstance(received, Refused):
+            raise received
+        ask = self.door.admit(received, self.target)
+        row.stream = ask.stream
+        row.key = key = prompt_key(ask.prompt)
+        asked = self._asked_fault(ask)
+        row.repeat = self.repeats.get(key, 0)
+        self.repeats[key] = row.repeat + 1
+        limit_headers = self._spend(ask, row.arrived_ns, received.wall_s)
         script = plan(
             self.door,
             self.target,
@@ -57,9 +65,7 @@ class Lane:
         row.script, row.request_id = script, script.request_id
         row.fault = str(script.fault) if script.fault else None
         self.used["otpm"] += script.output_tokens
-        delivery = deliver(self.door, ask, script, self.door.id_headers(script.request_id) + limit_headers)
-        row.status = delivery.status
-        return delivery
+        return ask, script, self.door.id_headers(script.request_id) + limit_headers
 
     def _asked_fault(self, ask: Ask) -> Fault | None:
         """The fault that a mark in the prompt asks for, where the profile obeys marks. Raises Refused."""
@@ -69,18 +75,23 @@ class Lane:
             fault = marked_fault(ask.prompt)
             if fault and fault.name == "bad-crc" and not (self.target.door == "bedrock" and ask.stream):
                 raise FaultError("bad-crc needs an AWS event stream")
+            if fault and fault.name in NOT_OVER_GRPC and self.target.door == "vertex-grpc":
+                raise FaultError(f"{fault.name} is not for gRPC: the connection is the library's")
         except FaultError as error:
             status, code, _ = self.door.fault_refusal(400)
             raise Refused(status, code, str(error)) from None
         return fault
 
     def _refuse(self, refused: Refused, row: Row) -> Delivery:
+        self.note_refusal(refused, row)
+        headers, body = self.door.refusal(refused.status, refused.code, refused.message, row.request_id)
+        return refusal(refused.status, self.door.id_headers(row.request_id) + headers + list(refused.headers), body)
+
+    def note_refusal(self, refused: Refused, row: Row) -> None:
         self.refusals += 1
         bits = Random(f"{self.seed}:{self.target.id}:refused:{self.refusals}").getrandbits(128)
         row.request_id = self.door.request_id(bits)
         row.status, row.fault = refused.status, f"refused {refused.code or refused.status}"
-        headers, body = self.door.refusal(refused.status, refused.code, refused.message, row.request_id)
-        return refusal(refused.status, self.door.id_headers(row.request_id) + headers + list(refused.headers), body)
 
     def _slowdown(self, now_ns: int) -> float:
         profile = self.target.profile

@@ -147,6 +147,14 @@ def _curl(target: TargetConfig, base: str) -> str:
             path = f"{place}/{target.model_id}:streamRawPredict"
             body["anthropic_version"] = "vertex-2023-10-16"
             auth = f"-H 'authorization: Bearer {said['token']}'"
+        case "vertex-grpc":
+            return f"  grpc.aio.insecure_channel('{base.removeprefix('http://')}')"
+        case "gemini-vertex":
+            project, location = said.get("project", "my-project"), said.get("location", "global")
+            place = f"/v1/projects/{project}/locations/{location}/publishers/google/models"
+            path = f"{place}/{target.model_id}:streamGenerateContent?alt=sse"
+            body = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
+            auth = f"-H 'authorization: Bearer {said['token']}'"
         case "openai" | "openai-compatible" | "azure-openai":
             path = "/openai/v1/chat/completions" if target.door == "azure-openai" else "/v1/chat/completions"
             body["model"] = target.model_id

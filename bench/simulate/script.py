@@ -57,7 +57,7 @@ def plan(
         kind, parts = "tool", ()
     elif ask.schema is not None and case_id is None:
         kind, parts = "made", pieces(_json(value_for(ask.schema, made_seed)))
-    tokens, stop, stop_sequence = _limited(parts, ask, filler(THOUGHT_TOKENS) if ask.thinks else (), calls)
+    tokens, stop, stop_sequence = _limited(parts, ask, filler(THOUGHT_TOKENS) if ask.thinks or ask.hides else (), calls)
     if fault and fault.name == "empty":
         tokens, stop, stop_sequence = (), "stop", None
 
@@ -69,7 +69,11 @@ def plan(
     token_ns = list(accumulate(gaps_ns, initial=ttft_ns))
     if stall_draw < profile.stall_share:
         _pause(token_ns, int(where_draw * len(tokens)), profile.stall_ms.draw_ns(rng, 1)[0])
-    events, offsets = _grouped(tokens, token_ns, profile.tokens_per_event)
+    thoughts = [token for token in tokens if isinstance(token, Thought)]
+    hidden = len(thoughts) if ask.hides else 0  # they take their time, and are not sent
+    events, offsets = _grouped(tokens[hidden:], token_ns[hidden:], profile.tokens_per_event)
+    if ask.whole_calls and calls:
+        events, offsets = _whole_calls(events, offsets)
     headers_ns, end_ns = int(ttft_ns * profile.headers_share), token_ns[-1]
     if fault and fault.after is None:
         fault = replace(fault, after=int(where_draw * (len(events) + 1)))
@@ -101,8 +105,9 @@ def plan(
         created_s=int(wall_s),
         usage={"usage-twice": "twice", "no-usage": "none"}.get(fault.name, "once") if fault else "once",  # type: ignore[arg-type]
         fault=fault,
-        reasoning="".join([token for token in tokens if isinstance(token, Thought)]),
+        reasoning="" if ask.hides else "".join(thoughts),
         tool_calls=_as_sent(calls, tokens),
+        reasoning_tokens=len(thoughts),
     )
 
 
@@ -186,6 +191,18 @@ def _grouped(tokens: tuple[str, ...], token_ns: list[int], size: int) -> tuple[t
         return tokens, token_ns[: len(tokens)]
     bounds = [(0, 1)] + [(n, min(n + size, len(tokens))) for n in range(1, len(tokens), size)] if tokens else []
     return tuple("".join(tokens[a:b]) for a, b in bounds), [token_ns[b - 1] for _, b in bounds]
+
+
+def _whole_calls(events: tuple[str, ...], due_ns: list[int]) -> tuple[tuple[str, ...], list[int]]:
+    """The same with one event for each call, when its last piece is due."""
+    whole: list[str] = []
+    dues: list[int] = []
+    for event, due in zip(events, due_ns, strict=True):
+        if isinstance(event, Arguments) and not event.first and whole:
+            event, _ = Arguments(whole.pop() + event, event.call, True), dues.pop()
+        whole.append(event)
+        dues.append(due)
+    return tuple(whole), dues
 
 
 def _cached(profile: Profile, ask: Ask, draw: float) -> tuple[int, int]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.metrics import plural
 from bench.stats.measured import Measured, floats
+from bench.stats.proof import CONTRADICTED
 from bench.stats.quantiles import Floats
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ def alarms(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
     found = []
     for measured in targets:
         mine = rows[rows["target"] == measured.target]
-        contradicted = int((mine["region_proof"] == "contradicted").sum())
+        # a reply from somebody else is an alarm of its own: here, who answered is right, and the place is not
+        placed = (mine["region_proof"] == "contradicted") & (mine["fault_code"] != CONTRADICTED)
+        contradicted = int(placed.sum())
         if contradicted:
             found.append(f"{measured.target}: {contradicted} replies contradict the region asked for")
         if int((mine["usage_source"] == "estimate").sum()):

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench import environment
 from bench.errors import ConfigError, Problem
 from bench.metrics import HEADLINE, plural, roughly
 from bench.stats import answers as first_screen
-from bench.stats import residue, steady
+from bench.stats import proof, residue, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish
 from bench.stats.levels import COLUMNS, SUSTAINED, levels
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTEMPT_COLUMNS", "Cell", "Comparison", "Row", "Table", "build", "summary_rows"]
 
-ATTEMPT_COLUMNS = ("run_id", "target", "seq", *residue.ATTEMPT_FIELDS)
+ATTEMPT_COLUMNS = ("run_id", "target", "seq", *residue.ATTEMPT_FIELDS, *proof.FIELDS)
 """All that `build` reads of the attempts."""
 
 _STOPPED = {130: "interrupted", 5: "the spending limit was reached"}
@@ -68,7 +69,11 @@ def build(
         rows=rows,
         comparisons=compared,
         answers=first_screen.answers(targets, rows, compared, seed, margins),
-        alarms=(*_alarms(selection, requests, manifest, simulated), *steady.alarms(steadiness)),
+        alarms=(
+            *proof.strangers([m.target for m in targets], attempts),
+            *_alarms(selection, requests, manifest, simulated),
+            *steady.alarms(steadiness),
+        ),
         notes=(*_notes(selection, attempts, scores, manifest, compared), *residue.shared_reads(rows), *unjudged),
         hint=first_screen.p99_hint(targets, cells_of),
         instrument=residue.instrument(targets, manifest),
@@ -157,10 +162,32 @@ def _notes(
     notes += _method(comparisons) + _reasons(comparisons)
     notes += residue.lengths(targets)
     notes += residue.residue(targets, rows, attempts, manifest)
+    notes += _carried([m.target for m in targets], manifest)
+    notes += proof.near_limits([m.target for m in targets], attempts)
     notes += residue.scorer_gaps(scores, required_scorers(scores, manifest)) if len(scores) else []
     notes += _unpaired(comparisons, targets)
+    notes += _astray(targets, manifest)
     notes += _found(manifest.get("sweep") or {})
     return notes + list(selection.notes)
+
+
+def _carried(names: Sequence[str], manifest: Mapping[str, Any]) -> list[str]:
+    """Targets whose requests did not go over our wire, and what that does to their times."""
+    routes = {about["id"]: about.get("route") or {} for about in manifest.get("targets") or []}
+    return [
+        f"{name}: carried by {route['transport']} inside its SDK's library, its arrivals stamped by our {route['stamps']} "
+        "after the library has read them: its times hold our delays too, and the calibration says nothing of them"
+        for name in names
+        if (route := routes.get(name) or {}).get("stamps")
+    ]
+
+
+def _astray(targets: Sequence[Measured], manifest: Mapping[str, Any]) -> list[str]:
+    """Variables of the environment that may have led the run astray."""
+    set_then = manifest.get("environment")
+    if not isinstance(set_then, Mapping):  # an earlier version recorded names alone
+        return []
+    return environment.warnings(frozenset(m.provider for m in targets), set_then)
 
 
 def _found(sweep: Mapping[str, Any]) -> list[str]:

@@ -16,13 +16,13 @@ from bench.record import Connection, Exchange, WireFailure
 from bench.wire.clock import SECOND_NS, WallShift, now_ns
 from bench.wire.dial import DialError, Dialler
 from bench.wire.link import Link, kernel_stamps_available
-from bench.wire.message import MAX_BODY_BYTES, Origin, Outgoing, decoded_body, decoded_pieces, outgoing
+from bench.wire.message import MAX_BODY_BYTES, Carrier, Origin, Outgoing, decoded_body, decoded_pieces, outgoing
 from bench.wire.proxy import Proxy, proxy_for
 from bench.wire.tls import client_context
 from bench.wire.watch import Watch
 
 __all__ = [
-    "MAX_BODY_BYTES", "Live", "Origin", "Outgoing", "Wire", "decoded_body", "decoded_pieces", "outgoing",
+    "MAX_BODY_BYTES", "Carrier", "Live", "Origin", "Outgoing", "Wire", "decoded_body", "decoded_pieces", "outgoing",
 ]  # fmt: skip
 
 _WARM_AT_ONCE = 32
@@ -71,6 +71,7 @@ class Wire:
         self._proxies: dict[Origin, Proxy | None] = {}
         self._idle: dict[Origin, list[Link]] = {}
         self._busy: set[Link] = set()
+        self._carried: set[Carrier] = set()
         self._open = 0  # links, and those being dialled
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
@@ -78,7 +79,9 @@ class Wire:
     @property
     def live(self) -> Live:
         idle = sum(map(len, self._idle.values()))
-        return Live(open=self._open, idle=idle, in_flight=len(self._busy), waiting=len(self._waiting))
+        return Live(
+            open=self._open, idle=idle, in_flight=len(self._busy) + len(self._carried), waiting=len(self._waiting)
+        )
 
     @property
     def stamp_facts(self) -> dict[str, str | int]:
@@ -96,6 +99,8 @@ class Wire:
         exchange that never got to sending is when it was asked for. Cancelling the task closes the connection.
         """
         asked_ns = now_ns()
+        if outgoing.carrier is not None:
+            return await self._by(outgoing.carrier, deadline_ns)
         data = outgoing.data
         try:
             while True:
@@ -119,6 +124,15 @@ class Wire:
         if not link.closed:
             self._give_back(outgoing.origin, link)
         return exchange
+
+    async def _by(self, carrier: Carrier, deadline_ns: int) -> Exchange:
+        if self._closed:
+            return _never_sent(now_ns(), "cancelled", "the wire was closed")
+        self._carried.add(carrier)
+        try:
+            return await carrier.exchange(deadline_ns)
+        finally:
+            self._carried.discard(carrier)
 
     async def warm(self, origin: Origin, n: int, timeout_s: float = 30.0) -> tuple[Connection, ...]:
         """Open connections until `n` to this origin idle in the pool; gives the facts of those that were opened.
@@ -149,6 +163,8 @@ class Wire:
         """End every exchange under way as `cancelled`; what arrived is kept and given to those who wait."""
         for link in tuple(self._busy):
             link.abort("cancelled", detail)
+        for carrier in tuple(self._carried):
+            carrier.abort(detail)
 
     async def aclose(self) -> None:
         """Close every connection. Exchanges under way end as `cancelled`; later ones fail in the same way."""

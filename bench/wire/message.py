@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.record import Exchange
 
@@ -18,12 +18,29 @@ Origin = tuple[str, str, int]
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
+class Carrier(Protocol):
+    """One request that another transport takes to its place, where this wire cannot: gRPC."""
+
+    async def exchange(self, deadline_ns: int) -> Exchange:
+        """As `Wire.exchange`: waits until `deadline_ns` at most, and network trouble never raises."""
+        ...
+
+    async def warm(self, n: int) -> None:
+        """Opens what `n` such requests at once will need. Network trouble does not raise."""
+        ...
+
+    def abort(self, detail: str) -> None:
+        """Ends the exchange as `cancelled`; what arrived is kept and given to the one who waits."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A request as bytes, head and body, and where it goes."""
+    """A request as bytes, head and body, and where it goes. With a `carrier`, `data` is what that one sends."""
 
     origin: Origin
     data: bytes
+    carrier: Carrier | None = None
 
 
 _SIGNED_HEADERS = re.compile(rb"SignedHeaders=([^,\s]+)", re.IGNORECASE)

@@ -12,16 +12,35 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench import plugins
+
 GENERATORS: dict[str, str] = {"calderholt.rag": "bench.world.rag"}
 """Workload generators: name and the module whose `generate` makes its items."""
 
 
 def generate(name: str, seed: int, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The items of a generator. Raises ValueError for an unknown name or parameter."""
-    if name not in GENERATORS:
-        raise ValueError(f"generator: got {name}; want one of {', '.join(GENERATORS)}")
-    items: list[dict[str, Any]] = importlib.import_module(GENERATORS[name]).generate(seed, params)
+    """The items of a generator, ours or one that is installed beside us.
+
+    Raises ValueError for an unknown name or parameter, CannotRun for a plug-in that fails.
+    """
+    if name in GENERATORS:
+        items: list[dict[str, Any]] = importlib.import_module(GENERATORS[name]).generate(seed, params)
+        return items
+    if name not in generators():
+        raise ValueError(f"generator: got {name}; want one of {', '.join(generators())}")
+    made = plugins.load(plugins.DATASETS, name)
+    try:
+        items = list(made(seed, params))
+        if not all(isinstance(item, dict) for item in items):
+            raise TypeError("an item that is no mapping")
+    except Exception as error:  # foreign code: whatever it raises is told to the user, not thrown at them
+        raise plugins.failed(plugins.DATASETS, name, error) from error
     return items
+
+
+def generators() -> list[str]:
+    """Every generator there is: ours, and those that are installed beside us."""
+    return sorted({*GENERATORS, *plugins.names(plugins.DATASETS)})
 
 
 def items_bytes(items: Iterable[Mapping[str, Any]]) -> bytes:

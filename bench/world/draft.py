@@ -101,7 +101,7 @@ def conflicts(world: World) -> list[Draft]:
         traps = ["superseded"] + (["past-date"] if on < TODAY else [])
         traps += ["future-edition"] if any(f.valid_from > TODAY for f in rivals) else []
         kinds = {world.documents[doc_id].source.kind for doc_id in spec.get("also", ())}
-        traps += ["quoted-old-value"] if "thread" in kinds else []
+        traps += ["quoted-old-value"] if kinds & {"thread", "memo", "faq"} else []
         others = [value_of(f) for f in [*editions, *near] if f.value != fact.value]
         drafts.append(
             Draft(
@@ -130,8 +130,9 @@ def unanswerables(world: World) -> list[Draft]:
     for spec in load_yaml("bank/unanswerable.yaml"):
         near = [required(world, key) for key in spec["near"]]
         shown = world.homes(near)
-        doc_id, words = spec["show"].split(": ", 1)
-        shown += [p for p in world.passages if p.doc_id == doc_id and words in p.text and p not in shown]
+        if "show" in spec:
+            doc_id, words = spec["show"].split(": ", 1)
+            shown += [p for p in world.passages if p.doc_id == doc_id and words in p.text and p not in shown]
         drafts.append(_unanswerable(spec["id"], spec, near, tuple(shown)))
     return drafts + _absent_records(world)
 

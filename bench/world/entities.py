@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import cycle
 from typing import Any
 
 from bench.world import names
-from bench.world.records import DRAWN, TODAY, Asset, Contract, Employee, Invoice, Loan, Part, Records, Return
+from bench.world.records import DRAWN, TODAY, Asset, Contract, Duty, Employee, Invoice, Loan, Part, Records, Return
 from bench.world.values import load_yaml
 
 PRICE_BOOKS = (date(2024, 2, 1), date(2025, 2, 1), date(2026, 2, 1))
@@ -29,6 +30,8 @@ def build(seed: int, roles: list[str]) -> Records:
     _returns(records, random.Random(f"{seed}:returns"))
     _invoices(records, random.Random(f"{seed}:invoices"), customers)
     _loans(records, random.Random(f"{seed}:loans"), customers)
+    _tools(records, random.Random(f"{seed}:tools"))
+    _certificates(records, random.Random(f"{seed}:certificates"))
     return records
 
 
@@ -38,9 +41,9 @@ def _officers(records: Records, rng: random.Random, roles: list[str]) -> None:
     firsts, lasts = names.hand_list("first"), names.hand_list("last")
     rng.shuffle(firsts)
     rng.shuffle(lasts)
-    if len(wanted) > min(len(firsts), len(lasts)):
-        raise ValueError(f"names.yaml: {len(wanted)} persons are named; want as many first and last names")
-    for role, first, last in zip(wanted, firsts, lasts, strict=False):
+    if len(wanted) > len(lasts):
+        raise ValueError(f"names.yaml: {len(wanted)} persons are named; want as many last names")
+    for role, first, last in zip(wanted, cycle(firsts), lasts, strict=False):
         records.people[role] = f"{first} {last}"
 
 
@@ -99,7 +102,8 @@ def _assets(records: Records, rng: random.Random, customers: list[str]) -> None:
                 records.cell(f"asset:{serial}.commissioned.date", signed, "iso") if signed else "none",
             ]
             firmware = f"{rng.randrange(3, 7)}.{rng.randrange(0, 9)}.{rng.randrange(0, 5)}"
-            rows.append([serial, machines[serial[:2]], *cells, firmware])
+            owner = records.cell(f"asset:{serial}.customer.phrase", customer)
+            rows.append([serial, machines[serial[:2]], *cells, firmware, owner])
         records.publish(f"assets-{number + 1:02d}", "assets", rows, {"customer": customer})
 
 
@@ -187,3 +191,37 @@ def _loans(records: Records, rng: random.Random, customers: list[str]) -> None:
             ]
             rows.append([number, rng.choice(("Tern S2", "Tern S3", "scanner")), loan.customer, *cells, "none"])
         records.publish(f"loans-{page + 1}", "loans", rows, {"page": page + 1})
+
+
+def _duty(records: Records, rng: random.Random, name: str, kind: str) -> str:
+    """A duty last fulfilled some weeks ago, so that it is never due before today; its cell."""
+    last = date(2025, 11, 20) + timedelta(days=rng.randrange(0, 105))
+    records.duties.append(Duty(name, kind, last))
+    return records.cell(f"duty:{name}.{kind}.date", last, "iso")
+
+
+def _tools(records: Records, rng: random.Random) -> None:
+    kinds = {"TW": ("torque", "torque wrench"), "CA": ("length", "caliper"), "ET": ("electric", "test set")}
+    number = 300
+    for page in range(3):
+        rows = []
+        for code, (kind, noun) in [*kinds.items()] * 3:
+            number += rng.choice((1, 2, 7, 10))
+            name = f"{code}-{number}"
+            rows.append(
+                [name, noun, f"station {rng.randrange(1, 22)}", _duty(records, rng, name, kind), "in tolerance"]
+            )
+        records.publish(f"tools-{page + 1}", "tools", rows, {"page": page + 1})
+
+
+def _certificates(records: Records, rng: random.Random) -> None:
+    kinds = {"forklift": "forklift licence", "firstaid": "first aid", "doctor": "cold work, doctor"}
+    staff = [person for person in records.employees if person.site in ("ODE", "KSL", "LEE", "SWI")]
+    for page in range(3):
+        rows = []
+        for turn, person in enumerate(rng.sample(staff, 8)):
+            staff.remove(person)
+            kind = list(kinds)[turn % 3]
+            cell = _duty(records, rng, person.name, kind)
+            rows.append([person.name, names.BY_CODE[person.site].town, kinds[kind], cell])
+        records.publish(f"certificates-{page + 1}", "certificates", rows, {"page": page + 1})

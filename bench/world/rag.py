@@ -15,14 +15,16 @@ from bench.world.render import Passage
 from bench.world.values import load_yaml, long_date, typed
 
 DEFAULTS: dict[str, Any] = {
-    "items": 96,
+    "items": 360,
     "top_k": 6,
     "multi_hop": 0.25,
     "conflicting": 0.15,
     "unanswerable": 0.15,
-    "history": 0.30,
+    "history": 0.40,
     "search_box": 0.25,
 }
+TURNS = (1, 1, 1, 2, 2, 2, 3, 3, 4, 7)
+"""Earlier turns of an item that has any: about a question and its reply for each 200 tokens."""
 KINDS = ("single", "multi", "conflicting", "unanswerable")
 
 
@@ -168,17 +170,22 @@ def _history(
     built: Sequence[Mapping[str, Any]],
     rng: random.Random,
 ) -> list[dict[str, str]]:
-    """Two to seven earlier questions with their replies, near in subject first, that give none of the facts away."""
+    """One to seven earlier questions with their replies, near in subject first, that give none of the facts away."""
     avoid = [*draft.gold, *draft.rejects]
-    donors = []
-    for other, other_item in zip(drafts, built, strict=True):
+    wanted = rng.choice(TURNS)
+    places = [(other.cluster != draft.cluster, rng.random(), number) for number, other in enumerate(drafts)]
+    donors: list[Mapping[str, Any]] = []
+    for _, _, number in sorted(places):
+        other, other_item = drafts[number], built[number]
+        if len(donors) == wanted:
+            break
+        if other is draft or other.kind not in ("single", "multi") or other.traps or other.keys & draft.keys:
+            continue
         turn = other_item["question"] + "\n" + other_item["answers"]["right"][0]
-        clash = other.keys & draft.keys or any(replies.states(turn, value) for value in avoid)
-        if other is not draft and other.kind in ("single", "multi") and other.traps == () and not clash:
-            donors.append((other.cluster != draft.cluster, rng.random(), other_item))
-    donors.sort(key=lambda donor: donor[:2])
+        if not any(replies.states(turn, value) for value in avoid):
+            donors.append(other_item)
     turns: list[dict[str, str]] = []
-    for _, _, donor in donors[: rng.choice((2, 2, 2, 2, 3, 7))]:
+    for donor in donors:
         turns.append({"role": "user", "content": donor["question"]})
         turns.append({"role": "assistant", "content": donor["answers"]["right"][0]})
     return turns

@@ -72,6 +72,15 @@ class Loan:
     contract: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something repeated at an interval: a tool's calibration or a person's certificate. `kind` as in `duties`."""
+
+    name: str
+    kind: str
+    last: date
+
+
 @dataclass(slots=True)
 class Records:
     """All records of a seed, the registers that list them, and the values of their slots by fact id."""
@@ -84,6 +93,7 @@ class Records:
     returns: list[Return] = field(default_factory=list)
     invoices: list[Invoice] = field(default_factory=list)
     loans: list[Loan] = field(default_factory=list)
+    duties: list[Duty] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from bench.world.corpus import World
 from bench.world.draft import Draft, Value
@@ -23,6 +24,20 @@ from bench.world.values import CURRENCIES, MONTHS, UNITS, group_digits, load_yam
 
 ABSTENTION = "NOT IN DOCUMENTS"
 SHORTEST_WORDS = 120
+ORDINALS = (
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,12 @@ class Shown:
 
     def number(self, passage_id: str) -> int:
         return next(n for n, p in enumerate(self.passages, start=1) if p.passage_id == passage_id)
+
+    def name(self, *passages: Passage) -> str:
+        """`The third and fourth passage`: named in words and not cited, because the answer does not rely on them."""
+        words = [ORDINALS[number - 1] for number in sorted(self.number(p.passage_id) for p in passages)]
+        listed = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+        return f"The {listed} passage"
 
     def cite(self, *passages: Passage) -> str:
         """`[1], [3] and [4]`."""
@@ -45,6 +66,7 @@ def states(text: str, value: Value) -> bool:
     return re.search(_pattern(*value), re.sub(r"\[\d+\]", "", text)) is not None
 
 
+@lru_cache(maxsize=4096)
 def _pattern(raw: str, unit: str) -> str:
     if unit == "date":
         day = date.fromisoformat(raw)
@@ -157,7 +179,7 @@ def _reasons(world: World, draft: Draft, shown: Shown, rng: random.Random) -> st
     documents = dict.fromkeys(p.doc_id for p in rivals)
     closing = [_rival(world, draft, [p for p in rivals if p.doc_id == doc_id], shown) for doc_id in documents]
     if rest:
-        closing.append(_say("rests", rng, rest=shown.cite(*rest), titles=_titles(rest)))
+        closing.append(_say("rests", rng, titles=_titles(rest)))
     closings: list[str] = load_yaml("bank/replies.yaml")["closings"]
     for sentence in rng.sample(closings, len(closings)):
         if len(" ".join([*parts, *closing]).split()) < SHORTEST_WORDS:
@@ -168,14 +190,16 @@ def _reasons(world: World, draft: Draft, shown: Shown, rng: random.Random) -> st
 def _rival(world: World, draft: Draft, passages: Sequence[Passage], shown: Shown) -> str:
     """Why a document with another value does not decide."""
     source = world.documents[passages[0].doc_id].source
-    if source.kind in ("thread", "memo"):
-        reason = "talk" if source.kind == "thread" else "memo"
+    if source.kind in ("thread", "memo", "faq"):
+        reason = {"thread": "talk", "memo": "memo", "faq": "faq"}[source.kind]
     elif source.effective_from > min(draft.on, TODAY):
         reason = "future"
+    elif draft.site and source.scope == GROUP:
+        reason = "group"
     else:
-        reason = "group" if draft.site and source.scope == GROUP else "older"
+        reason = {"contract": "amended", "amendment": "amended", "release": "release"}.get(source.kind, "older")
     words: dict[str, str] = load_yaml("bank/replies.yaml")["rivals"]
-    return words[reason].format(cite=shown.cite(*passages), day=long_date(source.effective_from))
+    return words[reason].format(cite=shown.name(*passages), day=long_date(source.effective_from))
 
 
 def _mistaken(near: Sequence[Passage], shown: Shown, value: Value, rng: random.Random) -> str:

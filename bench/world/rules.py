@@ -79,3 +79,8 @@ def hold_date(due: date, days: int) -> date:
 def last_free_day(dispatched: date, free_days: int) -> date:
     """The last day on which a contract customer's loan costs nothing; the dispatch day is day zero."""
     return dispatched + timedelta(days=free_days)
+
+
+def next_due(last: date, months: int) -> date:
+    """When something that is repeated every so many months is due again."""
+    return add_months(last, months)

@@ -20,15 +20,29 @@ UNITS: dict[str, str] = {
     "months": "months",
     "years": "years",
     "hours": "hours",
+    "whours": "working hours",
+    "shours": "service hours",
+    "rhours": "running hours",
     "minutes": "minutes",
     "seconds": "seconds",
+    "ms": "milliseconds",
+    "mm": "millimetres",
     "nights": "nights",
-    "cycles": "charge cycles",
+    "cycles": "cycles",
     "pieces": "pieces",
     "units": "units",
     "people": "people",
     "visitors": "visitors",
+    "apprentices": "apprentices",
+    "displays": "displays",
+    "shuttles": "shuttles",
     "characters": "characters",
+    "megabytes": "megabytes",
+    "rows": "rows",
+    "users": "users",
+    "calls": "calls",
+    "zones": "zones",
+    "rules": "rules",
     "kg": "kg",
     "km": "km",
     "kmh": "km/h",
@@ -43,6 +57,10 @@ UNITS: dict[str, str] = {
     "ordinal": "",
 }
 """Units of numbers as the documents write them; the other units are pct, the currencies, date and the texts."""
+
+COUNTED = frozenset(("cycles", "pieces", "units", "people", "visitors", "apprentices", "displays", "shuttles", "users", "calls",
+                     "zones", "rows", "rules", "nights", "characters"))  # fmt: skip
+"""Things that are counted: the question names them, so an answer may leave them out."""
 
 TEXTS = ("name", "phrase", "clock", "monthday", "version", "code")
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -69,7 +87,8 @@ def draw(fact_ids: Iterable[str], seed: int) -> dict[str, str]:
         taken: set[str] = set()
         for fid in fids:
             scope = fid.partition("#")[2]
-            pool = choices.get(f"{key}#{scope}", choices[key]) if scope else choices[key]
+            of_site = choices.get(f"{key}#{scope}") if scope else None
+            pool = choices.get(fid) or of_site or choices[key]
             free = [str(value) for value in pool if str(value) not in taken]
             if not free:
                 raise ValueError(f"values.yaml: {key}: more editions than values; add values")
@@ -134,7 +153,9 @@ def typed(value: str, unit: str) -> dict[str, Any]:
         hour, minute = value.split(":")
         twelve = f"{int(hour) % 12 or 12}:{minute}"
         half = "pm" if int(hour) >= 12 else "am"
-        return {"type": "phrase", "any_of": [value, f"{hour}.{minute}", f"{twelve} {half}", f"{twelve} {half[0]}.m."]}
+        return {"type": "phrase", "any_of": [value, f"{hour}h{minute}", f"{twelve} {half}", f"{twelve} {half[0]}.m."]}
     if unit in TEXTS:
         return {"type": "phrase", "any_of": value.split(" / ")}
-    return {"type": "number", "value": value, "unit": UNITS[unit]}
+    return {"type": "number", "value": value, "unit": UNITS[unit]} | (
+        {"unit_optional": True} if unit in COUNTED else {}
+    )

@@ -24,7 +24,7 @@ MODELS = {
     "vertex": "claude-sonnet-4-5@20250929",
     "foundry": "my-deployment",
     "openai-compatible": "org/open-model-8b",
-    "openai": "gpt-5",
+    "openai": "gpt-4.1",
 }
 SERVED = {**MODELS, "bedrock": "claude-sonnet-4-5-20250929", "vertex": "claude-sonnet-4-5-20250929"}
 CLAUDE = ("anthropic", "bedrock", "vertex", "foundry")

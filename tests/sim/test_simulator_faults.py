@@ -311,7 +311,7 @@ def test_the_openai_sdk_sees_an_error_event_as_an_error(clouds):
     async def go():
         messages = [{"role": "user", "content": "Hello [[fault: error after=2]]"}]
         async with chat_client("openai", clouds.ports["openai"]) as client:
-            stream = await client.chat.completions.create(model="gpt-5", messages=messages, stream=True)
+            stream = await client.chat.completions.create(model="gpt-4.1", messages=messages, stream=True)
             return [chunk async for chunk in stream]
 
     with pytest.raises(openai.APIError):

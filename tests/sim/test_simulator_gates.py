@@ -243,7 +243,7 @@ def test_the_sdks_raise_their_own_errors(clouds):
                 await client.messages.create(**message_fields("bedrock"))
         async with chat_client("openai", clouds.ports["openai"], key="wrong") as client:
             with pytest.raises(openai.AuthenticationError) as denied:
-                await client.chat.completions.create(model="gpt-5", messages=[{"role": "user", "content": "x"}])
+                await client.chat.completions.create(model="gpt-4.1", messages=[{"role": "user", "content": "x"}])
             assert denied.value.code == "invalid_api_key"
 
     asyncio.run(go())

@@ -14,7 +14,7 @@ from bench.simulate.made import value_for
 from bench.targets import Target
 from tests.sim.test_simulator import FAST, QUESTION, RIGHT, raw, target, write_answers
 
-MODELS = {"openai-compatible": "org/open-model-8b", "openai": "gpt-5", "azure-openai": "mine"}
+MODELS = {"openai-compatible": "org/open-model-8b", "openai": "gpt-4.1", "azure-openai": "mine"}
 BASES = {"openai-compatible": "/v1", "openai": "/v1", "azure-openai": "/openai/v1"}
 WEATHER = {
     "type": "object",
@@ -279,7 +279,7 @@ def test_a_conversation_with_calls_and_images_is_taken(clouds):
     )
     params = Params(tools=TOOLS, effort="low", response_format=FORMAT, temperature=0, top_p=1)
     for dialect in ("responses", "chat"):
-        body = get(dialect).encode(case, params, Target("t", "m", "openai", "gpt-5", dialect))
+        body = get(dialect).encode(case, params, Target("t", "m", "openai", "gpt-4.1", dialect))
         status, said = posted(clouds, dialect, {**body, "stream": False, "stream_options": None})
         assert status == 200, said
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench import dialects
+from bench import dialects, providers
 from bench.dialects import messages
+from bench.engine.send import fault_of
 from bench.errors import BenchError
-from bench.record import Case, Params, Reply, ToolCall, Usage
+from bench.record import Case, Fault, Params, Reply, ToolCall, Usage
 from bench.targets import Target
 from tests.unit.wire_bytes import CONTENT_TYPES, event_by_event, exchange, golden, in_one_piece
 
@@ -66,6 +67,44 @@ def test_a_thinking_block_that_is_only_a_signature_has_no_content() -> None:
     assert (reply.text, reply.reasoning, reply.content_ns, reply.first_text_ns) == ("", "", (), None)
     assert (reply.stop_reason, reply.native_stop_reason, reply.complete) == ("filtered", "refusal", True)
     assert reply.usage.output_tokens == 4
+
+
+def test_calls_made_together_are_read_apart_and_one_without_arguments_is_content_too() -> None:
+    reply = messages.decode(event_by_event("messages_parallel_tools.sse"))
+    assert reply.tool_calls == (
+        ToolCall("toolu_01", "get_weather", '{"city": "Köln"}'),
+        ToolCall("toolu_02", "get_time", "{}"),
+    )
+    # events in order: start, block, ping, signature, stop, block, empty arguments, arguments (8th), arguments (9th),
+    # stop, the block of a call without arguments (11th)
+    assert reply.content_ns == (8000, 9000, 11000)
+    assert (reply.stop_reason, reply.first_text_ns, reply.served_lane) == ("tool", None, "standard/global")
+    # thoughts that are not shown are counted all the same
+    assert (reply.reasoning, reply.usage.reasoning_tokens, reply.usage.output_tokens) == ("", 40, 91)
+
+
+def test_a_refusal_keeps_its_category_and_its_explanation() -> None:
+    reply = messages.decode(event_by_event("messages_refusal.sse"))
+    assert (reply.text, reply.stop_reason, reply.native_stop_reason) == ("I can", "filtered", "refusal")
+    assert reply.stop_detail == "cyber: The request asks for an exploit."
+    fault = fault_of(providers.get("anthropic"), in_one_piece("messages_refusal.sse"), reply)
+    assert fault == Fault("filtered", "refusal", "cyber: The request asks for an exploit.")
+
+
+def test_a_tool_that_the_server_used_is_content_and_no_call_of_ours() -> None:
+    reply = messages.decode(event_by_event("messages_server_tool.sse"))
+    assert (reply.text, reply.tool_calls, reply.stop_reason) == ("High at noon.", (), "stop")
+    assert len(reply.content_ns) == 2  # the query and the text; results and citations are not generated token by token
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (900, 30)
+
+
+def test_a_limit_that_thoughts_used_up_is_ours_to_raise_and_no_failure_of_the_server() -> None:
+    body = golden("messages_signature_only.sse").replace(b'"refusal"', b'"max_tokens"')
+    one = exchange([(1000, body)])
+    fault = fault_of(providers.get("anthropic"), one, messages.decode(one))
+    assert fault is not None
+    assert (fault.outcome, fault.code, fault.retryable) == ("truncated", "max_tokens", False)
+    assert "raise it" in fault.message
 
 
 def test_usage_after_the_stop_still_counts_and_the_last_one_wins() -> None:
@@ -414,6 +453,51 @@ def test_a_thinking_budget_of_nothing_switches_thinking_off() -> None:
     assert encoded(HELLO, thinking_budget_tokens=0)["thinking"] == {"type": "disabled"}
 
 
+HAIKU_5 = replace(TARGET, model="claude-haiku-5-5", model_id="claude-haiku-5-5")
+SONNET_5 = replace(TARGET, model="claude-sonnet-5-5", model_id="claude-sonnet-5-5")
+HIDDEN = {"thinking": {"display": "omitted"}}
+THINKING = [
+    # target, settings -> thinking and effort that are sent
+    (TARGET, {}, None, None),
+    (TARGET, {"thinking_budget_tokens": 2048}, {"type": "enabled", "budget_tokens": 2048}, None),
+    (TARGET, {"thinking_budget_tokens": 2048, "extra_body": HIDDEN},
+     {"type": "enabled", "budget_tokens": 2048, "display": "omitted"}, None),
+    (TARGET, {"effort": "none"}, {"type": "disabled"}, None),
+    (TARGET, {"effort": "low"}, None, "low"),
+    (HAIKU_5, {"effort": "high"}, {"type": "adaptive"}, "high"),  # an effort is how this model is told to think
+    (HAIKU_5, {"effort": "high", "extra_body": HIDDEN}, {"type": "adaptive", "display": "omitted"}, "high"),
+    (HAIKU_5, {}, None, None),
+    (HAIKU_5, {"effort": "none"}, {"type": "disabled"}, None),
+    (SONNET_5, {"effort": "high"}, None, "high"),  # it always thinks: there is nothing to switch on
+    (SONNET_5, {"extra_body": HIDDEN}, {"type": "adaptive", "display": "omitted"}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "settings", "thinking", "effort"), THINKING)
+def test_each_model_is_told_to_think_in_its_own_way(
+    target: Target, settings: dict[str, object], thinking: object, effort: object
+) -> None:
+    body = messages.encode(HELLO, Params(max_tokens=4096, **settings), target)  # type: ignore[arg-type]
+    assert body.get("thinking") == thinking
+    assert body.get("output_config", {}).get("effort") == effort
+
+
+def test_thoughts_go_back_with_their_signatures() -> None:
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "EqQB"}
+    hidden = {"type": "redacted_thinking", "data": "b2s="}
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    case = Case(
+        "c1",
+        (
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": [thought, hidden], "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "a", "content": "one"},
+        ),
+    )
+    turn = encoded(case)["messages"][1]  # type: ignore[index]
+    assert turn["content"] == [thought, hidden, {"type": "tool_use", "id": "a", "name": "f", "input": {}}]
+
+
 REFUSED = [
     (Params(seed=1), "seed"),
     (Params(effort="minimal"), "effort"),
@@ -446,6 +530,13 @@ BAD_CASES = [
     ({"role": "user", "content": "a"}, {"role": "system", "content": "late"}),
     ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]},),
     ({"role": "critic", "content": "a"},),
+    (
+        {
+            "role": "user",
+            "content": [{"type": "image_url", "image_url": {"url": "https://e.example/x", "detail": "low"}}],
+        },
+    ),
+    ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png,abc"}}]},),
     ({"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{"}}]},),
 ]
 

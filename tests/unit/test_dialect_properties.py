@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.dialects import body as read
-from bench.dialects import chat, get, messages, responses
+from bench.dialects import chat, converse, get, messages, responses
 from bench.record import Reply
 from tests.unit.wire_bytes import CONTENT_TYPES, cut_at, exchange, golden
 
@@ -20,8 +20,12 @@ FEW = settings(derandomize=True, max_examples=40, deadline=None, suppress_health
 GOLDENS = [
     ("messages", "messages_thinking_text_tool.sse"),
     ("messages", "messages_overloaded.sse"),
+    ("messages", "messages_parallel_tools.sse"),
+    ("messages", "messages_server_tool.sse"),
     ("messages", "bedrock_text.eventstream"),
     ("messages", "bedrock_throttled.eventstream"),
+    ("converse", "converse_thinking_text_tool.eventstream"),
+    ("converse", "converse_throttled.eventstream"),
     ("chat", "chat_text_tool.sse"),
     ("chat", "chat_reasoning_vllm.sse"),
     ("chat", "chat_gateway_error.sse"),
@@ -30,7 +34,7 @@ GOLDENS = [
     ("responses", "responses_refusal.sse"),
     ("responses", "responses_error.sse"),
 ]
-DECODERS = (messages.decode, chat.decode, responses.decode)
+DECODERS = (messages.decode, chat.decode, responses.decode, converse.decode)
 
 
 def content_type(name: str) -> str:

@@ -45,6 +45,9 @@ CLAUDE = [
     "messages_usage_after_stop.sse",
     "messages_signature_only.sse",
     "messages_overloaded.sse",
+    "messages_parallel_tools.sse",
+    "messages_refusal.sse",
+    "messages_server_tool.sse",
     "bedrock_text.eventstream",
     "bedrock_tool.eventstream",
     "bedrock_throttled.eventstream",
@@ -64,7 +67,7 @@ def test_the_anthropic_sdk_reads_the_same_stream_alike(name: str) -> None:
     ]
     for call, tool in zip(reply.tool_calls, tools, strict=True):
         parts = [d.partial_json for index, d in deltas if index == tool.index and d.type == "input_json_delta"]
-        assert call.arguments == "".join(parts)
+        assert call.arguments == ("".join(parts) or "{}")
     ends = [event for event in events if event.type == "message_delta"]
     if ends:
         assert reply.native_stop_reason == ends[-1].delta.stop_reason

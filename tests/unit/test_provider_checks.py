@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench import providers
+from bench import plugins, providers
 from bench.errors import BenchError, CannotRun, Problem
 from bench.providers import auth, bedrock, foundry, vertex
 from bench.record import Connection, Exchange, Reply
@@ -21,7 +21,10 @@ from bench.targets import Target
 FACTS: dict[str, dict[str, Any]] = {
     "anthropic": {},
     "bedrock": {"region": "us-east-1"},
+    "bedrock-mantle": {"region": "us-east-1", "model_id": "anthropic.claude-sonnet-4-5"},
+    "claude-aws": {"region": "us-west-2", "workspace": "wrkspc_1"},
     "vertex": {"region": "us-east5", "project": "p1"},
+    "claude-gcp": {"region": "global", "project": "p1", "workspace": "wrkspc_1"},
     "foundry": {"resource": "r1"},
     "openai-compatible": {"dialect": "chat", "base_url": "http://127.0.0.1:8000/v1"},
 }
@@ -53,6 +56,17 @@ MISSING = [
     ("bedrock", {"service_tier": "auto", "auth": {"profile": "nobody"}}, ["service_tier", "auth.profile"]),
     ("vertex", {"region": None, "project": None}, ["region", "project", "auth"]),
     ("vertex", {"base_url": "http://127.0.0.1:1", "auth": {"env": "UNSET"}}, ["auth.env", "base_url"]),
+    ("bedrock-mantle", {"region": None, "service_tier": "flex"}, ["service_tier", "region", "auth"]),
+    ("bedrock-mantle", {"auth": {"profile": "nobody"}}, ["auth.profile"]),
+    ("claude-aws", {"region": None, "workspace": None}, ["region", "auth", "workspace"]),
+    ("claude-gcp", {"project": None, "workspace": None}, ["project", "workspace", "auth"]),
+    ("claude-gcp", {"auth": {"profile": "p"}}, ["auth.profile"]),
+    # ids of another door
+    ("bedrock-mantle", {"model_id": "us.anthropic.claude-sonnet-5-5"}, ["auth", "model_id"]),
+    ("bedrock-mantle", {"model_id": "anthropic.claude-opus-4-1-20250805-v1:0"}, ["auth", "model_id"]),
+    ("bedrock-mantle", {"model_id": "arn:aws:bedrock:us-east-1:1:inference-profile/x"}, ["auth", "model_id"]),
+    ("claude-aws", {"model_id": "anthropic.claude-sonnet-5-5"}, ["auth", "model_id"]),
+    ("claude-gcp", {"model_id": "claude-sonnet-4-5@20250929"}, ["model_id", "auth"]),
     ("foundry", {"resource": None}, ["resource", "auth"]),
     ("openai-compatible", {"base_url": None}, ["base_url"]),
     ("openai-compatible", {"base_url": "localhost:8000"}, ["base_url"]),
@@ -79,6 +93,23 @@ ENOUGH: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("bedrock", {"region": None, "auth": {"env": "K"}}, {"K": "b", "AWS_REGION": "us-east-1"}),
     ("bedrock", {}, {"AWS_WEB_IDENTITY_TOKEN_FILE": "f", "AWS_ROLE_ARN": "r"}),
     ("bedrock", {}, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/"}),
+    ("bedrock-mantle", {}, {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"}),
+    ("bedrock-mantle", {}, {"AWS_BEARER_TOKEN_BEDROCK": "b"}),
+    ("bedrock-mantle", {"region": None}, {"ANTHROPIC_AWS_API_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}),
+    ("claude-aws", {}, {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"}),
+    ("claude-aws", {"workspace": None}, {"ANTHROPIC_AWS_API_KEY": "k", "ANTHROPIC_AWS_WORKSPACE_ID": "wrkspc_2"}),
+    ("claude-aws", {"auth": {"env": "K"}, "service_tier": "standard_only"}, {"K": "k"}),
+    ("claude-gcp", {"auth": {"env": "K"}}, {"K": "ya29"}),
+    (
+        "claude-gcp",
+        {"region": None, "project": None, "workspace": None},
+        {"GCE_METADATA_HOST": "127.0.0.1", "GOOGLE_CLOUD_PROJECT": "p", "ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID": "w"},
+    ),
+    (
+        "claude-gcp",  # an address says project and workspace by itself
+        {"project": None, "workspace": None, "base_url": "https://gateway.example/claude", "auth": {"env": "K"}},
+        {"K": "ya29"},
+    ),
     ("vertex", {"auth": {"env": "K"}}, {"K": "ya29"}),
     ("vertex", {}, {"GCE_METADATA_HOST": "127.0.0.1"}),
     (
@@ -128,8 +159,24 @@ def test_files_of_aws_and_google_are_found_where_their_tools_put_them(monkeypatc
 
 def test_a_machine_of_the_cloud_lends_its_role(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "machine_says", lambda path, word: True)
-    for door in ("bedrock", "vertex", "foundry"):
+    for door in ("bedrock", "bedrock-mantle", "claude-aws", "vertex", "claude-gcp", "foundry"):
         assert paths(door) == []
+
+
+@pytest.mark.parametrize("door", ["bedrock-mantle", "claude-aws"])
+def test_a_named_profile_wins_over_a_key_in_the_environment(door: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (Path(os.environ["HOME"]) / ".aws").mkdir()
+    secrets = "[lab]\naws_access_key_id = AKIDLAB\naws_secret_access_key = s\n"
+    (Path(os.environ["HOME"]) / ".aws" / "credentials").write_text(secrets)
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "b")
+    monkeypatch.setenv("ANTHROPIC_AWS_API_KEY", "k")
+    one = target(door, auth={"profile": "lab"})
+    provider = providers.get(door)
+    assert provider.check(one) == []
+    assert provider.route(one)["auth"] == "SigV4, profile lab"
+    request = asyncio.run(provider.prepare(one, {"model": one.model_id, "messages": []}))
+    asyncio.run(provider.close())
+    assert "Credential=AKIDLAB/" in request.headers["authorization"]
 
 
 def test_settings_that_an_sdk_refuses_to_combine_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +208,10 @@ def test_a_firmware_file_that_cannot_be_read_names_no_cloud(monkeypatch: pytest.
 @pytest.mark.parametrize(("door", "package", "extra"), [
     ("anthropic", "anthropic", "anthropic"),
     ("bedrock", "boto3", "bedrock"),
+    ("bedrock-mantle", "boto3", "bedrock"),
+    ("claude-aws", "boto3", "bedrock"),
     ("vertex", "google.auth", "vertex"),
+    ("claude-gcp", "google.auth", "vertex"),
     ("openai-compatible", "openai", "openai"),
 ])  # fmt: skip
 def test_a_missing_sdk_is_named_with_the_extra_that_brings_it(
@@ -197,6 +247,12 @@ ROUTES = [
      "/v1/projects/p1/locations/eu/publishers/anthropic/models/{model}:streamRawPredict"),
     ("vertex", {"region": "us"}, "aiplatform.us.rep.googleapis.com",
      "/v1/projects/p1/locations/us/publishers/anthropic/models/{model}:streamRawPredict"),
+    ("bedrock-mantle", {}, "bedrock-mantle.us-east-1.api.aws", "/anthropic/v1/messages"),
+    ("claude-aws", {}, "aws-external-anthropic.us-west-2.api.aws", "/v1/messages"),
+    ("claude-gcp", {}, "claude.googleapis.com",
+     "/v1/projects/p1/locations/global/workspaces/wrkspc_1/invoke/v1/messages"),
+    ("claude-gcp", {"region": None}, "claude.googleapis.com",
+     "/v1/projects/p1/locations/global/workspaces/wrkspc_1/invoke/v1/messages"),
     ("foundry", {}, "r1.services.ai.azure.com", "/anthropic/v1/messages"),
     ("openai-compatible", {}, "127.0.0.1:8000", "/v1/chat/completions"),
 ]  # fmt: skip
@@ -209,7 +265,7 @@ def test_the_route_that_is_recorded_is_the_one_that_is_taken(
 ) -> None:
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_FOUNDRY_API_KEY", "AWS_BEARER_TOKEN_BEDROCK", "TOKEN"):
         monkeypatch.setenv(name, "k")
-    one = target(door, **facts, auth={"env": "TOKEN"})
+    one = target(door, **{**facts, "auth": {"env": "TOKEN"}})
     if elsewhere:
         one = replace(one, base_url=elsewhere, resource=None)
     provider = providers.get(door)
@@ -252,7 +308,15 @@ PROOFS = [
     ("anthropic", None, None, (), "unknown"),
     ("bedrock", "msg_bdrk_01abc", "claude-sonnet-4-5-20250929", (), "consistent"),
     ("bedrock", "msg_vrtx_01abc", "claude-sonnet-4-5-20250929", (), "contradicted"),
-    ("bedrock", "msg_01abc", "claude-sonnet-4-5-20250929", (), "unknown"),
+    ("bedrock", "msg_01abc", "claude-sonnet-4-5-20250929", (), "contradicted"),
+    ("bedrock", "msg_vrtx_01abc", None, (), "contradicted"),
+    ("bedrock-mantle", "msg_bdrk_01abc", "claude-sonnet-4-5", (), "unknown"),  # which ids it gives is not documented
+    ("bedrock-mantle", "msg_vrtx_01abc", "claude-sonnet-4-5", (), "contradicted"),
+    ("bedrock-mantle", "msg_bdrk_01abc", "claude-opus-4-5", (), "contradicted"),
+    ("claude-aws", "msg_01abc", "claude-sonnet-4-5-20250929", (), "consistent"),
+    ("claude-aws", "msg_bdrk_01abc", "claude-sonnet-4-5-20250929", (), "contradicted"),
+    ("claude-gcp", "msg_01abc", "claude-sonnet-4-5-20250929", (), "consistent"),
+    ("claude-gcp", "msg_vrtx_01abc", "claude-sonnet-4-5-20250929", (), "contradicted"),
     ("vertex", "msg_vrtx_01abc", "claude-sonnet-4-5@20250929", (), "consistent"),
     ("vertex", "msg_vrtx_01abc", "claude-opus-4-5", (), "contradicted"),
     ("foundry", "msg_01abc", "claude-sonnet-4-5", (("x-ms-region", "East US 2"),), "consistent"),
@@ -291,7 +355,7 @@ def test_the_client_stack_names_the_sdk_and_its_version(door: str) -> None:
 
 
 def test_an_unknown_door_is_answered_with_the_nearest() -> None:
-    with pytest.raises(BenchError, match="anthropic, bedrock, vertex, foundry, openai-compatible") as raised:
+    with pytest.raises(BenchError, match=", ".join(providers.PROVIDERS)) as raised:
         providers.get("bedrok")
     assert raised.value.hint == "did you mean bedrock?"
 
@@ -299,17 +363,19 @@ def test_an_unknown_door_is_answered_with_the_nearest() -> None:
 def test_third_parties_add_doors_and_cannot_replace_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     points = EntryPoints(
         [
-            EntryPoint("elsewhere", "bench.providers.foundry:Foundry", providers.GROUP),
-            EntryPoint("bedrock", "bench.providers.vertex:Vertex", providers.GROUP),
-            EntryPoint("broken", "no.such.module:Door", providers.GROUP),
+            EntryPoint("elsewhere", "bench.providers.foundry:Foundry", plugins.PROVIDERS),
+            EntryPoint("bedrock", "bench.providers.vertex:Vertex", plugins.PROVIDERS),
+            EntryPoint("broken", "no.such.module:Door", plugins.PROVIDERS),
         ]
     )
-    monkeypatch.setattr(providers, "entry_points", points.select)
+    monkeypatch.setattr(plugins, "entry_points", points.select)
     assert providers.names() == [*providers.PROVIDERS, "broken", "elsewhere"]
     assert isinstance(providers.get("elsewhere"), foundry.Foundry)
     assert isinstance(providers.get("bedrock"), bedrock.Bedrock)
     assert not isinstance(providers.get("bedrock"), vertex.Vertex)
-    with pytest.raises(CannotRun, match=r"broken: no\.such\.module:Door did not load"):
+    with pytest.raises(
+        CannotRun, match=r"broken \(no\.such\.module, no\.such\.module:Door\) failed: ModuleNotFoundError"
+    ):
         providers.get("broken")
 
 

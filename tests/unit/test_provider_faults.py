@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.providers import ALLOWED_HEADERS, faults, get, headers
+from bench.providers import ALLOWED_HEADERS, PROVIDERS, faults, get, headers
 from bench.record import OUTCOMES, Fault
 
 Headers = tuple[tuple[str, str], ...]
@@ -157,7 +157,7 @@ def test_an_error_is_classed_by_its_name_and_its_status(
 
 
 def test_every_door_reads_faults_by_the_same_table() -> None:
-    for name in ("anthropic", "bedrock", "vertex", "foundry", "openai-compatible"):
+    for name in PROVIDERS:
         fault = get(name).fault(529, (), json.dumps(anthropic("overloaded_error", "Overloaded")).encode())
         assert fault == Fault("overloaded", "overloaded_error", "Overloaded", None, True)
 

@@ -52,6 +52,7 @@ def claude_on_bedrock(url: str, **given: Any) -> Any:
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": SECRET}
 BEDROCK_ID = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+MANTLE_ID = "anthropic.claude-sonnet-5-5"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"
 OLD = {"anthropic-version": "2023-06-01"}
 
@@ -95,6 +96,54 @@ WAYS = {
             region="us-east5", project_id="p1", access_token=SECRET, base_url=url, max_retries=0
         ),
         path="/v1",
+    ),
+    "bedrock-mantle": Way(
+        "bedrock-mantle",
+        {"region": "us-east-1", "model_id": MANTLE_ID},
+        KEYS,
+        lambda url: anthropic.AsyncAnthropicBedrockMantle(base_url=url, aws_region="us-east-1", max_retries=0),
+        path="/anthropic",
+    ),
+    "bedrock-mantle, session token, pinned version": Way(
+        "bedrock-mantle",
+        {"region": "us-east-1", "model_id": MANTLE_ID, "api_version": "2023-06-01"},
+        {**KEYS, "AWS_SESSION_TOKEN": "t0ken//=="},
+        lambda url: anthropic.AsyncAnthropicBedrockMantle(
+            base_url=url, aws_region="us-east-1", max_retries=0, default_headers=OLD
+        ),
+        path="/anthropic",
+    ),
+    "bedrock-mantle, key": Way(
+        "bedrock-mantle",
+        {"region": "us-east-1", "model_id": MANTLE_ID},
+        {"AWS_BEARER_TOKEN_BEDROCK": SECRET, "ANTHROPIC_AWS_API_KEY": "another"},
+        lambda url: anthropic.AsyncAnthropicBedrockMantle(base_url=url, aws_region="us-east-1", max_retries=0),
+        path="/anthropic",
+    ),
+    "claude-aws": Way(
+        "claude-aws",
+        {"region": "us-west-2", "workspace": "wrkspc_1"},
+        {**KEYS, "ANTHROPIC_API_KEY": "another"},
+        lambda url: anthropic.AsyncAnthropicAWS(
+            base_url=url, aws_region="us-west-2", workspace_id="wrkspc_1", max_retries=0
+        ),
+    ),
+    "claude-aws, key, workspace from the environment, pinned version": Way(
+        "claude-aws",
+        {"region": "us-west-2", "api_version": "2023-06-01"},
+        {"ANTHROPIC_AWS_API_KEY": SECRET, "ANTHROPIC_AWS_WORKSPACE_ID": "wrkspc_2"},
+        lambda url: anthropic.AsyncAnthropicAWS(
+            base_url=url, aws_region="us-west-2", max_retries=0, default_headers=OLD
+        ),
+    ),
+    "claude-gcp": Way(
+        "claude-gcp",
+        {"region": "global", "project": "p1", "workspace": "wrkspc_1", "auth": {"env": "TOKEN"}},
+        {"TOKEN": SECRET},
+        lambda url: anthropic.AsyncAnthropicGoogleCloud(
+            project="p1", workspace_id="wrkspc_1", token_provider=lambda: SECRET, base_url=url, max_retries=0
+        ),
+        path="/v1/projects/p1/locations/global/workspaces/wrkspc_1/invoke",
     ),
     "foundry": Way(
         "foundry",
@@ -221,6 +270,9 @@ VERSIONS = [
     ("foundry", "2023-06-01", "header"),
     ("bedrock", "bedrock-2023-05-31", "body"),
     ("vertex", "vertex-2023-10-16", "body"),
+    ("bedrock-mantle", "2023-06-01", "header"),
+    ("claude-aws", "2023-06-01", "header"),
+    ("claude-gcp", "2023-06-01", "header"),
 ]
 
 
@@ -273,26 +325,40 @@ def recomputed(request: Received, host: str, service: str) -> str:
     return fields["SignedHeaders"]
 
 
-@pytest.mark.parametrize("name", ["bedrock", "bedrock, session token, profile ARN, tier"])
-def test_the_signature_is_what_aws_will_compute(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+SIGNED = [
+    # way, host, the name that AWS signs for, headers that must be signed beside the usual ones
+    ("bedrock", "bedrock-runtime.us-east-1.amazonaws.com", "bedrock", ()),
+    ("bedrock, session token, profile ARN, tier", "bedrock-runtime.us-east-1.amazonaws.com", "bedrock",
+     ("x-amz-security-token", "x-amzn-bedrock-service-tier")),
+    ("bedrock-mantle", "bedrock-mantle.us-east-1.api.aws", "bedrock-mantle", ("anthropic-version",)),
+    ("bedrock-mantle, session token, pinned version", "bedrock-mantle.us-east-1.api.aws", "bedrock-mantle",
+     ("x-amz-security-token", "anthropic-version")),
+    ("claude-aws", "aws-external-anthropic.us-west-2.api.aws", "aws-external-anthropic",
+     ("anthropic-version", "anthropic-workspace-id")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "host", "service", "more"), SIGNED)
+def test_the_signature_is_what_aws_will_compute(
+    name: str, host: str, service: str, more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     way = WAYS[name]
     for variable, value in way.environment.items():
         monkeypatch.setenv(variable, value)
 
     async def prepared() -> list[Received]:
-        provider = providers.get("bedrock")
+        provider = providers.get(way.door)
         target = replace(way.target_at(""), base_url=None)
         made = [as_received(await provider.prepare(target, body)) for body in bodies(target, True)]
         await provider.close()
         return made
 
     first, second = asyncio.run(prepared())
-    host = "bedrock-runtime.us-east-1.amazonaws.com"
     for request in (first, second):
-        signed = recomputed(request, host, "bedrock")
-        assert {"host", "content-length", "x-amz-date", "content-type"} <= set(signed.split(";"))
+        signed = set(recomputed(request, host, service).split(";"))
+        assert {"host", "content-length", "x-amz-date", "content-type", *more} <= signed
         assert ("x-amz-security-token" in signed) == ("AWS_SESSION_TOKEN" in way.environment)
-        assert ("x-amzn-bedrock-service-tier" in signed) == ("tier" in name)
+    assert first.body != second.body
     assert first.target == second.target
 
 
@@ -352,84 +418,6 @@ def test_two_targets_of_one_door_do_not_share_anything(monkeypatch: pytest.Monke
         return found
 
     assert asyncio.run(prepared()) == ["Bearer a", "Bearer b", "Bearer a", "Bearer b"]
-
-
-class Google:
-    """Credentials of google-auth whose token ends when the test says so."""
-
-    def __init__(self) -> None:
-        self.token: str | None = None
-        self.expired = False
-        self.refreshed = 0
-
-    def refresh(self, request: object) -> None:
-        self.refreshed += 1
-        self.token, self.expired = f"ya29.{self.refreshed}", False
-
-
-def test_a_google_token_is_renewed_when_it_ends_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    import google.auth
-
-    credentials = Google()
-    monkeypatch.setattr(google.auth, "default", lambda scopes: (credentials, "p1"))
-
-    async def tokens() -> list[str]:
-        provider = providers.get("vertex")
-        target = replace(WAYS["vertex"].target_at("http://127.0.0.1:1"), auth={})
-        body = bodies(target, True)[0]
-        found = []
-        for ends in (False, False, True, False):
-            credentials.expired = credentials.expired or ends
-            found.append((await provider.prepare(target, body)).headers["authorization"])
-        credentials.expired = True
-        many = await asyncio.gather(*[provider.prepare(target, body) for _ in range(20)])
-        await provider.close()
-        return [*found, *{request.headers["authorization"] for request in many}]
-
-    assert asyncio.run(tokens()) == [
-        "Bearer ya29.1",
-        "Bearer ya29.1",
-        "Bearer ya29.2",
-        "Bearer ya29.2",
-        "Bearer ya29.3",
-    ]
-
-
-def test_an_entra_token_is_asked_of_azure_identity_and_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    azure = pytest.importorskip("azure.identity.aio")
-    from azure.core.credentials import AccessToken
-
-    class Credential:
-        asked, lasting, closed = 0, False, False
-
-        async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-            assert scopes == ("https://ai.azure.com/.default",)
-            Credential.asked += 1
-            return AccessToken(f"entra.{Credential.asked}", 4_000_000_000 if Credential.lasting else 0)
-
-        async def close(self) -> None:
-            Credential.closed = True
-
-    monkeypatch.setattr(azure, "DefaultAzureCredential", Credential)
-
-    async def tokens() -> list[str]:
-        provider = providers.get("foundry")
-        target = WAYS["foundry"].target_at("http://127.0.0.1:1")
-        found = []
-        for lasting in (False, False, True, True, True):
-            Credential.lasting = lasting
-            headers = (await provider.prepare(target, bodies(target, True)[0])).headers
-            assert "api-key" not in headers
-            assert "x-api-key" not in headers
-            found.append(headers["authorization"])
-        assert "azure-identity" in provider.client_stack(target)
-        await provider.close()
-        return found
-
-    first, second, *rest = asyncio.run(tokens())
-    assert len({first, second, rest[0]}) == 3  # a token that has ended is asked for again
-    assert len(set(rest)) == 1
-    assert Credential.closed
 
 
 def test_credentials_that_the_sdk_renews_itself_go_through_the_sdk_each_time(
@@ -520,7 +508,16 @@ def test_no_secret_is_shown_by_any_object_of_a_door(name: str, monkeypatch: pyte
         target = way.target_at("http://127.0.0.1:1")
         request = await provider.prepare(target, bodies(target, True)[0])
         opened = provider._opened["t"]
-        things: list[Any] = [provider, opened, *opened.templates.values(), opened.keeper, request, request.url, target]
+        things: list[Any] = [
+            provider,
+            opened,
+            *opened.templates.values(),
+            opened.keeper,
+            opened.renewal,
+            request,
+            request.url,
+            target,
+        ]
         things += [provider.route(target), provider.client_stack(target), provider.check(target), provider.__dict__]
         words = "\n".join(f"{thing!r} {thing}" for thing in things)
         await provider.close()

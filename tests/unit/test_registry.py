@@ -26,6 +26,8 @@ TODAY = date(2026, 11, 21)
         ("claude-sonnet-4-5", "vertex", "global", "claude-sonnet-4-5@20250929"),
         ("claude-opus-4-1", "vertex", "us-east5", "claude-opus-4-1@20250805"),
         ("claude-haiku-4-5", "vertex-grpc", "global", "claude-haiku-4-5@20251001"),
+        ("gemini-3.5-flash", "gemini-vertex", "global", "gemini-3.5-flash"),
+        ("gemini-3.5-flash", "vertex-grpc", "global", "gemini-3.5-flash"),
         ("claude-haiku-4-5", "bedrock-mantle", "us-east-1", "anthropic.claude-haiku-4-5"),
         ("claude-haiku-4-5", "foundry", None, "claude-haiku-4-5"),
         ("claude-haiku-5-5", "claude-aws", "us-east-1", "claude-haiku-5-5"),
@@ -47,7 +49,7 @@ def test_what_is_not_known_is_none():
 
 
 def test_every_place_of_every_model_is_complete():
-    for model in registry.models():
+    for model in [name for name in registry.models() if name.startswith("claude-")]:
         for door in ("anthropic", "bedrock", "vertex", "foundry", "openai-compatible"):
             entry = registry.lookup(model, door)
             assert entry is not None, (model, door)
@@ -57,6 +59,19 @@ def test_every_place_of_every_model_is_complete():
             assert entry.max_output_tokens is not None
             assert entry.max_output_tokens < entry.context_tokens
             assert "seed" not in entry.accepts
+
+
+def test_a_gemini_model_is_asked_in_its_own_language_at_both_doors():
+    for model in (name for name in registry.models() if name.startswith("gemini-")):
+        over_http, over_grpc = (registry.lookup(model, door) for door in ("gemini-vertex", "vertex-grpc"))
+        assert over_http is not None
+        assert over_grpc is not None
+        assert over_http.model_id == over_grpc.model_id == model
+        assert over_http.end_of_life == over_grpc.end_of_life
+        assert (over_http.dialect, over_grpc.dialect) == (None, "gemini")  # the door's first, and named
+        assert "seed" in over_http.accepts
+        assert over_http.max_output_tokens is not None
+        assert registry.lookup(model, "vertex") is None
 
 
 def test_models_that_take_temperature_are_pinned_to_a_version_that_does():
@@ -171,3 +186,29 @@ def test_an_unknown_key_in_the_registry_is_an_error():
     loaded = yamlfile.loads(text, "models.yaml")
     with pytest.raises(ConfigError, match=r"doors\.x\.dialekts: got an unknown key; want dialects"):
         yamlfile.check(File, loaded)
+
+
+@pytest.mark.parametrize(
+    ("model", "door", "model_id"),
+    [
+        ("gpt-6.1-sol", "openai", "gpt-6.1-sol"),
+        ("gpt-6.1-sol", "azure-openai", "gpt-6.1-sol"),
+        ("gpt-6.1-sol", "openai-bedrock", "openai.gpt-6.1-sol"),
+        ("gpt-6.1-sol", "openai-vertex", None),
+        ("gpt-5", "openai-bedrock", None),
+        ("gpt-oss-20b", "openai-bedrock", "openai.gpt-oss-20b"),
+        ("gpt-oss-20b", "openai-vertex", "openai/gpt-oss-20b-maas"),
+        ("gpt-oss-20b", "openai", None),
+        ("gpt-oss-20b", "openai-compatible", "gpt-oss-20b"),
+    ],
+)
+def test_openais_models_at_their_doors(model, door, model_id):
+    entry = registry.lookup(model, door)
+    assert (entry.model_id if entry else None) == model_id
+
+
+def test_the_end_of_gpt_5_differs_by_door():
+    on = date(2026, 12, 11)
+    assert "2026-12-11" in registry.retired(registry.lookup("gpt-5", "openai"), on)
+    assert registry.retired(registry.lookup("gpt-5", "azure-openai"), on) is None
+    assert "verify by calling" in registry.ending(registry.lookup("gpt-oss-20b", "openai-vertex"), on)

@@ -4,7 +4,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
-import bench.score
+from bench import plugins
 from bench.errors import ConfigError
 from bench.record import Case, Reply, Score
 from bench.score import SCORERS, correct, get, score_all
@@ -57,10 +57,10 @@ class Length:
 
 def test_a_scorer_of_another_package_is_found_by_its_entry_point(monkeypatch):
     point = EntryPoint("length", f"{__name__}:Length", "bench.scorers")
-    monkeypatch.setattr(bench.score, "entry_points", lambda group: EntryPoints([point]).select(group=group))
+    monkeypatch.setattr(plugins, "entry_points", EntryPoints([point]).select)
     scorer = get("length", "short", {"limit": 3})
     assert scorer.score(Case("c", ()), Reply(text="abcd")).value == 0.0
-    with pytest.raises(ConfigError, match="the package that provides it failed: TypeError"):
+    with pytest.raises(ConfigError, match=r"length \(tests.*:Length\) failed: TypeError"):
         get("length", "short", {"unknown": 3})
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import registry
 from bench.errors import ConfigError
 from bench.record import Params
 from bench.targets import Settings, Target, TargetRow, json_schema, load_targets
@@ -23,6 +24,14 @@ def refused(tmp_path: Path, rows: str, **how) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, rows, **how)
     return [line.replace(str(tmp_path) + "/", "") for line in str(caught.value).splitlines()]
+
+
+def test_the_file_of_all_doors_to_claude_holds_one_model_at_each_of_them():
+    targets = load_targets(ROOT / "targets-claude.yaml")
+    doors = [name for name, door in registry.doors().items() if door.dialects[0] == "messages"]
+    assert sorted(target.provider for target in targets) == sorted(set(doors) - {"vertex-grpc"})
+    assert {target.model for target in targets} == {"claude-sonnet-5-5"}
+    assert {target.api_version for target in targets} == {"2026-10-21"}
 
 
 def test_the_file_that_ships_holds_one_model_at_five_doors():

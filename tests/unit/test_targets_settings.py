@@ -199,3 +199,49 @@ def test_the_end_of_a_targets_model_is_a_problem_with_a_model_that_lives_on():
     assert warning is not None
     assert warning.startswith("old: claude-sonnet-4-5 at anthropic ends on 2026-11-30")
     assert end_of_life(like(OLD, model="llama", provider="openai-compatible"), date(2030, 1, 1)) == (None, None)
+
+
+def test_only_how_thoughts_are_shown_may_come_in_the_extra_body():
+    target = Target("t", "claude-sonnet-5-5", "anthropic", "claude-sonnet-5-5", "messages", api_version="2026-10-21")
+    shown = Params(extra_body={"thinking": {"display": "omitted"}})
+    assert effective_params(shown, target)[1] == []
+    for thinking in ({"type": "disabled"}, {"display": "omitted", "type": "adaptive"}, "off"):
+        (problem,) = effective_params(Params(extra_body={"thinking": thinking}), target)[1]
+        assert problem.path == "params.extra_body.thinking"
+
+
+SOL = Target("sol", "gpt-5.6-sol", "openai", "gpt-5.6-sol", "chat")
+MINI = Target("mini", "gpt-5-mini", "azure-openai", "gpt-5-mini", "chat")
+OSS = Target("oss", "gpt-oss-120b", "openai-bedrock", "openai.gpt-oss-120b", "chat")
+
+
+@pytest.mark.parametrize(
+    ("target", "params", "want"),
+    [
+        # GPT models take a temperature only when they are told not to think
+        (SOL, Params(temperature=0), "takes temperature only with effort: none"),
+        (SOL, Params(temperature=0, top_p=0.9, effort="none"), None),
+        (SOL, Params(temperature=0, effort="low"), "only with effort: none"),
+        (SOL, Params(seed=7, effort="xhigh"), None),
+        (SOL, Params(effort="max"), "one of low, medium, high, xhigh"),
+        (SOL, Params(top_k=4), "takes no top_k at any door"),
+        (MINI, Params(effort="minimal"), None),
+        (MINI, Params(effort="none"), "cannot be switched off"),
+        (MINI, Params(temperature=0), "takes no temperature at any door"),
+        (MINI, Params(max_tokens=128001), "at most 128000"),
+        (OSS, Params(temperature=0, seed=7, effort="high", max_tokens=16384), None),
+        (OSS, Params(max_tokens=16385), "at most 16384"),  # the limit of that door, not of the model
+        (like(OSS, provider="openai-vertex"), Params(max_tokens=32768), None),
+        (like(OSS, provider="openai-compatible"), Params(max_tokens=100000, top_k=4), None),
+    ],
+)
+def test_the_settings_that_openais_models_take(target, params, want):
+    _, problems, _ = effective_params(params, target)
+    assert [want in str(problem) for problem in problems] == ([True] if want else [])
+
+
+def test_thinking_that_is_not_sent_is_said_and_not_where_there_is_none():
+    hidden = "sol: gpt-5.6-sol does not send its thoughts; time to first token includes all thinking"
+    assert effective_params(Params(), SOL)[2] == [hidden]
+    assert effective_params(Params(effort="none"), SOL)[2] == []
+    assert "counts thinking as tokens" in effective_params(Params(), OSS)[2][0]

@@ -33,22 +33,29 @@ def shingles(words: list[str], length: int) -> set[tuple[str, ...]]:
 
 def test_the_corpus_is_as_large_and_mixed_as_promised(prose):
     kinds = Counter(source.kind for source in prose_sources())
-    assert kinds["policy"] >= 16
-    assert kinds["annex"] >= 4
-    assert kinds["runbook"] >= 4
-    assert kinds["thread"] + kinds["memo"] >= 3
-    assert sum(source.supersedes is not None for source in prose_sources()) >= 8
-    assert 24_000 <= sum(map(len, prose.values())) / 4.5 <= 30_000  # tokens
+    assert kinds["policy"] >= 60
+    assert kinds["annex"] >= 9
+    assert kinds["runbook"] >= 10
+    assert kinds["contract"] >= 6
+    assert kinds["amendment"] >= 6
+    assert kinds["release"] >= 8
+    assert kinds["transcript"] >= 7
+    assert kinds["faq"] >= 4
+    assert kinds["thread"] + kinds["memo"] >= 12
+    assert sum(source.supersedes is not None for source in prose_sources()) >= 30
+    assert sum(map(len, prose.values())) / 4.5 >= 60_000  # tokens
 
 
 def test_prose_is_as_varied_as_real_prose(prose):
     """Real prose has a zlib ratio of 3.2 to 4.0 and distinct-4 of 0.75 to 0.96; a large grammar has 8.5 and 0.37."""
-    text = "\n".join(text for _, text in sorted(prose.items()))
-    data = text.encode("utf-8")
-    assert len(data) / len(zlib.compress(data, 9)) <= 4.5
-    words = text.lower().split()[:20_000]
-    for length, least in ((4, 0.70), (8, 0.80)):
-        assert len(shingles(words, length)) / (len(words) - length + 1) >= least
+    whole = "\n".join(text for _, text in sorted(prose.items()))
+    for start in range(0, len(whole), 200_000):
+        text = whole[start : start + 200_000]
+        data = text.encode("utf-8")
+        assert len(data) / len(zlib.compress(data, 9)) <= 4.5
+        words = text.lower().split()[:20_000]
+        for length, least in ((4, 0.70), (8, 0.80)):
+            assert len(shingles(words, length)) / (len(words) - length + 1) >= least
 
 
 def test_every_paragraph_is_used_once(prose):
@@ -87,22 +94,29 @@ def test_editions_and_sites_differ_in_every_fact(here):
 
 def test_no_value_waits_for_a_slot_that_is_gone(here):
     used = {fact.key for fact in here.ledger.facts}
-    assert {key.partition("#")[0] for key in load_yaml("values.yaml")} <= used
+    assert {re.split("[@#]", key)[0] for key in load_yaml("values.yaml")} <= used
+
+
+def test_a_topic_has_one_unit_so_that_a_query_has_one_answer(here):
+    units: dict[tuple[str, str], set[str]] = {}
+    for fact in here.ledger.facts:
+        units.setdefault((fact.subject, fact.predicate), set()).add(fact.unit)
+    assert [topic for topic, found in units.items() if len(found) > 1] == [("expenses", "dinner")]  # kroner and euro
 
 
 def test_passages_are_of_about_250_tokens(here, prose):
     sizes = [len(p.text) / 4.5 for p in here.passages if p.doc_id in prose]
     assert 210 <= sum(sizes) / len(sizes) <= 280
     assert max(sizes) <= 360
-    assert min(sizes) >= 140
-    assert sum(160 <= size <= 300 for size in sizes) / len(sizes) >= 0.85
+    assert min(sizes) >= 135
+    assert sum(150 <= size <= 320 for size in sizes) / len(sizes) >= 0.88
 
 
 def test_the_prompt_varies_only_near_its_end():
     slots = [match.start() for match in re.finditer(r"\{\{", PROMPT)]
     assert [PROMPT[at:].split("}}")[0].strip("{ ") for at in slots] == ["asked_on", "user_role", "site"]
     assert slots[0] / len(PROMPT) >= 0.95
-    assert 900 <= slots[0] / 4.5 <= 1200  # fixed tokens that a cache can reuse
+    assert 1300 <= slots[0] / 4.5 <= 1460  # fixed tokens that a cache can reuse
 
 
 @pytest.mark.skipif(not FOREIGN.is_dir(), reason="the third-party files are not here")

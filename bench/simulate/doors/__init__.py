@@ -10,9 +10,13 @@ from bench.simulate.doors.azure_openai import AzureOpenAIDoor
 from bench.simulate.doors.bedrock import BedrockDoor
 from bench.simulate.doors.chat import CompatibleDoor
 from bench.simulate.doors.foundry import FoundryDoor
+from bench.simulate.doors.gemini import GeminiDoor
 from bench.simulate.doors.managed import ClaudeAwsDoor, ClaudeGcpDoor, MantleDoor
 from bench.simulate.doors.openai import OpenAIDoor
+from bench.simulate.doors.openai_bedrock import OpenAIBedrockDoor
+from bench.simulate.doors.openai_vertex import OpenAIVertexDoor
 from bench.simulate.doors.vertex import VertexDoor
+from bench.simulate.doors.vertex_grpc import VertexGrpcDoor
 
 DOORS: Mapping[str, Callable[[], Door]] = {
     "anthropic": AnthropicDoor,
@@ -22,7 +26,11 @@ DOORS: Mapping[str, Callable[[], Door]] = {
     "openai-compatible": CompatibleDoor,
     "openai": OpenAIDoor,
     "azure-openai": AzureOpenAIDoor,
+    "openai-bedrock": OpenAIBedrockDoor,
+    "openai-vertex": OpenAIVertexDoor,
     "bedrock-mantle": MantleDoor,
     "claude-aws": ClaudeAwsDoor,
     "claude-gcp": ClaudeGcpDoor,
+    "gemini-vertex": GeminiDoor,
+    "vertex-grpc": VertexGrpcDoor,
 }

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from time import gmtime, strftime
 
 from bench.simulate.base import Ask, Headers, Received, Refused, TargetConfig
-from bench.simulate.doors.messages import NEW_VERSION, OLD_VERSION, MessagesDoor, read_messages
+from bench.simulate.doors.messages import NEW_VERSION, OLD_VERSION, MessagesDoor
+from bench.simulate.doors.messages_rules import beta_problem, read_messages
 from bench.simulate.doors.reading import Unreadable, bearer, json_object
 
 ORGANIZATION_ID = "5f0c7e2a-6d1b-4b7e-9a53-51a0c1a0d000"
@@ -22,17 +23,25 @@ def header_version(received: Received) -> str:
     return version
 
 
-def first_party_ask(received: Received, model_id: str, missing: tuple[int, str, str]) -> Ask:
-    """Reads a first-party body, with the model in it; `missing` is how this door says that it has no such model."""
+def first_party_ask(
+    received: Received, model_id: str, missing: tuple[int, str, str], *, names_geo: bool = False
+) -> Ask:
+    """Reads a first-party body, with the model in it; `missing` is how this door says that it has no such model.
+
+    `names_geo`: the doors that Anthropic runs name the place of inference in their replies.
+    """
     version = header_version(received)
+    betas = [word.strip() for word in received.headers.get("anthropic-beta", "").split(",") if word.strip()]
     try:
+        if problem := beta_problem(betas):
+            raise Unreadable(problem)
         body = json_object(received)
         if not isinstance(body.get("model"), str):
             raise Unreadable("model: Field required")
         if body["model"] != model_id:
             status, code, text = missing
             raise Refused(status, code, text.format(model=body["model"]))
-        return read_messages(body, version, model_id)
+        return read_messages(body, version, model_id, names_geo=names_geo)
     except Unreadable as error:
         raise Refused(400, "invalid_request_error", str(error)) from None
 
@@ -52,7 +61,7 @@ class AnthropicDoor(MessagesDoor):
             raise Refused(404, "not_found_error", "Not found")
         if received.method != "POST":
             raise Refused(405, "invalid_request_error", "Method Not Allowed")
-        return first_party_ask(received, target.model_id, (404, "not_found_error", "model: {model}"))
+        return first_party_ask(received, target.model_id, (404, "not_found_error", "model: {model}"), names_geo=True)
 
     def id_headers(self, request_id: str) -> Headers:
         return [("request-id", request_id), ("anthropic-organization-id", ORGANIZATION_ID)]

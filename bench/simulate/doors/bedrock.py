@@ -10,14 +10,30 @@ import orjson
 
 from bench.simulate.base import Ask, Headers, Json, Received, Refused, Render, Script, TargetConfig
 from bench.simulate.doors import converse
+from bench.simulate.doors.converse_reading import read_converse
 from bench.simulate.doors.eventstream import event_headers, exception_headers, frame, padding
-from bench.simulate.doors.messages import NEW_VERSION, TEXT_DELTA, MessagesDoor, read_messages
+from bench.simulate.doors.messages import NEW_VERSION, TEXT_DELTA, MessagesDoor
+from bench.simulate.doors.messages_blocks import blocks_of, told
+from bench.simulate.doors.messages_rules import beta_problem, read_messages
 from bench.simulate.doors.reading import Unreadable, bearer, json_object, uuid_of
 from bench.simulate.sigv4 import check_signature
 
 BODY_VERSION = "bedrock-2023-05-31"
 _ARN_VERSIONED = re.compile(r"-v\d+(:\d+)?$")
 _PATH = re.compile(r"/model/(.+)/(invoke|invoke-with-response-stream|converse|converse-stream)")
+
+_PROFILE = re.compile(r"(us-gov|us|eu|apac|au|jp|global)\.(?=anthropic\.)")
+_NEEDS_PROFILE = re.compile(r"anthropic\.claude-(opus|sonnet|haiku|fable|mythos)-\d")
+"""Claude 4 and later are offered through inference profiles only."""
+NO_ON_DEMAND = (
+    "Invocation of model ID {model} with on-demand throughput isn\u2019t supported. Retry your request with the ID or ARN of "
+    "an inference profile that contains this model."
+)
+
+
+def _without_profile(model_id: str) -> str | None:
+    found = _PROFILE.match(model_id)
+    return model_id[found.end() :] if found else None
 
 
 _CHUNK = event_headers("chunk")
@@ -34,8 +50,8 @@ def aws_error(code: str, message: str) -> tuple[Headers, bytes]:
 
 
 class BedrockDoor(MessagesDoor):
-    """`POST /model/{id}/invoke` and `/invoke-with-response-stream`, signed for service `bedrock` or with a bearer
-    key.
+    """`POST /model/{id}/invoke[-with-response-stream]` and `/converse[-stream]`, signed for service `bedrock` or with a
+    bearer key.
     """
 
     name = "bedrock"
@@ -80,6 +96,8 @@ class BedrockDoor(MessagesDoor):
         if not found or received.method != "POST":
             raise Refused(404, "UnknownOperationException", "The requested operation is not recognized.")
         model, operation = found.groups()
+        if model == _without_profile(target.model_id) or _NEEDS_PROFILE.match(model):
+            raise Refused(400, "ValidationException", NO_ON_DEMAND.format(model=model))
         if model != target.model_id:
             raise Refused(400, "ValidationException", "The provided model identifier is invalid.")
         if received.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
@@ -87,7 +105,7 @@ class BedrockDoor(MessagesDoor):
         try:
             body = json_object(received)
             if operation in converse.OPERATIONS:
-                return converse.read_converse(body, model, operation)
+                return read_converse(body, model, operation)
             return self._read_invoke(body, model, operation)
         except Unreadable as error:
             text = f"Malformed input request: {error}, please reformat your input and try again."
@@ -102,8 +120,11 @@ class BedrockDoor(MessagesDoor):
             raise Unreadable("anthropic_version: Field required")
         if version not in (BODY_VERSION, NEW_VERSION) or (version == NEW_VERSION and _ARN_VERSIONED.search(model)):
             raise Unreadable("Invalid API version")
-        if not isinstance(body.pop("anthropic_beta", []), list):
+        betas = body.pop("anthropic_beta", [])
+        if not isinstance(betas, list):
             raise Unreadable("anthropic_beta: Input should be a valid list")
+        if beta_problem(betas):
+            raise Refused(400, "ValidationException", "invalid beta flag")
         body["stream"] = operation == "invoke-with-response-stream"
         return read_messages(body, version, model, operation)
 
@@ -132,21 +153,24 @@ class BedrockDoor(MessagesDoor):
         status = status or 503
         return (status, *self.faults.get(status, self.faults[503] if status > 500 else self.faults[400]))
 
+    def wrap(self, event: Json) -> bytes:
+        return chunk(orjson.dumps(event))
+
     def whole(self, ask: Ask, script: Script) -> bytes:
         return converse.whole(ask, script) if ask.wire in converse.OPERATIONS else super().whole(ask, script)
 
     def opening(self, ask: Ask, script: Script) -> bytes:
         if ask.wire in converse.OPERATIONS:
             return converse.opening()
-        events: list[Json] = [{"type": "message_start", "message": self.message(ask, script, start=True)}]
-        if script.events:
-            events.append({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
-        return b"".join(chunk(orjson.dumps(event)) for event in events)
+        return b"".join(self.wrap(event) for event in self.opening_events(ask, script))
 
     def content(self, ask: Ask, script: Script) -> Render:
         if ask.wire in converse.OPERATIONS:
-            return converse.content()
-        return lambda text: chunk(b"%s%s}}" % (TEXT_DELTA, orjson.dumps(text)))
+            return converse.content(script)
+        blocks = blocks_of(script, self.prefix)
+        if [block.kind for block in blocks] == ["text"]:
+            return lambda text: chunk(b"%s%s}}" % (TEXT_DELTA, orjson.dumps(text)))
+        return told(blocks, self.wrap)
 
     def closing(self, ask: Ask, script: Script) -> bytes:
         if ask.wire in converse.OPERATIONS:
@@ -163,7 +187,7 @@ class BedrockDoor(MessagesDoor):
                     "cacheWriteInputTokenCount": script.cache_write_tokens,
                 }
             }
-        return b"".join(chunk(orjson.dumps(event)) for event in events)
+        return b"".join(self.wrap(event) for event in events)
 
     def error_event(self, ask: Ask, script: Script, kind: str) -> bytes:
         names = {

@@ -1,101 +1,27 @@
-"""Bedrock's own wire, Converse and ConverseStream: what a body must look like, and the events of a reply."""
+"""Bedrock's own wire, Converse and ConverseStream: the events of a reply."""
 
 from __future__ import annotations
 
+import zlib
+from base64 import b64encode
 from typing import Any
 
 import orjson
 
-from bench.simulate.base import Ask, Json, Render, Script
+from bench.simulate.base import Arguments, Ask, Json, Render, Script, Thought
 from bench.simulate.doors.eventstream import event_headers, frame, padding
-from bench.simulate.doors.messages import NO_SAMPLING, STOPS
-from bench.simulate.doors.reading import Unreadable, json_chars, tokens_of, whole_number
+from bench.simulate.doors.messages import STOPS
+from bench.simulate.doors.reading import base59
 
 OPERATIONS = ("converse", "converse-stream")
-# fmt: off
-FIELDS = frozenset((
-    "messages", "system", "inferenceConfig", "toolConfig", "additionalModelRequestFields", "serviceTier",
-    "performanceConfig", "outputConfig", "requestMetadata", "guardrailConfig", "promptVariables",
-    "additionalModelResponseFieldPaths",
-))
-# fmt: on
-SETTINGS = frozenset(("maxTokens", "temperature", "topP", "stopSequences"))
 _DELTA = event_headers("contentBlockDelta")
-
-
-class _Prompt:
-    """Walks the prompt in the order in which it is cached (tools, system, messages), counting characters."""
-
-    def __init__(self) -> None:
-        self.chars = self.marked_chars = 0
-        self.last_user, self.long_lived = "", False
-
-    def blocks(self, blocks: Any, path: str) -> str:
-        """Counts a list of blocks; returns its text parts, joined."""
-        if not isinstance(blocks, list) or not all(isinstance(block, dict) and len(block) == 1 for block in blocks):
-            raise Unreadable(f"{path}: want a list of blocks, each with one member")
-        texts = []
-        for n, block in enumerate(blocks):
-            if "text" in block:
-                if not isinstance(block["text"], str) or not block["text"].strip():
-                    raise Unreadable(f"The text field in the ContentBlock object at {path}.{n} is blank")
-                texts.append(block["text"])
-                self.chars += len(block["text"])
-            elif "cachePoint" in block:
-                self.marked_chars = self.chars
-                self.long_lived = isinstance(block["cachePoint"], dict) and block["cachePoint"].get("ttl") == "1h"
-            else:
-                self.chars += json_chars(block)
-        return "".join(texts)
-
-
-def read_converse(body: Json, model: str, operation: str) -> Ask:
-    """Checks the body as Converse does. Raises Unreadable."""
-    for field in body:
-        if field not in FIELDS:
-            raise Unreadable(f"#: extraneous key [{field}] is not permitted")
-    settings = body.get("inferenceConfig") or {}
-    if not isinstance(settings, dict) or not set(settings) <= SETTINGS:
-        raise Unreadable("inferenceConfig: want maxTokens, temperature, topP, stopSequences")
-    if "maxTokens" in settings and not whole_number(settings["maxTokens"], 1):
-        raise Unreadable("inferenceConfig.maxTokens: must be at least 1")
-    if NO_SAMPLING.search(model) and not {"temperature", "topP"}.isdisjoint(settings):
-        raise Unreadable("inferenceConfig: This model does not support temperature and topP")
-    stops = settings.get("stopSequences") or []
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise Unreadable("messages: A conversation must have at least one message")
-    prompt = _Prompt()
-    if isinstance(body.get("toolConfig"), dict):
-        prompt.blocks(body["toolConfig"].get("tools"), "toolConfig.tools")
-    if body.get("system"):
-        prompt.blocks(body["system"], "system")
-    for n, message in enumerate(messages):
-        if not isinstance(message, dict) or message.get("role") not in ("user", "assistant"):
-            raise Unreadable(f"messages.{n}.role: must be user or assistant")
-        if n == 0 and message["role"] != "user":
-            raise Unreadable("A conversation must start with a user message")
-        if not message.get("content"):
-            raise Unreadable(f"The content field in the Message object at messages.{n} is empty")
-        text = prompt.blocks(message["content"], f"messages.{n}.content")
-        if message["role"] == "user":
-            prompt.last_user = text
-    return Ask(
-        prompt=prompt.last_user,
-        stream=operation == "converse-stream",
-        input_tokens=tokens_of(prompt.chars),
-        max_tokens=settings.get("maxTokens"),
-        cacheable_tokens=tokens_of(prompt.marked_chars),
-        cache_ttl="1h" if prompt.long_lived else "5m",
-        stop=tuple(stops),
-        wire=operation,
-    )
+_STOPS = {**STOPS, "tool": "tool_use"}
 
 
 def _counts(ask: Ask, script: Script) -> Json:
     """Usage and metrics, the last thing said; total tokens count the cached ones too."""
     cached = script.cache_read_tokens + script.cache_write_tokens
-    said: Json = {"metrics": {"latencyMs": script.end_ns // 1_000_000}, "serviceTier": {"type": "default"}}
+    said: Json = {"metrics": {"latencyMs": script.end_ns // 1_000_000}, **ask.echo}
     if script.usage != "none":
         said["usage"] = {
             "inputTokens": script.input_tokens,
@@ -110,10 +36,34 @@ def _counts(ask: Ask, script: Script) -> Json:
     return said
 
 
+def _tool_use_id(script: Script, n: int) -> str:
+    bits = zlib.crc32(f"{script.request_id}.{n}".encode()) << 64 | zlib.crc32(f"{n}.{script.request_id}".encode())
+    return f"tooluse_{base59(bits, 22)}"
+
+
+def _signature(script: Script) -> str:
+    return b64encode(script.request_id.encode()).decode()
+
+
+def _document(arguments: str) -> Any:
+    """The arguments as JSON. Those that `max_tokens` cut are none: a whole reply then has an empty object."""
+    try:
+        return orjson.loads(arguments)
+    except orjson.JSONDecodeError:
+        return {}
+
+
 def whole(ask: Ask, script: Script) -> bytes:
-    content = [{"text": script.text}] if script.events else []
+    content: list[Json] = []
+    if script.reasoning:
+        thought = {"text": script.reasoning, "signature": _signature(script)}
+        content.append({"reasoningContent": {"reasoningText": thought}})
+    if script.text:
+        content.append({"text": script.text})
+    for n, (name, arguments) in enumerate(script.tool_calls):
+        content.append({"toolUse": {"toolUseId": _tool_use_id(script, n), "name": name, "input": _document(arguments)}})
     message = {"role": "assistant", "content": content}
-    return orjson.dumps({"output": {"message": message}, "stopReason": STOPS[script.stop], **_counts(ask, script)})
+    return orjson.dumps({"output": {"message": message}, "stopReason": _STOPS[script.stop], **_counts(ask, script)})
 
 
 def _event(kind: str, payload: Json) -> bytes:
@@ -125,16 +75,52 @@ def opening() -> bytes:
     return _event("messageStart", {"role": "assistant"})
 
 
-def content() -> Render:
+def content(script: Script) -> Render:
+    """Renders text; thoughts come in block 0, text behind them, each call in a block of its own behind both."""
+    text_at = 1 if script.reasoning else 0
+    calls_at = text_at + bool(script.text)
+    thought_ends = _stop(script, 0, Thought)  # a block ends when the next one begins
+    opened = set()
+
+    def before(block: int) -> bytes:
+        """What stands before the first event of a block."""
+        if block == 0 or block in opened:
+            return b""
+        opened.add(block)
+        return thought_ends if block == 1 and script.reasoning else _stop(script, block - 1, str)
+
     def render(text: str) -> bytes:
+        if isinstance(text, Arguments):
+            block = calls_at + text.call
+            start = b""
+            if text.first:
+                call = {"toolUseId": _tool_use_id(script, text.call), "name": script.tool_calls[text.call][0]}
+                start = _event("contentBlockStart", {"contentBlockIndex": block, "start": {"toolUse": call}})
+            delta = {"toolUse": {"input": text}}
+            return before(block) + start + _event("contentBlockDelta", {"contentBlockIndex": block, "delta": delta})
+        if isinstance(text, Thought):
+            return _event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": text}}})
         said = orjson.dumps(text)
-        return frame(_DELTA, b'{"contentBlockIndex":0,"delta":{"text":%s},"p":"%s"}' % (said, padding(said)))
+        data = b'{"contentBlockIndex":%d,"delta":{"text":%s},"p":"%s"}' % (text_at, said, padding(said))
+        return before(text_at) + frame(_DELTA, data)
 
     return render
 
 
+def _stop(script: Script, block: int, kind: type[str]) -> bytes:
+    """The end of a block; a thought is signed there."""
+    stop = _event("contentBlockStop", {"contentBlockIndex": block})
+    if kind is not Thought:
+        return stop
+    delta = {"reasoningContent": {"signature": _signature(script)}}
+    return _event("contentBlockDelta", {"contentBlockIndex": block, "delta": delta}) + stop
+
+
 def closing(ask: Ask, script: Script) -> bytes:
-    parts = [_event("contentBlockStop", {"contentBlockIndex": 0})] if script.events else []
-    parts.append(_event("messageStop", {"stopReason": STOPS[script.stop]}))
+    parts = []
+    if script.events:
+        blocks = bool(script.reasoning) + bool(script.text) + len(script.tool_calls)
+        parts.append(_stop(script, blocks - 1, type(script.events[-1])))
+    parts.append(_event("messageStop", {"stopReason": _STOPS[script.stop]}))
     parts += [_event("metadata", _counts(ask, script))] * (2 if script.usage == "twice" else 1)
     return b"".join(parts)

@@ -6,6 +6,8 @@ Path, credentials and the words of the gate are the cloud's; body and events are
 from __future__ import annotations
 
 import re
+from hashlib import sha256
+from uuid import UUID
 
 from bench.simulate.base import Ask, Headers, Received, Refused, TargetConfig
 from bench.simulate.doors.anthropic import first_party_ask
@@ -20,11 +22,12 @@ _GCP_PATH = re.compile(r"/v1/projects/([^/]+)/locations/([^/]+)/workspaces/([^/]
 
 
 class _AwsGate(MessagesDoor):
-    """An AWS signature, or a key as bearer or in `x-api-key`."""
+    """An AWS signature, or a key as bearer or in `x-api-key`. Replies carry two ids: AWS's own, and Anthropic's."""
 
     service = ""
     path = ""
     key_name = ""
+    names_geo = False
 
     def admit(self, received: Received, target: TargetConfig) -> Ask:
         key = received.headers.get("x-api-key") or bearer(received)
@@ -35,13 +38,16 @@ class _AwsGate(MessagesDoor):
         self.check_place(received, target)
         if received.path != self.path or received.method != "POST":
             raise Refused(404, "not_found_error", "Not found")
-        return first_party_ask(received, target.model_id, NO_MODEL)
+        return first_party_ask(received, target.model_id, NO_MODEL, names_geo=self.names_geo)
 
     def check_place(self, received: Received, target: TargetConfig) -> None:
         """Nothing more is wanted here."""
 
     def id_headers(self, request_id: str) -> Headers:
-        return [("request-id", request_id), ("x-amzn-requestid", request_id)]
+        return [
+            ("request-id", request_id),
+            ("x-amzn-requestid", str(UUID(bytes=sha256(request_id.encode()).digest()[:16]))),
+        ]
 
     def refusal(self, status: int, code: str, message: str, request_id: str) -> tuple[Headers, bytes]:
         if code.endswith("_error"):
@@ -69,6 +75,7 @@ class ClaudeAwsDoor(_AwsGate):
     service = "aws-external-anthropic"
     path = "/v1/messages"
     key_name = "api_key"
+    names_geo = True
 
     def check_place(self, received: Received, target: TargetConfig) -> None:
         workspace = received.headers.get("anthropic-workspace-id")
@@ -92,7 +99,7 @@ class ClaudeGcpDoor(MessagesDoor):
         for key, value in zip(("project", "location", "workspace"), found.groups(), strict=True):
             if value != target.credentials.get(key, value):
                 raise Refused(403, "PERMISSION_DENIED", f"Permission denied on {key} '{value}' (or it may not exist).")
-        return first_party_ask(received, target.model_id, NO_MODEL)
+        return first_party_ask(received, target.model_id, NO_MODEL, names_geo=True)
 
     def refusal(self, status: int, code: str, message: str, request_id: str) -> tuple[Headers, bytes]:
         if code.endswith("_error"):

@@ -1,4 +1,4 @@
-"""Claude's Messages wire: what a body must look like, and the events of a reply.
+"""Claude's Messages wire: the events and the body of a reply, and its errors.
 
 The doors to Claude build on it; each adds its path, credentials and envelopes. Shapes follow Anthropic's public API
 reference: errors of the gate are the platform's own, those of the model are Anthropic's.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
 
 import orjson
 
 from bench.simulate.base import Ask, Headers, Json, Render, Script
-from bench.simulate.doors.reading import Unreadable, base59, json_chars, tokens_of, whole_number
+from bench.simulate.doors.messages_blocks import blocks_of, told
+from bench.simulate.doors.reading import base59
 
 OLD_VERSION = "2023-06-01"
 NEW_VERSION = "2026-10-21"
@@ -42,7 +42,7 @@ ERROR_TEXTS: Mapping[int, str] = {
 }
 TEXT_DELTA = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":'
 """The start of a text event: the text as JSON and two closing braces complete it."""
-STOPS = {"stop": "end_turn", "length": "max_tokens", "stop_sequence": "stop_sequence"}
+STOPS = {"stop": "end_turn", "length": "max_tokens", "stop_sequence": "stop_sequence", "tool": "tool_use"}
 NO_SAMPLING = re.compile(r"(opus|sonnet|haiku|fable|mythos)-5(\D|$)")
 """Models of the 5 line take no sampling settings under any API version."""
 
@@ -65,7 +65,14 @@ def usage_of(script: Script, ask: Ask, *, start: bool) -> Json:
         "cache_creation": {"ephemeral_5m_input_tokens": by_ttl["5m"], "ephemeral_1h_input_tokens": by_ttl["1h"]},
         "output_tokens": min(1, script.output_tokens) if start else script.output_tokens,
         "service_tier": "standard",
+        **({} if start else thinking_usage(script)),
+        **ask.echo,
     }
+
+
+def thinking_usage(script: Script) -> Json:
+    """The share of the output that was thinking, shown or not; only a reply that thought has it."""
+    return {"output_tokens_details": {"thinking_tokens": script.reasoning_tokens}} if script.reasoning_tokens else {}
 
 
 def delta_usage(script: Script) -> Json:
@@ -74,120 +81,8 @@ def delta_usage(script: Script) -> Json:
         "cache_creation_input_tokens": script.cache_write_tokens,
         "cache_read_input_tokens": script.cache_read_tokens,
         "output_tokens": script.output_tokens,
+        **thinking_usage(script),
     }
-
-
-def read_messages(body: Json, version: str, model: str, wire: str = "") -> Ask:
-    """Checks the body as the Messages API does. Raises Unreadable."""
-    for field in ("max_tokens", "messages"):
-        if field not in body:
-            raise Unreadable(f"{field}: Field required")
-    for field in body:
-        if field not in FIELDS:
-            raise Unreadable(f"{field}: Extra inputs are not permitted")
-    for field in SAMPLING:
-        if field in body and (version == NEW_VERSION or NO_SAMPLING.search(model)):
-            raise Unreadable(f"{field}: This parameter is not supported for this model and API version.")
-    temperature = body.get("temperature")
-    if temperature is not None and (
-        isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 <= temperature <= 1
-    ):
-        raise Unreadable("temperature: Input should be a number from 0 to 1")
-    if not whole_number(body["max_tokens"], 0):
-        raise Unreadable("max_tokens: Input should be a valid integer of at least 0")
-    stream = body.get("stream", False)
-    if not isinstance(stream, bool):
-        raise Unreadable("stream: Input should be a valid boolean")
-    stops = body.get("stop_sequences") or []
-    if not isinstance(stops, list) or not all(isinstance(s, str) and s.strip() for s in stops):
-        raise Unreadable("stop_sequences: each stop sequence must contain non-whitespace")
-    prompt = _Prompt()
-    prompt.tools(body.get("tools"))
-    prompt.system(body.get("system"))
-    prompt.messages(body["messages"])
-    if isinstance(body.get("cache_control"), dict):
-        prompt.mark(body["cache_control"])
-    return Ask(
-        prompt=prompt.last_user,
-        stream=stream,
-        input_tokens=tokens_of(prompt.chars),
-        max_tokens=body["max_tokens"],
-        cacheable_tokens=tokens_of(prompt.marked_chars),
-        cache_ttl=prompt.ttl,
-        stop=tuple(stops),
-        wire=wire,
-    )
-
-
-class _Prompt:
-    """Walks the prompt in the order in which it is cached (tools, system, messages), counting characters."""
-
-    def __init__(self) -> None:
-        self.chars = self.marked_chars = 0
-        self.ttl: Literal["5m", "1h"] = "5m"
-        self.last_user = ""
-
-    def mark(self, control: Any) -> None:
-        if (
-            not isinstance(control, dict)
-            or control.get("type") != "ephemeral"
-            or control.get("ttl", "5m") not in ("5m", "1h")
-        ):
-            raise Unreadable("cache_control: Input should be {'type': 'ephemeral', 'ttl': '5m' or '1h'}")
-        self.marked_chars = self.chars
-        self.ttl = "1h" if control.get("ttl") == "1h" else "5m"
-
-    def tools(self, tools: Any) -> None:
-        if tools is None:
-            return
-        if not isinstance(tools, list) or not all(
-            isinstance(tool, dict) and isinstance(tool.get("name"), str) for tool in tools
-        ):
-            raise Unreadable("tools: Input should be a valid list of tools, each with a name")
-        for tool in tools:
-            self.chars += json_chars({k: v for k, v in tool.items() if k != "cache_control"})
-            if tool.get("cache_control") is not None:
-                self.mark(tool["cache_control"])
-
-    def system(self, system: Any) -> None:
-        if system is not None:
-            self._content(system, "system")
-
-    def messages(self, messages: Any) -> None:
-        if not isinstance(messages, list) or not messages:
-            raise Unreadable("messages: at least one message is required")
-        for n, message in enumerate(messages):
-            if not isinstance(message, dict) or message.get("role") not in ("user", "assistant"):
-                raise Unreadable(f"messages.{n}.role: Input should be 'user' or 'assistant'")
-            if n == 0 and message["role"] != "user":
-                raise Unreadable('messages: first message must use the "user" role')
-            text = self._content(message.get("content"), f"messages.{n}.content")
-            if message["role"] == "user":
-                self.last_user = text
-
-    def _content(self, content: Any, path: str) -> str:
-        """Counts a content; returns its text parts, joined."""
-        if isinstance(content, str):
-            if not content:
-                raise Unreadable(f"{path}: text content must be non-empty")
-            self.chars += len(content)
-            return content
-        if not isinstance(content, list) or not content:
-            raise Unreadable(f"{path}: Input should be a valid string or a non-empty list of content blocks")
-        texts = []
-        for n, block in enumerate(content):
-            if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-                raise Unreadable(f"{path}.{n}.type: Field required")
-            if block["type"] == "text":
-                if not isinstance(block.get("text"), str) or not block["text"]:
-                    raise Unreadable(f"{path}.{n}.text: text content blocks must be non-empty")
-                texts.append(block["text"])
-                self.chars += len(block["text"])
-            else:
-                self.chars += json_chars({k: v for k, v in block.items() if k != "cache_control"})
-            if block.get("cache_control") is not None:
-                self.mark(block["cache_control"])
-        return "".join(texts)
 
 
 class MessagesDoor:
@@ -225,14 +120,17 @@ class MessagesDoor:
         status = status or 529
         return status, ERROR_TYPES.get(status, "api_error"), ERROR_TEXTS.get(status, "The request could not be served.")
 
+    def wrap(self, event: Json) -> bytes:
+        """One event as it goes over the wire."""
+        return sse(event["type"], event)
+
     def message(self, ask: Ask, script: Script, *, start: bool) -> Json:
-        content: list[Json] = [] if start or not script.events else [{"type": "text", "text": script.text}]
         message: Json = {
             "id": script.message_id,
             "type": "message",
             "role": "assistant",
             "model": script.served_model,
-            "content": content,
+            "content": [] if start else [block.whole() for block in blocks_of(script, self.prefix)],
             "stop_reason": None if start else STOPS[script.stop],
             "stop_sequence": None if start else script.stop_sequence,
         }
@@ -243,20 +141,26 @@ class MessagesDoor:
     def whole(self, ask: Ask, script: Script) -> bytes:
         return orjson.dumps(self.message(ask, script, start=False))
 
+    def opening_events(self, ask: Ask, script: Script) -> list[Json]:
+        first = blocks_of(script, self.prefix)[:1]
+        start: Json = {"type": "message_start", "message": self.message(ask, script, start=True)}
+        return [start, *[block.start(0) for block in first]]
+
     def opening(self, ask: Ask, script: Script) -> bytes:
-        parts = [sse("message_start", {"type": "message_start", "message": self.message(ask, script, start=True)})]
-        if script.events:
-            block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-            parts.append(sse("content_block_start", block))
-        parts.append(sse("ping", {"type": "ping"}))
-        return b"".join(parts)
+        events = [*self.opening_events(ask, script), {"type": "ping"}]
+        return b"".join(self.wrap(event) for event in events)
 
     def content(self, ask: Ask, script: Script) -> Render:
-        head = b"event: content_block_delta\ndata: " + TEXT_DELTA
-        return lambda text: b"%s%s}}\n\n" % (head, orjson.dumps(text))
+        blocks = blocks_of(script, self.prefix)
+        if [block.kind for block in blocks] == ["text"]:
+            head = b"event: content_block_delta\ndata: " + TEXT_DELTA
+            return lambda text: b"%s%s}}\n\n" % (head, orjson.dumps(text))
+        return told(blocks, self.wrap)
 
     def closing_events(self, script: Script) -> list[Json]:
-        events: list[Json] = [{"type": "content_block_stop", "index": 0}] if script.events else []
+        blocks = blocks_of(script, self.prefix)
+        open_from = max((n for n, block in enumerate(blocks) if block.texts), default=0)
+        events = [event for n, block in enumerate(blocks) if n >= open_from for event in block.events(n, n > open_from)]
         delta: Json = {
             "type": "message_delta",
             "delta": {"stop_reason": STOPS[script.stop], "stop_sequence": script.stop_sequence},
@@ -268,7 +172,7 @@ class MessagesDoor:
         return events
 
     def closing(self, ask: Ask, script: Script) -> bytes:
-        return b"".join(sse(event["type"], event) for event in self.closing_events(script))
+        return b"".join(self.wrap(event) for event in self.closing_events(script))
 
     def error_event(self, ask: Ask, script: Script, kind: str) -> bytes:
         names = {"overloaded": "overloaded_error", "throttled": "rate_limit_error", "server": "api_error"}

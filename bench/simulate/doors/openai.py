@@ -10,6 +10,7 @@ from bench.simulate.base import Ask, Headers, Json, Received, Refused, Render, S
 from bench.simulate.doors import responses
 from bench.simulate.doors.chat import CompatibleDoor
 from bench.simulate.doors.reading import Unreadable, base59, bearer, uuid_of
+from bench.simulate.doors.reasoning import refuse_for_reasoning
 
 # fmt: off
 FIELDS = frozenset((
@@ -28,16 +29,16 @@ class OpenAIDoor(CompatibleDoor):
     """A key is required, unknown fields are refused, error codes are words, and limits are told in headers."""
 
     name = "openai"
-    service_tier = "default"
-    reasoning_key = None
+    service_tier: str | None = "default"
+    reasoning_key: str | None = None
 
     def is_responses(self, received: Received) -> bool:
         return received.path == "/v1/responses"
 
     def read(self, received: Received, body: Json) -> Ask:
-        if self.is_responses(received):
-            return responses.read_responses(body)
-        return super().read(received, body)
+        ask = responses.read_responses(body) if self.is_responses(received) else super().read(received, body)
+        refuse_for_reasoning(body)
+        return ask
 
     def whole(self, ask: Ask, script: Script) -> bytes:
         return responses.whole(ask, script) if ask.wire == responses.WIRE else super().whole(ask, script)

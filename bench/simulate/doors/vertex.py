@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import orjson
 
 from bench.simulate.base import Ask, Headers, Json, Received, Refused, Script, TargetConfig
-from bench.simulate.doors.messages import NEW_VERSION, MessagesDoor, read_messages
+from bench.simulate.doors.messages import NEW_VERSION, MessagesDoor
+from bench.simulate.doors.messages_rules import beta_problem, read_messages
 from bench.simulate.doors.reading import Unreadable, base59, bearer, json_object
 
 BODY_VERSION = "vertex-2023-10-16"
@@ -77,8 +78,11 @@ class VertexDoor(MessagesDoor):
             raise Unreadable(f"anthropic_version: {version} is not supported")
         if "model" in body:
             raise Unreadable("model: Extra inputs are not permitted")
-        if not isinstance(body.pop("anthropic_beta", []), list):
+        betas = body.pop("anthropic_beta", [])
+        if not isinstance(betas, list):
             raise Unreadable("anthropic_beta: Input should be a valid list")
+        if problem := beta_problem(betas):
+            raise Unreadable(problem)
         ask = read_messages(body, version, model)
         if ask.stream != streamed:
             raise Unreadable(f"stream: Input should be {str(streamed).lower()} for this method")

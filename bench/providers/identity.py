@@ -1,0 +1,266 @@
+"""Who answered: what a reply says of its own origin, held against the target that was asked. Pure.
+
+A label is not a proof: behind a gateway, a proxy or a wrong base address somebody else may answer. Ids of messages carry
+their operator's mark, replies name their model, headers their tier and region. What speaks against the label makes the
+attempt a fault (`contradicted`), never an ok row; what says nothing stays unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from bench.providers.headers import REQUEST_ID_HEADERS, first
+from bench.record import Exchange, Fault, Reply
+from bench.registry import bedrock_profile, models
+from bench.targets import Target
+
+Proof = Literal["consistent", "contradicted", "unknown"]
+CODE = "identity_contradicted"
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What replies of a door carry. `families` are the message ids it gives, empty where they have no mark.
+
+    `vouches` is whether those ids are given by this operator alone, so that one of them is evidence for the label.
+    `request_ids` are its headers in order of preference; `bedrock_ids` says that model ids name an inference profile.
+    """
+
+    families: frozenset[str] = frozenset()
+    vouches: bool = True
+    request_ids: tuple[str, ...] = REQUEST_ID_HEADERS
+    tier_header: str | None = None
+    region_header: str | None = None
+    bedrock_ids: bool = False
+
+
+FAMILIES: Mapping[str, tuple[str, str]] = {
+    # family -> (prefix of the id, whose it is); the longest prefix that fits decides
+    "bedrock": ("msg_bdrk_", "Claude on Amazon Bedrock"),
+    "vertex": ("msg_vrtx_", "Claude on Google Vertex AI"),
+    "first-party": ("msg_", "Anthropic's own service"),
+    "openai-chat": ("chatcmpl-", "an OpenAI-style chat API"),
+    "openai-responses": ("resp_", "an OpenAI-style Responses API"),
+}
+
+_ANTHROPIC = frozenset({"first-party"})
+_OPENAI = frozenset({"openai-chat", "openai-responses"})
+_AMAZON = ("x-amzn-requestid", "request-id", "x-request-id")
+_AZURE = ("apim-request-id", "x-request-id", "x-ms-request-id", "request-id")
+_TIER = "x-amzn-bedrock-service-tier"
+
+DOORS: Mapping[str, Marks] = {
+    "anthropic": Marks(_ANTHROPIC),
+    "claude-aws": Marks(_ANTHROPIC, request_ids=("request-id", "x-amzn-requestid")),
+    "claude-gcp": Marks(_ANTHROPIC),
+    "foundry": Marks(_ANTHROPIC, request_ids=("request-id", *_AZURE), region_header="x-ms-region"),
+    "bedrock": Marks(frozenset({"bedrock"}), request_ids=_AMAZON, tier_header=_TIER, bedrock_ids=True),
+    # which ids Bedrock's Messages API gives is not documented: its own mark or Anthropic's, never another cloud's
+    "bedrock-mantle": Marks(
+        frozenset({"bedrock", "first-party"}), False, ("request-id", *_AMAZON), _TIER, bedrock_ids=True
+    ),
+    "vertex": Marks(frozenset({"vertex"})),
+    "vertex-grpc": Marks(frozenset({"vertex"})),
+    "gemini-vertex": Marks(request_ids=()),
+    # ids of OpenAI's form are given by every server that speaks its API: they speak against others, and for nobody
+    "openai": Marks(_OPENAI, False, ("x-request-id",)),
+    "azure-openai": Marks(_OPENAI, False, _AZURE, region_header="x-ms-region"),
+    "openai-bedrock": Marks(_OPENAI, False, _AMAZON, _TIER, bedrock_ids=True),
+    "openai-vertex": Marks(_OPENAI, False),
+    "openai-compatible": Marks(frozenset(FAMILIES), False),
+}
+"""Anything may stand behind an OpenAI-compatible server, so no id speaks against it. A door that is not here is not judged
+by ids. Prefixes: providers' documentation and replies as of 2026-11; those of Bedrock and Vertex are not promised by them."""
+
+ANYONE = Marks(frozenset(FAMILIES), False)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What one exchange says of who answered. None: not said.
+
+    `family` is whose message id it is. `spilled_from` is the provisioned deployment that an Azure reply overflowed from.
+    `contradiction` says in words how the reply speaks against its label; `region_proof` is contradicted by that, too, and
+    by a region or a geography other than asked.
+    """
+
+    family: str | None
+    message_id: str | None
+    request_id: str | None
+    served_model: str | None
+    served_lane: str | None
+    spilled_from: str | None
+    region: str | None
+    inference_geo: str | None
+    profile_scope: str | None
+    fingerprint: str | None
+    address: str | None
+    tls_version: str | None
+    region_proof: Proof
+    contradiction: str | None
+
+    @property
+    def verdict(self) -> str:
+        """The contradiction in words, else `consistent` or `unknown`."""
+        return self.contradiction or ("unknown" if self.region_proof == "unknown" else "consistent")
+
+
+def identify(target: Target, exchange: Exchange, reply: Reply) -> Identity:
+    """What this exchange tells, and whether it agrees with what the target asked for."""
+    marks = DOORS.get(target.provider, ANYONE)
+    by_name = first(exchange.headers)
+    family = family_of(reply.message_id)
+    region = by_name.get(marks.region_header) if marks.region_header else None
+    by_id, by_model = _by_id(family, marks), _by_model(target, reply.served_model)
+    places = (_by_region(target.region, region), _by_geo(target, reply.inference_geo))
+    contradiction = None
+    if "contradicted" in (by_id, by_model):
+        contradiction = _words(target, reply, family if by_id == "contradicted" else None, by_model == "contradicted")
+    proof: Proof = "unknown"
+    if contradiction is not None or "contradicted" in places:
+        proof = "contradicted"
+    elif by_id == "consistent":
+        proof = "consistent"
+    spilled_from = by_name.get("x-ms-spillover-from-deployment") or None
+    return Identity(
+        family=family,
+        message_id=reply.message_id,
+        request_id=request_id(target.provider, by_name),
+        served_model=reply.served_model,
+        served_lane=_lane(reply.served_lane or _header(by_name, marks.tier_header), spilled_from),
+        spilled_from=spilled_from,
+        region=region,
+        inference_geo=reply.inference_geo,
+        profile_scope=bedrock_profile(target.model_id) if marks.bedrock_ids else None,
+        fingerprint=reply.fingerprint,
+        address=exchange.connection.address,
+        tls_version=exchange.connection.tls_version,
+        region_proof=proof,
+        contradiction=contradiction,
+    )
+
+
+def contradicted(target: Target, exchange: Exchange, reply: Reply) -> Fault | None:
+    """The fault of a reply that somebody else gave, or another model; None when nothing speaks against its label."""
+    found = identify(target, exchange, reply).contradiction
+    return None if found is None else Fault("server", CODE, found)
+
+
+def family_of(message_id: str | None) -> str | None:
+    """Whose message id this is, by its prefix; None for one without a mark."""
+    fits = [(len(prefix), name) for name, (prefix, _) in FAMILIES.items() if (message_id or "").startswith(prefix)]
+    return max(fits)[1] if fits else None
+
+
+def request_id(door: str, by_name: Mapping[str, str]) -> str | None:
+    """The id that this door's support asks for, else any that there is. Names in lower case."""
+    names = (*DOORS.get(door, ANYONE).request_ids, *REQUEST_ID_HEADERS)
+    return next((by_name[name] for name in names if by_name.get(name)), None)
+
+
+def _by_id(family: str | None, marks: Marks) -> Proof:
+    if family is None or not marks.families:
+        return "unknown" if family is None else "contradicted"
+    if family not in marks.families:
+        return "contradicted"
+    return "consistent" if marks.vouches else "unknown"
+
+
+def _header(by_name: Mapping[str, str], name: str | None) -> str | None:
+    return (by_name.get(name) or None) if name else None
+
+
+def _lane(lane: str | None, spilled_from: str | None) -> str | None:
+    """The tier that served; after a spill-over, a standard deployment answered instead of the provisioned one."""
+    return "/".join(part for part in (lane, "spillover" if spilled_from else None) if part) or None
+
+
+def _words(target: Target, reply: Reply, family: str | None, other_model: bool) -> str:
+    found = []
+    if family is not None:
+        whose = FAMILIES[family][1]
+        found.append(f"the message id {_shown(reply.message_id)} is one of {whose}, not of {target.provider}")
+    if other_model:
+        found.append(f"the model {_shown(reply.served_model)} answered, not {target.deployment or target.model_id}")
+    return f"{target.id}: " + ", and ".join(found) + "; check its base_url, and what stands in between"
+
+
+def _shown(text: str | None) -> str:
+    """Enough of a provider's word to see what it is."""
+    text = text or ""
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+# ------------------------------------------------------------------------------------------------ models
+
+
+def _by_model(target: Target, served: str | None) -> Proof:
+    """A name that both sides spell as a known line of models must be one model.
+
+    Where the id asked for is dated, the date must be the same; an alias is met by any of its snapshots. Ids of deployments
+    and profiles that hide the model are judged by the logical model.
+    """
+    if not served or not is_model(served):
+        return "unknown"
+    got = canonical(served)
+    asked = [canonical(name) for name in (target.deployment, target.model_id) if name and is_model(name)]
+    exact = [name for name in asked if undated(name) != name]
+    names = exact or [*asked, *([canonical(target.model)] if is_model(target.model) else [])]
+    if not names:
+        return "unknown"
+    if any(got in (name, undated(name)) or undated(got) == name for name in names):
+        return "consistent"
+    # a name that we do not know may be an alias of one that goes on where it ends
+    alias = any(got.startswith(f"{name}-") and undated(name) not in models() for name in names)
+    return "unknown" if alias else "contradicted"
+
+
+_LINE = re.compile(r"(?:claude|gpt|chatgpt|gemini)-|o\d(?:-|$)")
+_DATE = re.compile(r"-(?:20\d{6}|20\d\d-\d\d-\d\d)$|-00\d$")
+
+
+@lru_cache(maxsize=512)
+def is_model(name: str) -> bool:
+    """Whether this spells a model of a known line, so that another name can speak against it."""
+    return _LINE.match(canonical(name)) is not None
+
+
+@lru_cache(maxsize=512)
+def canonical(model: str) -> str:
+    """`us.anthropic.claude-x-20250929-v1:0`, `claude-x@20250929` and `anthropic/claude-x-20250929` as one name."""
+    name = model.lower().rpartition("/")[2].replace("@default", "").replace("@", "-")
+    name = re.sub(r"^(?:[a-z-]+\.)?(?:anthropic|openai|google)\.", "", name)
+    name = re.sub(r"-v\d+(?::\d+)?$|-\d:\d+$", "", name)
+    return re.sub(r"-(?:latest|maas)$", "", name)
+
+
+@lru_cache(maxsize=512)
+def undated(canonical_name: str) -> str:
+    """The alias that a dated snapshot belongs to: `gpt-5-2025-08-07` is one of `gpt-5`."""
+    return _DATE.sub("", canonical_name)
+
+
+# ------------------------------------------------------------------------------------------------ places
+
+
+def _by_region(asked: str | None, header: str | None) -> Proof:
+    if not asked or not header or asked.lower() in ("global", "us", "eu"):
+        return "unknown"
+    return "consistent" if _plain(header) == _plain(asked) else "contradicted"
+
+
+def _by_geo(target: Target, served: str | None) -> Proof:
+    """`inference_geo` where the target asks for one."""
+    body = target.params.get("extra_body")
+    asked = body.get("inference_geo") if isinstance(body, Mapping) else None
+    if not isinstance(asked, str) or not served:
+        return "unknown"
+    return "consistent" if asked == served else "contradicted"
+
+
+def _plain(place: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", place.lower())

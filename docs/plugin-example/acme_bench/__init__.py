@@ -1,0 +1,1 @@
+"""Acme's cloud, a scorer and a data set for bench."""
