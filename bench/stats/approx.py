@@ -7,7 +7,7 @@ interval. Pairs are of blocks, not of requests: a request that one target did no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol
@@ -17,14 +17,14 @@ import numpy.typing as npt
 
 from bench.errors import ConfigError, Problem
 from bench.metrics import BY_NAME, HEADLINE, METRICS, PROBABILITY, figure, plural
-from bench.stats import drafts, means, ratios, residue, shares, sketch
+from bench.stats import drafts, means, proof, ratios, residue, shares, sketch
 from bench.stats.cells import FEW_BLOCKS, resamples, too_few
 from bench.stats.comparisons import QUANTILES, Draft, finish
 from bench.stats.measured import DURATIONS
 from bench.stats.quantiles import Floats, Interval
-from bench.stats.scale import Stored
+from bench.stats.scale import Stored, proofs
 from bench.stats.special import normal_quantile, t_cdf, t_inflation, t_quantile
-from bench.stats.table import _comparison_columns, _method, _partial, _reasons
+from bench.stats.table import _carried, _comparison_columns, _method, _partial, _reasons
 from bench.stats.types import Cell, Row, Table
 from bench.stats.verdicts import MARGINS
 
@@ -44,7 +44,16 @@ _QUANTILE = {
 }  # fmt: skip
 _SUMS = ("n", "ok", "first_ok", "cost", "cost2", "priced", "right", "judged", "right_ok", "judged_ok", "ok_priced",
          "both_cost", "both_right", "content_events", "same_read_events")  # fmt: skip
-_WORDS = ("target", "case_id", "phase", "outcome", "first_attempt_outcome", "region_proof", *residue.ROW_FIELDS)
+_WORDS = (
+    "target",
+    "case_id",
+    "phase",
+    "outcome",
+    "first_attempt_outcome",
+    "fault_code",
+    "region_proof",
+    *residue.ROW_FIELDS,
+)
 
 
 class Chunked(Stored, Protocol):
@@ -52,9 +61,6 @@ class Chunked(Stored, Protocol):
 
     @property
     def counts(self) -> tuple[int, ...]: ...
-    def chunks(
-        self, floats: Sequence[str] = (), words: Sequence[str] = (), flags: Sequence[str] = ()
-    ) -> Iterator[tuple[int, dict[str, Any]]]: ...
 
 
 @dataclass(eq=False)
@@ -97,6 +103,7 @@ def build(
     rows = tuple(_row(counted, t, about.get(name) or {}, seed) for t, name in enumerate(counted.targets))
     compared = tuple(finish(_drafts(counted, rows, baseline, seed, margins)))
     workload = manifest.get("workload") or {}
+    proved = proofs(attempts)
     origin = "due times of the plan (open loop)" if counted.from_due else "first sends (closed loop)"
     notes = [
         f"{requests.rows:,} rows, read once into histograms by block: {WARNING.removeprefix('from a histogram: ')}; "
@@ -106,6 +113,8 @@ def build(
         *_outcomes(counted),
         *_method(compared),
         *_reasons(compared),
+        *_carried(counted.targets, manifest),
+        *proof.near_limits(counted.targets, proved),
         *(note for name in residue.ROW_FIELDS for note in _differing(counted, name)),
         *(f"{plural(n, 'row')} {why}: left out" for why, n in counted.left_out.items() if n),
     ]
@@ -115,7 +124,7 @@ def build(
     return Table(
         title=" · ".join(part for part in (workload.get("title") or workload.get("name") or "", models) if part),
         run_id=str(manifest.get("run_id") or ""), columns=HEADLINE, rows=rows, comparisons=compared,
-        answers=_answers(rows), alarms=(*few, *_alarms(counted)), notes=tuple(notes),
+        answers=_answers(rows), alarms=(*proof.strangers(counted.targets, proved), *few, *_alarms(counted)), notes=tuple(notes),
         instrument=residue.instrument([], manifest), command=str(manifest.get("command") or ""),
         run_folder=str(manifest.get("run_folder") or ""), simulated=bool(manifest.get("simulated")),
         partial=_partial(manifest), comparison_columns=_comparison_columns(compared),
@@ -159,6 +168,7 @@ def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any]) -> _
         target, seen = chunk["target"]
         of = np.array([names.index(name) for name in seen] or [0])[target]
         outcome, outcomes = chunk["outcome"]
+        faults, fault_names = chunk["fault_code"]
         phase, phases = chunk["phase"]
         keep = _is(phase, phases, "measure")
         bug, ok = _is(outcome, outcomes, "bug"), _is(outcome, outcomes, "ok")
@@ -186,7 +196,10 @@ def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any]) -> _
         for name, found in counted.census.items():
             codes, words = chunk[name]
             if words:
-                table = np.bincount((of * len(words) + codes)[keep & (codes >= 0)], minlength=len(names) * len(words))
+                told = keep & (codes >= 0)
+                if name == "region_proof":  # a stranger's reply is an alarm of its own
+                    told &= ~_is(faults, fault_names, proof.CONTRADICTED)
+                table = np.bincount((of * len(words) + codes)[told], minlength=len(names) * len(words))
                 for t, counts in enumerate(table.reshape(len(names), len(words))):
                     for at in np.flatnonzero(counts):
                         found[t][words[at]] = found[t].get(words[at], 0) + int(counts[at])

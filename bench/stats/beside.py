@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.errors import ConfigError, Problem
 from bench.metrics import BY_NAME, HEADLINE, PROBABILITY, figure, plural
-from bench.stats import drafts, means, ratios, residue, steady
+from bench.stats import drafts, means, proof, ratios, residue, steady
 from bench.stats.cells import FEW_BLOCKS, block_sums, cells, cost_and_right, resamples, too_few
 from bench.stats.comparisons import QUANTILES, Draft, finish
 from bench.stats.measured import Measured, Selection, codes, floats, select
@@ -198,6 +198,8 @@ def _amount(c: Comparison) -> str:
 def _alarms(sources: Sequence[Source], selections: Sequence[Selection]) -> list[str]:
     said = []
     for source, selection in zip(sources, selections, strict=True):
+        names = [m.target for m in selection.targets]
+        said += [f"{source.run_id}: {alarm}" for alarm in proof.strangers(names, source.attempts)]
         said += [f"{source.run_id}: {alarm}" for alarm in selection.alarms]
         said += [f"{source.run_id}: {alarm}" for alarm in residue.alarms(selection.targets, selection.rows)]
         steadiness, _ = steady.judge(selection.targets, source.manifest)

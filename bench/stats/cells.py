@@ -104,7 +104,8 @@ def _quantile(measured: Measured, name: str, column: str, ok_only: bool) -> Cell
         return _unknown(name, gap or "no request succeeded")
     if measured.ok and not bool((known & frame["ok"]).any()):
         return _unknown(name, gap or "not known")
-    values, blocks = floats(frame[known], column), codes(frame[known], "block")
+    counted = frame if bool(known.all()) else frame[known]
+    values, blocks = floats(counted, column), codes(counted, "block")
     sample = quantiles.quantile(values, blocks, PROBABILITY[BY_NAME[name].statistic])
     interval = sample.interval()
     warnings = _few(sample.blocks) + ([gap] if gap else [])

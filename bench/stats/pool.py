@@ -169,8 +169,13 @@ def manifest_of(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "tags": tags,
         "load": last.get("load") or {},
         "calibration": worst,
+        "environment": {k: v for m in manifests for k, v in _mapping(m.get("environment")).items()},
         "margins": last.get("margins") or {},
     }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def pool(sources: Sequence[Source], baseline: str | None = None) -> Table:

@@ -6,7 +6,7 @@ are put in the order of target, run, block and case once; after that a column is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,12 +19,22 @@ import numpy.typing as npt
 from bench.errors import ConfigError, Problem
 from bench.metrics import BY_NAME, HEADLINE, METRICS, plural
 from bench.stats import answers as first_screen
-from bench.stats import residue, steady
+from bench.stats import proof, residue, steady
 from bench.stats.cells import FEW_BLOCKS, cell, too_few
 from bench.stats.comparisons import finish
 from bench.stats.measured import DURATIONS, Measured
 from bench.stats.quantiles import Floats, Ints
-from bench.stats.table import _comparison_columns, _drafts, _method, _partial, _reasons, _title, _unpaired
+from bench.stats.table import (
+    _astray,
+    _carried,
+    _comparison_columns,
+    _drafts,
+    _method,
+    _partial,
+    _reasons,
+    _title,
+    _unpaired,
+)
 from bench.stats.types import Cell, Row, Table
 from bench.stats.verdicts import MARGINS
 
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
 Codes = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
-ROW_WORDS = ("outcome", "first_attempt_outcome", "region_proof", *residue.ROW_FIELDS)
+ROW_WORDS = ("outcome", "first_attempt_outcome", "fault_code", "region_proof", *residue.ROW_FIELDS)
 THREADS = 2
 """Sorting and counting leave the interpreter lock; more threads would only cost memory."""
 _MOST_KEYS = 1 << 62
@@ -52,6 +62,9 @@ class Stored(Protocol):
     def run_codes(self) -> Codes: ...
     def has(self, name: str) -> bool: ...
     def bounds(self, name: str) -> tuple[float, float, int] | None: ...
+    def chunks(
+        self, floats: Sequence[str] = (), words: Sequence[str] = (), flags: Sequence[str] = ()
+    ) -> Iterator[tuple[int, dict[str, Any]]]: ...
 
 
 @dataclass(eq=False)
@@ -104,6 +117,7 @@ def build(
     )  # fmt: skip
     compared = tuple(finish(_drafts(targets, baseline, seed, margins)))
     words = _words_frame(rows)
+    proved = proofs(attempts)
     simulated = bool(manifest.get("simulated")) or bool(requests.flags("simulated").any())
     origin = "due times of the plan (open loop)" if rows.from_due else "first sends (closed loop)"
     notes = [
@@ -113,8 +127,11 @@ def build(
         *_reasons(compared),
         *residue.lengths(targets),
         *residue.residue(targets, words, _attempts_frame(attempts), manifest),
+        *_carried(rows.names, manifest),
+        *proof.near_limits(rows.names, proved),
         *scorer_notes,
         *_unpaired(compared, targets),
+        *_astray(targets, manifest),
         *rows.notes,
         *residue.shared_reads(table_rows),
         *unjudged,
@@ -127,7 +144,13 @@ def build(
         rows=table_rows,
         comparisons=compared,
         answers=first_screen.answers(targets, table_rows, compared, seed, margins),
-        alarms=(*rows.alarms, *residue.alarms(targets, words), *few, *steady.alarms(steadiness)),
+        alarms=(
+            *proof.strangers(rows.names, proved),
+            *rows.alarms,
+            *residue.alarms(targets, words),
+            *few,
+            *steady.alarms(steadiness),
+        ),
         notes=tuple(notes),
         hint=first_screen.p99_hint(targets, {row.target: row.cells for row in table_rows}),
         instrument=residue.instrument(targets, manifest),
@@ -488,6 +511,48 @@ def _attempts_frame(attempts: Stored) -> pd.DataFrame:
     names = ("target", *residue.ATTEMPT_FIELDS)
     everything = np.arange(attempts.rows)
     return _frame({name: _category(attempts, name, everything) for name in names})
+
+
+def proofs(attempts: Stored) -> pd.DataFrame:
+    """The attempts that `bench.stats.proof` speaks of: all answered by a stranger, and the nearest to each limit."""
+    import pandas as pd
+
+    there = [name for name in proof.FIELDS if attempts.has(name)]
+    words = ("target", *(name for name in ("fault_code", "identity") if name in there))
+    numbers = [name for name in there if name not in words and not _all_null(attempts, name)]
+    kept = []
+    for _, chunk in attempts.chunks(numbers, words) if attempts.rows else ():
+        of, names = chunk["target"]
+        chosen = set()
+        if "fault_code" in chunk:
+            faults, fault_names = chunk["fault_code"]
+            chosen.update(np.flatnonzero(_is(faults, fault_names, proof.CONTRADICTED)).tolist())
+        ranks = [-chunk[name] for name in numbers if name == "utilisation_share"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ranks += [
+                np.where(chunk[limit] > 0, chunk[left] / chunk[limit], np.nan)
+                for limit in numbers
+                if limit.startswith("limit_") and (left := limit.replace("limit_", "remaining_")) in numbers
+            ]
+        for rank in ranks:
+            for t in range(len(names)):
+                mine = np.flatnonzero((of == t) & ~np.isnan(rank))
+                chosen.update(mine[[np.argmin(rank[mine])]].tolist() if len(mine) else [])
+        if at := sorted(chosen):
+            rows = {name: chunk[name][at] for name in numbers}
+            rows |= {name: [_word(chunk[name], i) for i in at] for name in words}
+            kept.append(pd.DataFrame(rows))
+    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=["target", *proof.FIELDS])
+
+
+def _all_null(stored: Stored, name: str) -> bool:
+    said = stored.bounds(name)
+    return said is not None and said[2] == stored.rows
+
+
+def _word(column: tuple[Codes, list[str]], at: int) -> str | None:
+    codes, names = column
+    return names[codes[at]] if codes[at] >= 0 else None
 
 
 def _category(stored: Stored, name: str, order: Ints) -> Any:

@@ -266,3 +266,22 @@ def test_the_bench_of_scale_makes_its_rows_from_a_seed(tmp_path):
         # the second target is made 5 % slower
         assert table.rows[1].cells["ttft_p50_ms"].value > table.rows[0].cells["ttft_p50_ms"].value * 0.9
     assert digests[0] == digests[1]
+
+
+def test_strangers_and_near_limits_are_told_of_many_rows_as_of_few(tmp_path):
+    folder = store(tmp_path, "one", clouds=CLOUDS[:2], prompts=40)
+    tried = [
+        {"target": "anthropic", "seq": seq, "limit_tokens": 1000, "remaining_tokens": 900 - 100 * seq} for seq in range(9)
+    ] + [
+        {"target": "bedrock", "seq": 20, "fault_code": "identity_contradicted", "identity": "bedrock: it was somebody else"},
+        {"target": "bedrock", "seq": 21, "utilisation_share": 0.97},
+    ]  # fmt: skip
+    write_table(folder / "attempts.parquet", "attempts", tried)
+    run = runs.open_run(folder)
+    plain = small.build(run.requests, run.frame("attempts", small.ATTEMPT_COLUMNS), run.scores, run.manifest)
+    many = scale.build(*columns_of(folder), run.manifest)
+    close((plain.alarms, plain.notes), (many.alarms, many.notes))
+    rough = approx.build(*columns_of(folder), run.manifest)
+    for said in ("answered by somebody else", "100 of 1,000 tokens left", "97% of the deployment"):
+        assert any(said in line for line in (*many.alarms, *many.notes)), said
+        assert any(said in line for line in (*rough.alarms, *rough.notes)), said
