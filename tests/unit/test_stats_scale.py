@@ -17,7 +17,7 @@ from bench.cli import main
 from bench.commands import tables
 from bench.stats import approx, scale, sketch
 from bench.stats import table as small
-from bench.stats.quantiles import quantile
+from bench.stats.quantiles import binomial_rank, quantile
 from bench.store import runs
 from bench.store.columns import Columns
 from bench.store.parquet import write_table
@@ -285,3 +285,10 @@ def test_strangers_and_near_limits_are_told_of_many_rows_as_of_few(tmp_path):
     for said in ("answered by somebody else", "100 of 1,000 tokens left", "97% of the deployment"):
         assert any(said in line for line in (*many.alarms, *many.notes)), said
         assert any(said in line for line in (*rough.alarms, *rough.notes)), said
+
+
+@pytest.mark.parametrize("n", [1.8638727630290564e7, 1e8, 1e9])
+def test_ranks_of_very_many_rows_are_those_of_the_normal_law(n):
+    for p, prob, z in ((0.5, 0.025, -1.959964), (0.99, 0.975, 1.959964)):
+        # rank - 1 + 1/2 is about n p + z sqrt(n p (1 - p)), to within a few ranks of the hundreds that the tail spans
+        assert binomial_rank(n, p, prob) == pytest.approx(n * p + z * math.sqrt(n * p * (1 - p)), abs=5)
