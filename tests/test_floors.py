@@ -34,6 +34,7 @@ FLOORS = {
         "instrument",
         "measure",
         "sweep",
+        "tabulate",
         "quota",
         "simulation",
         "lanes",
@@ -41,7 +42,7 @@ FLOORS = {
         "runner",
     },
     5: {"report", "testing"},
-    6: {"cli", "commands", "__main__", "__init__"},
+    6: {"api", "cli", "commands", "__main__", "__init__"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 NEIGHBOURS = {
