@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from bench.measure import Measured
 
+REQUEST_COLUMNS = ("phase", "outcome", "lateness_ms", "ttft_ms")
+"""All that is read of the requests here."""
 LATENESS_LIMIT_MS = 10.0
 LATENESS_SHARE = 0.01
 """A run whose own lateness at p99 is above 10 ms and above 1 % of the median TTFT is no measurement."""

@@ -15,6 +15,9 @@ from typing import Literal
 Statistic = Literal["p50", "p99", "mean", "ratio", "share"]
 Panel = Literal["speed", "delivery", "detail"]
 
+METHOD_VERSION = 1
+"""Raised with every entry under Method in CHANGELOG.md: figures of two versions are not comparable."""
+
 PROBABILITY: Mapping[Statistic, float] = {"p50": 0.50, "p99": 0.99}
 
 
@@ -120,6 +123,8 @@ METRICS: tuple[Metric, ...] = (
 
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
 HEADLINE: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.panel != "detail")
+OF_WHOLE_RUN = ("system_tokens_per_s", "goodput_per_s")
+"""Rates over the run's time, which a slice of its rows does not have."""
 
 
 def _ms(later_ns: int | None, earlier_ns: int | None) -> float | None:

@@ -19,18 +19,20 @@ from typing import Any
 
 import uvloop
 
-from bench import crew, environment, instrument, preflight, providers, redact, resume, score, sweep
+from bench import crew, environment, instrument, preflight, providers, redact, resume, score, sweep, tabulate
 from bench.engine.pacing import length_ns
 from bench.engine.seat import Alone
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
 from bench.lanes import Work, perform
 from bench.measure import Budget, Measured
+from bench.metrics import METHOD_VERSION
 from bench.plan import Plan
 from bench.preflight import Job, Options, Ready
 from bench.price import book
 from bench.record import Reply
 from bench.simulation import simulated
-from bench.stats.table import ATTEMPT_COLUMNS, Table, build, summary_rows
+from bench.stats.slices import slice_tags
+from bench.stats.table import Table, summary_rows
 from bench.store import parquet, runs
 from bench.store.disk import digest
 from bench.store.journal import Journal, journal_path, journals
@@ -190,11 +192,12 @@ def _finish(job: Job, folder: Path, facts: dict[str, Any], measured: Measured) -
     }
     run = runs.Run(folder, facts)
     found = [reason for segment in facts["segments"] for reason in segment["invalid"]]
-    facts["instrument"]["lateness_ms"] = instrument.lateness_ms(run.requests)
-    facts["invalid"] = [*dict.fromkeys(found), *instrument.faults(run.requests, facts["segments"], folder)]
+    requests = run.frame("requests", instrument.REQUEST_COLUMNS)
+    facts["instrument"]["lateness_ms"] = instrument.lateness_ms(requests)
+    facts["invalid"] = [*dict.fromkeys(found), *instrument.faults(requests, facts["segments"], folder)]
     facts["exit_status"] = _exit_status(measured, facts["invalid"])
-    attempts = run.frame("attempts", ATTEMPT_COLUMNS)
-    table = build(run.requests, attempts, run.scores, facts, job.options.baseline)
+    del requests
+    table = tabulate.of_run(run, job.options.baseline)
     files["summary.parquet"] = parquet.write_table(
         folder / "summary.parquet", "summary", summary_rows(table, facts["run_id"])
     )
@@ -250,6 +253,7 @@ def _manifest(
     facts: dict[str, Any] = {
         "run_id": run_id,
         "bench_version": _version(),
+        "method_version": METHOD_VERSION,
         "command": options.command,
         "started": anchor.wall_iso(anchor.monotonic_ns),
         "started_unix_ns": anchor.wall_ns,
@@ -272,6 +276,7 @@ def _manifest(
         },
         "scorers": [spec.model_dump() for spec in workload.scorers],
         "clusters": {case.id: case.cluster for case in workload.cases},
+        "tags": {case.id: tags for case in workload.cases if (tags := slice_tags(case.tags))},
         "price_book_sha256": book.load_book().sha256,
         "load": dataclasses.asdict(job.load),
         "plan": _plan_facts(planned, folder),

@@ -34,6 +34,7 @@ FLOORS = {
         "instrument",
         "measure",
         "sweep",
+        "tabulate",
         "quota",
         "simulation",
         "lanes",
@@ -49,7 +50,7 @@ FLOORS = {
         "rescore",
     },
     5: {"report", "testing"},
-    6: {"portability", "cli", "commands", "__main__", "__init__"},
+    6: {"portability", "api", "cli", "commands", "__main__", "__init__"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 NEIGHBOURS = {

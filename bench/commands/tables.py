@@ -1,30 +1,162 @@
-"""From the name of a run to its table."""
+"""From the names of runs to their table."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from bench import tabulate
+from bench.errors import BenchError, ConfigError, Problem
 from bench.stats.table import Table, build
 from bench.store import runs
+from bench.store.columns import stored_rows
+from bench.store.find import find_runs
 from bench.store.journal import journals
 from bench.store.recorded import CRASHED, MANIFEST
+
+if TYPE_CHECKING:
+    from bench.stats.pool import Difference, Source
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `bench compare` was asked about its runs, one field per flag."""
+
+    baseline: str | None = None
+    pool: bool = False
+    by: str | None = None
+    weights: Path | None = None
+    force: bool = False
+    approx: bool = False
 
 
 def table_of(ref: str, baseline: str | None, out: Path) -> Table:
     """The table of a stored run. Rows that are not those the run wrote are one warning line."""
-    run = _opened(runs.find_run(ref, out))
-    changed = runs.verify_digests(run)
-    if changed:
-        print(f"Warning: changed since the run wrote them: {', '.join(changed)}", file=sys.stderr)
-    return build(run.requests, run.attempts, run.scores, run.manifest, baseline)
+    return table_of_runs([opened(runs.find_run(ref, out), warn)], Wanted(baseline=baseline), warn)
 
 
-def _opened(folder: Path) -> runs.Run:
+def table_of_all(refs: Sequence[str], wanted: Wanted, out: Path) -> Table:
+    """The table of all the runs that are named."""
+    return table_of_runs(opened_all(refs, out, warn), wanted, warn)
+
+
+def warn(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def opened_all(refs: Sequence[str | Path], out: Path, say: Say) -> list[runs.Run]:
+    """The runs that are named. Among several, one that cannot be read is left out, and that is said."""
+    folders = find_runs(refs, out)
+    found = []
+    for folder in folders:
+        try:
+            found.append(opened(folder, say))
+        except BenchError as error:
+            if len(folders) == 1:
+                raise
+            say(f"Left out: {error.message}")
+            last = error
+    if not found:
+        raise last
+    return found
+
+
+def opened(folder: Path, say: Say) -> runs.Run:
     """The run; one that crashed gets its tables from its journal first, and the reader is told."""
     crashed = not (folder / MANIFEST).exists()
     run = runs.recover(folder) if crashed and journals(folder) else runs.open_run(folder)
     if run.manifest.get("stopped") == CRASHED:
         again = runs.resume_command(run.manifest, folder)
-        print(f"The run crashed; its rows come from its journal, without scores. To go on: {again}", file=sys.stderr)
+        say(f"The run crashed; its rows come from its journal, without scores. To go on: {again}")
+    if changed := runs.verify_digests(run):
+        say(f"Warning: changed since the run wrote them: {', '.join(changed)}")
     return run
+
+
+def table_of_runs(found: Sequence[runs.Run], wanted: Wanted, say: Say) -> Table:
+    """One run: its targets. Several: each target over the runs side by side, or all blocks pooled."""
+    from bench.stats import pool
+
+    distinct = {str(run.manifest.get("run_id") or run.path): run for run in found}
+    if len(distinct) < len(found):
+        say(f"{len(found) - len(distinct)} given more than once: a run counts once.")
+    chosen = sorted(distinct.values(), key=lambda run: (run.manifest.get("started_unix_ns") or 0, str(run.path)))
+    manifests = [run.manifest for run in chosen]
+    unlike = pool.differences(manifests) if len(chosen) > 1 else []
+    if unlike and not wanted.force:
+        raise ConfigError(
+            [_unlike(one) for one in unlike], "To compare them all the same, with this under the table: --force"
+        )
+    if len(chosen) > 1 and not wanted.pool and (wanted.by or wanted.weights):
+        flag = "--by" if wanted.by else "--weights"
+        raise ConfigError([Problem("command line", flag, f"{len(chosen)} runs side by side", "one run, or --pool")])
+    table = _table(chosen, wanted)
+    if unlike:
+        forced = tuple(f"unlike, and compared all the same (--force): {one}" for one in unlike)
+        table = replace(table, alarms=(*table.alarms, *forced))
+    return table
+
+
+def _unlike(one: Difference) -> Problem:
+    values = "; ".join(f"{value} ({', '.join(who)})" for value, who in one.values)
+    return Problem("these runs are unlike", one.what, values, "one value for all of them")
+
+
+def _table(chosen: Sequence[runs.Run], wanted: Wanted) -> Table:
+    from bench.stats import beside, mix, pool, slices
+
+    weights = None if wanted.weights is None else mix.load_mix(wanted.weights)
+    if (rows := sum(stored_rows(run.path, "requests") for run in chosen)) > tabulate.IN_MEMORY_ROWS or wanted.approx:
+        return _large(chosen, wanted, rows)
+    if len(chosen) == 1 and weights is None and wanted.by is None:
+        return tabulate.of_run(chosen[0], wanted.baseline)
+    sources = [_source(run) for run in chosen]
+    if len(sources) > 1 and not wanted.pool:
+        return beside.beside(sources, wanted.baseline)
+    if len(sources) == 1:
+        one = sources[0]
+        table = build(one.requests, one.attempts, one.scores, one.manifest, wanted.baseline)
+    else:
+        one = pool.pooled(sources)
+        table = pool.pool(sources, wanted.baseline)
+    if weights is not None:
+        table = mix.weighted(table, one.requests, one.scores, one.manifest, weights, wanted.baseline)
+    if wanted.by is not None:
+        anchors = slices.anchors_of([run.manifest for run in chosen])
+        table = slices.sliced(table, one.requests, one.scores, one.manifest, wanted.by, anchors, wanted.baseline)
+    return table
+
+
+def _large(chosen: Sequence[runs.Run], wanted: Wanted, rows: int) -> Table:
+    """Of more rows than fit into data frames: column by column."""
+    from bench.stats import pool
+
+    flags = (
+        ("--by", wanted.by),
+        ("--weights", wanted.weights),
+        ("runs side by side", len(chosen) > 1 and not wanted.pool),
+    )
+    if asked := [flag for flag, given in flags if given]:
+        want = (
+            f"at most {tabulate.IN_MEMORY_ROWS:,} rows for these, here are {rows:,}; fewer runs, or --pool without them"
+        )
+        raise ConfigError([Problem("command line", flag, "", want) for flag in asked])
+    manifests = [run.manifest for run in chosen]
+    facts = manifests[0] if len(chosen) == 1 else pool.manifest_of(manifests)
+    table = tabulate.of_columns([run.path for run in chosen], facts, rows, wanted.baseline, wanted.approx)
+    if len(chosen) == 1:
+        return table
+    return replace(table, partial=pool.unfinished(manifests), title=f"{table.title}: {len(chosen)} runs pooled")
+
+
+def _source(run: runs.Run) -> Source:
+    from bench.stats.pool import Source
+    from bench.stats.table import ATTEMPT_COLUMNS
+
+    facts: Mapping[str, Any] = run.manifest
+    return Source(run.requests, run.frame("attempts", ATTEMPT_COLUMNS), run.scores, facts)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -238,6 +239,10 @@ def snapshots(lamps: Mapping[str, Lamp]) -> dict[str, Any]:
     return {target_id: lamp.snapshot() for target_id, lamp in lamps.items()}
 
 
+asked_from_elsewhere: list[Callable[[], object]] = []
+"""How another thread asks the runs that do not hear signals themselves to stop: each entry is one Ctrl-C."""
+
+
 @contextmanager
 def signals(interrupt: Callable[[], None]) -> Iterator[None]:
     """While it lasts, Ctrl-C and SIGTERM call `interrupt` in the running loop."""
@@ -245,8 +250,13 @@ def signals(interrupt: Callable[[], None]) -> Iterator[None]:
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, interrupt)
-    except (RuntimeError, ValueError):  # not the main thread, as when called from a notebook's worker
-        yield
+    except (RuntimeError, ValueError):  # not the main thread, as when called from a notebook
+        asked = partial(loop.call_soon_threadsafe, interrupt)
+        asked_from_elsewhere.append(asked)
+        try:
+            yield
+        finally:
+            asked_from_elsewhere.remove(asked)
         return
     try:
         yield

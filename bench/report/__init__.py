@@ -6,9 +6,9 @@ A renderer receives a finished Table and computes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bench.metrics import DISPLAY, Figure, Metric, figure
+from bench.metrics import DISPLAY, OF_WHOLE_RUN, Figure, Metric, figure
 from bench.stats.types import Cell, Comparison, Level, Table
 
 SIMULATED = "look-alike clouds on this machine answered; these figures say nothing about any vendor"
@@ -121,3 +121,31 @@ def slo_words(level: Level) -> str:
         return "–"
     word = "met" if level.meets_slo else "missed"
     return word if level.slo_settled else f"likely {word}"
+
+
+def slice_tables(table: Table) -> list[tuple[str, Table]]:
+    """One table per target whose rows are its slices, under a heading; empty when the table is not sliced."""
+    made = []
+    for row in table.rows:
+        mine = [
+            (
+                part.label,
+                r,
+                [c for c in part.comparisons if c.target == row.target and c.metric in table.comparison_columns],
+            )
+            for part in table.slices
+            for r in part.rows
+            if r.target == row.target
+        ]
+        if mine:
+            rows = tuple(replace(r, target=label, region=None, provider="") for label, r, _ in mine)
+            looks = tuple(replace(c, target=label, primary=True, verdict="") for label, _, found in mine for c in found)
+            heading = f"{row.target} by {table.sliced_by} (exploratory)"
+            there = {c.metric for c in looks}
+            columns = tuple(name for name in table.comparison_columns if name in there)
+            shown = tuple(m for m in table.columns if m.name not in OF_WHOLE_RUN)
+            one = replace(
+                table, columns=shown, rows=rows, comparisons=looks, comparison_columns=columns, alarms=(), slices=()
+            )
+            made.append((heading, one))
+    return made

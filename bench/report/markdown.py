@@ -26,6 +26,7 @@ def render(table: Table) -> str:
         _figures(table, marks),
         *(_compared(table, baseline, targets) for baseline, targets in report.by_baseline(table).items()),
         _levels(table) if table.levels else "",
+        *(block for heading, one in report.slice_tables(table) for block in _slice(heading, one)),
         _bullets([f"**{escape(alarm)}**" for alarm in (*table.alarms, *marks.throughout)]),
         _bullets([f"{mark} {escape(warning)}" for mark, warning in marks.notes]),
         _bullets([escape(note) for note in table.notes]),
@@ -84,6 +85,13 @@ def _levels(table: Table) -> str:
         for one in report.levels_in_order(table)
     ]  # fmt: skip
     return _grid(head, rows)
+
+
+def _slice(heading: str, table: Table) -> list[str]:
+    marks = report.footnotes(table)
+    compared = [_compared(table, baseline, targets) for baseline, targets in report.by_baseline(table).items()]
+    warnings = [*(escape(warning) for warning in marks.throughout), *(f"{m} {escape(w)}" for m, w in marks.notes)]
+    return [f"### {escape(heading)}", _figures(table, marks), *compared, _bullets(warnings)]
 
 
 def _stack(shown: Figure) -> str:

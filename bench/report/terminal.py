@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.cells import cell_len
@@ -50,7 +51,7 @@ def _parts(table: Table, width: int) -> list[RenderableType]:
     parts: list[RenderableType] = [*banners, *([blank] if banners else [])]
     parts += [_said(table.title, "bold"), *([_answers(table)] if table.answers else []), blank]
     parts += _stacked(table, marks, width) if width < STACKED_BELOW else _panels(table, marks, width)
-    parts += [*_levels(table, width), *_notes(table, marks), *_footer(table)]
+    parts += [*_levels(table, width), *_slices(table, width), *_notes(table, marks), *_footer(table)]
     if table.answers:
         # A terminal shows the end of a long text: the answers stand there again.
         parts += [blank, _answers(table)]
@@ -150,6 +151,17 @@ def _level(one: Level, columns: Mapping[str, str]) -> Group:
 
 def _two(text: str, below: str) -> Text:
     return Text.assemble((text, "bold"), "\n", (below, "dim"), justify="right")
+
+
+def _slices(table: Table, width: int) -> list[RenderableType]:
+    """What one target did in each slice, target after target, each with the warnings of its own figures."""
+    parts: list[RenderableType] = []
+    for heading, one in report.slice_tables(table):
+        marks = report.footnotes(one)
+        parts.append(_said(heading, "bold cyan"))
+        parts += _stacked(one, marks, width) if width < STACKED_BELOW else _panels(one, marks, width)
+        parts += _notes(replace(one, notes=()), marks)
+    return parts
 
 
 def _grid(heading: str, names: int, columns: Sequence[_Column], labels: Sequence[Text]) -> Grid:

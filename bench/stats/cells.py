@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ FEW_BLOCKS = 10
 BOOTSTRAP = "block bootstrap, expanded percentiles"
 NO_LIMITS = "the workload's slo limits no single request"
 
-_LATENCY: Mapping[str, tuple[str, bool]] = {
+LATENCY: Mapping[str, tuple[str, bool]] = {
     "ttft_p50_ms": ("ttft", False), "ttft_p99_ms": ("ttft", False),
     "e2e_p50_ms": ("e2e", False), "e2e_p99_ms": ("e2e", False),
     "tpot_p50_ms": ("tpot", False), "output_tokens_per_s": ("speed", False),
@@ -49,22 +49,21 @@ def cells(
 ) -> dict[str, Cell]:
     """Every metric of METRICS, by name. `steadiness` holds those that are told from the run's course over time."""
     if measured.n == 0:
-        return {m.name: Cell(None, None, None, 0, None, "", m.unit, ("nothing was measured",)) for m in METRICS}
-    made = {name: _quantile(measured, name, column, ok_only) for name, (column, ok_only) in _LATENCY.items()}
-    made["system_tokens_per_s"] = _system_speed(measured, from_due, seed)
-    made["ok_share"] = _ok_share(measured, "ok", "ok_share")
-    made["first_ok_share"] = _ok_share(measured, "first_ok", "first_ok_share")
-    made["quality"] = _quality(measured, answered=False)
-    made["quality_answered"] = _quality(measured, answered=True)
-    made["usd_per_1k"] = _usd_per_1k(measured)
-    made["usd_per_correct"] = _usd_per_correct(measured, seed)
-    made["same_read_share"] = _same_read_share(measured, seed)
-    made["goodput_per_s"] = _goodput(measured, from_due, seed, limits)
-    made["within_slo_share"] = (
-        _ok_share(measured, "within", "within_slo_share") if limits else _unknown("within_slo_share", NO_LIMITS)
-    )
-    made |= steadiness
+        return {m.name: _unknown(m.name, "nothing was measured") for m in METRICS}
+    made = {name: cell(measured, name, from_due, seed, limits) for name in FIGURES}
+    return completed({**made, **steadiness})
+
+
+def completed(made: Mapping[str, Cell]) -> dict[str, Cell]:
+    """Every metric of METRICS in their order; those that could not be made are told from the run's course over time."""
     return {m.name: made.get(m.name) or _unknown(m.name, "too short to judge, or changed by plan") for m in METRICS}
+
+
+def cell(measured: Measured, name: str, from_due: bool, seed: int, limits: Mapping[str, float]) -> Cell:
+    """One figure by itself, of rows that there are; `measured.frame` needs no more columns than that figure reads."""
+    if name in LATENCY:
+        return _quantile(measured, name, *LATENCY[name])
+    return _OTHERS[name](measured, from_due, seed, limits)
 
 
 def _unknown(name: str, why: str) -> Cell:
@@ -241,3 +240,21 @@ def seconds_of(frame: pd.DataFrame, blocks: Ints, count: int, from_due: bool, si
         mine = runs == run
         seconds += block_seconds(starts[mine], ends[mine], blocks[mine], count)
     return seconds
+
+
+_OTHERS: Mapping[str, Callable[[Measured, bool, int, Mapping[str, float]], Cell]] = {
+    "system_tokens_per_s": lambda measured, from_due, seed, _: _system_speed(measured, from_due, seed),
+    "ok_share": lambda measured, *_: _ok_share(measured, "ok", "ok_share"),
+    "first_ok_share": lambda measured, *_: _ok_share(measured, "first_ok", "first_ok_share"),
+    "quality": lambda measured, *_: _quality(measured, answered=False),
+    "quality_answered": lambda measured, *_: _quality(measured, answered=True),
+    "usd_per_1k": lambda measured, *_: _usd_per_1k(measured),
+    "usd_per_correct": lambda measured, _, seed, __: _usd_per_correct(measured, seed),
+    "same_read_share": lambda measured, _, seed, __: _same_read_share(measured, seed),
+    "goodput_per_s": _goodput,
+    "within_slo_share": lambda measured, _, __, limits: (
+        _ok_share(measured, "within", "within_slo_share") if limits else _unknown("within_slo_share", NO_LIMITS)
+    ),
+}
+FIGURES = (*LATENCY, *_OTHERS)
+"""Every figure that is made of a target's rows, whatever their order in time."""

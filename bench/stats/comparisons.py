@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,19 +41,34 @@ class Draft:
     evidence: Evidence | None
 
 
+_SHARED = ("block", "cluster", "run", "slice")
 _COMPARED = ("ttft", "e2e", "tpot", "ok", "within", "right", "cost", "output_tokens", "due_ns", "sent_ns", "end_ns")
 
 
 @lru_cache(maxsize=16)
 def pairs(a: Measured, b: Measured) -> pd.DataFrame:
-    """Rows of both targets that share run, block, case and repeat; what is compared ends in _a and _b. Not to be changed."""
+    """Rows of both targets that share run, block, case and repeat; what is compared ends in _a and _b. Not to be changed.
+
+    Of the columns that are shared or compared, those that the frames have.
+    """
     import pandas as pd
 
-    _, in_a, in_b = np.intersect1d(a.frame["pair"], b.frame["pair"], assume_unique=True, return_indices=True)
-    columns = {name: a.frame[name].to_numpy()[in_a] for name in ("block", "cluster", "run")}
+    in_a: Any = slice(None)
+    in_b: Any = slice(None)
+    key_a, key_b = a.frame["pair"].to_numpy(), b.frame["pair"].to_numpy()
+    if not np.array_equal(key_a, key_b):
+        _, in_a, in_b = np.intersect1d(key_a, key_b, assume_unique=True, return_indices=True)
+    columns = {name: a.frame[name].to_numpy()[in_a] for name in _SHARED if name in a.frame}
     for side, frame, rows in (("a", a.frame, in_a), ("b", b.frame, in_b)):
-        columns |= {f"{name}_{side}": frame[name].to_numpy()[rows] for name in _COMPARED}
-    return pd.DataFrame(columns)
+        columns |= {f"{name}_{side}": frame[name].to_numpy()[rows] for name in _COMPARED if name in frame}
+    return pd.DataFrame(columns, copy=False)
+
+
+def known_of(both: pd.DataFrame, column: str, *beside: str) -> pd.DataFrame:
+    """The pairs in which a column is known on both sides: that column, what groups the pairs, and the columns `beside`."""
+    narrow = both[[f"{column}_a", f"{column}_b", *beside, *(name for name in _SHARED if name in both)]]
+    known = narrow[f"{column}_a"].notna() & narrow[f"{column}_b"].notna()
+    return narrow if bool(known.all()) else narrow[known]
 
 
 def compare(
@@ -78,8 +93,8 @@ def compare(
 def quantile_draft(a: Measured, b: Measured, both: pd.DataFrame, name: str, margins: Mapping[str, float]) -> Draft:
     metric, column = BY_NAME[name], {**QUANTILES, **EXPLORED}[name]
     margin = margins[metric.statistic]
-    known = both[both[f"{column}_a"].notna() & both[f"{column}_b"].notna()]
-    empty = blank(a, b, name, "latency", margin)
+    known = known_of(both, column, "ok_a", "ok_b")
+    empty = blank(a.target, b.target, name, "latency", margin)
     if len(known) == 0 or not all(bool(known[f"ok_{side}"].any()) or m.ok == 0 for side, m in (("a", a), ("b", b))):
         return _nothing(empty, a, b, column)
     blocks = codes(known, "block")
@@ -96,17 +111,17 @@ def quantile_draft(a: Measured, b: Measured, both: pd.DataFrame, name: str, marg
         p_equivalence=ratios.quantile_equivalence_p(qa, qb, math.log1p(margin)),
     )  # fmt: skip
     needed = quantiles.requests_to_bound(p, worst)
-    evidence = Evidence(
+    found = Evidence(
         estimate=at_95.estimate, low=at_95.low, high=at_95.high, low_90=at_90.low, high_90=at_90.high,
         margin=math.log1p(margin), blocks=qa.blocks, bounding_requests=needed if needed > len(known) else None,
     )  # fmt: skip
-    return Draft(row, evidence)
+    return Draft(row, found)
 
 
 def _quality_draft(a: Measured, b: Measured, both: pd.DataFrame, margins: Mapping[str, float]) -> Draft:
     margin = margins["quality"]
-    known = both[both["right_a"].notna() & both["right_b"].notna()]
-    empty = blank(a, b, "quality", "quality", margin)
+    known = known_of(both, "right")
+    empty = blank(a.target, b.target, "quality", "quality", margin)
     if len(known) == 0:
         return _nothing(empty, a, b, "right")
     alike = groupings(known)
@@ -116,10 +131,10 @@ def _quality_draft(a: Measured, b: Measured, both: pd.DataFrame, margins: Mappin
     row = replace(empty, value=estimate, low=at_95.low, high=at_95.high, n=len(known), n_eff=at_95.n_eff, blocks=blocks,
                   method="Tango's paired score, n_eff by case source and block", p_raw=paired.p_value(),
                   p_equivalence=paired.equivalence_p(margin))  # fmt: skip
-    return Draft(row, _evidence(estimate, at_95, at_90, margin, blocks))
+    return Draft(row, evidence(estimate, at_95, at_90, margin, blocks))
 
 
-def _evidence(estimate: float, at_95: Interval, at_90: Interval, margin: float, blocks: int) -> Evidence:
+def evidence(estimate: float, at_95: Interval, at_90: Interval, margin: float, blocks: int) -> Evidence:
     return Evidence(
         estimate=estimate,
         low=_or(at_95.low, -math.inf),
@@ -136,7 +151,7 @@ def cost_draft(a: Measured, b: Measured, both: pd.DataFrame, seed: int, margins:
     judged = bool((both["right_a"].notna() & both["right_b"].notna()).any())
     name = "usd_per_correct" if judged else "usd_per_1k"
     margin = margins["cost"]
-    empty = blank(a, b, name, "cost", margin)
+    empty = blank(a.target, b.target, name, "cost", margin)
     priced = all(m.ok and float(m.frame.loc[m.frame["ok"], "cost"].notna().mean()) >= 0.9 for m in (a, b))
     if len(both) == 0 or not priced:
         return _nothing(empty, a, b, "cost")
@@ -163,7 +178,7 @@ def cost_draft(a: Measured, b: Measured, both: pd.DataFrame, seed: int, margins:
                   blocks=count, method="paired block bootstrap, expanded percentiles",
                   p_raw=ratios.sums_ratio_p((usd_a, per_a), (usd_b, per_b), drawn, count),
                   p_equivalence=ratios.bootstrap_equivalence_p(drawn, count, math.log1p(margin)))  # fmt: skip
-    return Draft(row, _evidence(estimate, at_95, at_90, math.log1p(margin), count))
+    return Draft(row, evidence(estimate, at_95, at_90, math.log1p(margin), count))
 
 
 def finish(drafts: Sequence[Draft]) -> list[Comparison]:
@@ -179,8 +194,8 @@ def finish(drafts: Sequence[Draft]) -> list[Comparison]:
         elif draft.evidence is None:
             finished.append(replace(draft.row, verdict="inconclusive"))
         else:
-            evidence = replace(draft.evidence, p_holm=adjusted.get(i), family=len(family))
-            verdict = judge(evidence, WORDS[draft.row.kind])
+            adjusted_evidence = replace(draft.evidence, p_holm=adjusted.get(i), family=len(family))
+            verdict = judge(adjusted_evidence, WORDS[draft.row.kind])
             finished.append(replace(
                 draft.row, p_holm=adjusted.get(i), verdict=verdict.word, reason=verdict.reason,
                 more_blocks=verdict.more_blocks, needed_requests=verdict.needed_requests,

@@ -40,10 +40,10 @@ def explore(
     return [one for one in found if one is not None]
 
 
-def blank(a: Measured, b: Measured, name: str, kind: CompareKind, margin: float | None) -> Comparison:
+def blank(baseline: str, target: str, name: str, kind: CompareKind, margin: float | None) -> Comparison:
     """A comparison before anything is known of it."""
     return Comparison(
-        baseline=a.target, target=b.target, metric=name, label=BY_NAME[name].label if name in BY_NAME else name,
+        baseline=baseline, target=target, metric=name, label=BY_NAME[name].label if name in BY_NAME else name,
         kind=kind, unit="points" if kind == "quality" else "ratio", value=None, low=None, high=None, n=0, n_eff=None,
         blocks=0, rho=None, method="", margin=margin,
     )  # fmt: skip
@@ -51,8 +51,9 @@ def blank(a: Measured, b: Measured, name: str, kind: CompareKind, margin: float 
 
 def _paired_ratio(a: Measured, b: Measured, both: pd.DataFrame, column: str) -> Comparison | None:
     """The median of per-prompt ratios: sharper than the ratio of medians, and another question."""
-    known = both[np.isfinite(both[f"{column}_a"]) | np.isfinite(both[f"{column}_b"])]
-    known = known[known[f"{column}_a"].notna() & known[f"{column}_b"].notna() & (known[f"{column}_a"] > 0)]
+    known = both[["block", f"{column}_a", f"{column}_b"]]
+    values_a, values_b = (floats(known, f"{column}_{side}") for side in "ab")
+    known = known[(np.isfinite(values_a) | np.isfinite(values_b)) & (values_a > 0) & ~np.isnan(values_b)]
     if len(known) == 0:
         return None
     # A failure on one side only is a ratio of infinity or 0, and sorts where it belongs.
@@ -64,9 +65,10 @@ def _paired_ratio(a: Measured, b: Measured, both: pd.DataFrame, column: str) -> 
         return ratios.LogRatio(None, ratios.log_end(ends.low, -math.inf), ratios.log_end(ends.high, math.inf))
 
     return replace(
-        blank(a, b, f"{column}_paired_ratio_p50", "latency", None), label=f"median per-prompt {column.upper()} ratio",
-        primary=False, value=sample.estimate, low=interval.low, high=interval.high, n=sample.n, n_eff=interval.n_eff,
-        blocks=sample.blocks, method=quantiles.METHOD, p_raw=ratios.p_value(at),
+        blank(a.target, b.target, f"{column}_paired_ratio_p50", "latency", None),
+        label=f"median per-prompt {column.upper()} ratio", primary=False, value=sample.estimate, low=interval.low,
+        high=interval.high, n=sample.n, n_eff=interval.n_eff, blocks=sample.blocks, method=quantiles.METHOD,
+        p_raw=ratios.p_value(at),
     )  # fmt: skip
 
 
@@ -78,7 +80,7 @@ def _difference(a: Measured, b: Measured, both: pd.DataFrame, column: str, name:
     paired = means.paired_difference(floats(both, f"{column}_a"), floats(both, f"{column}_b"), [blocks])
     interval = paired.interval()
     return replace(
-        blank(a, b, name, "quality", None), primary=False, value=paired.raw.difference, low=interval.low,
+        blank(a.target, b.target, name, "quality", None), primary=False, value=paired.raw.difference, low=interval.low,
         high=interval.high, n=len(both), n_eff=interval.n_eff, blocks=int(blocks.max()) + 1,
         method="Tango's paired score, n_eff by block", p_raw=paired.p_value(),
     )  # fmt: skip
@@ -86,7 +88,8 @@ def _difference(a: Measured, b: Measured, both: pd.DataFrame, column: str, name:
 
 def _by_bootstrap(a: Measured, b: Measured, both: pd.DataFrame, seed: int) -> Comparison | None:
     """The difference of quality once more, with whole groups resampled: a second opinion that assumes less."""
-    known = both[both["right_a"].notna() & both["right_b"].notna()]
+    known = both[["block", "cluster", "right_a", "right_b"]]
+    known = known[known["right_a"].notna() & known["right_b"].notna()]
     if len(known) == 0:
         return None
     differences = floats(known, "right_b") - floats(known, "right_a")
@@ -100,7 +103,7 @@ def _by_bootstrap(a: Measured, b: Measured, both: pd.DataFrame, seed: int) -> Co
     drawn = means.resampled_means(differences, groups, resamples(count, seed))
     interval = ratios.expanded_interval(drawn, float(differences.mean()), count)
     return replace(
-        blank(a, b, "quality_bootstrap", "quality", None), label="quality, by bootstrap", primary=False,
+        blank(a.target, b.target, "quality_bootstrap", "quality", None), label="quality, by bootstrap", primary=False,
         value=float(differences.mean()), low=interval.low, high=interval.high, n=len(known),
         n_eff=means.n_eff(differences, [costliest]), blocks=len(np.unique(codes(known, "block"))),
         method="cluster bootstrap, expanded percentiles", p_raw=ratios.bootstrap_p(drawn, count),
@@ -132,7 +135,7 @@ def _rate(a: Measured, b: Measured, both: pd.DataFrame, name: str, seed: int, fr
     interval = ratios.expanded_interval(drawn, estimate, count)
     low, high = (None if end is None else math.exp(end) for end in (interval.low, interval.high))
     return replace(
-        blank(a, b, name, "rate", None), primary=False, value=math.exp(estimate), low=low, high=high, n=len(both),
+        blank(a.target, b.target, name, "rate", None), primary=False, value=math.exp(estimate), low=low, high=high, n=len(both),
         blocks=len(np.unique(codes(both, "block"))), method=f"paired {BOOTSTRAP}",
         p_raw=ratios.sums_ratio_p(sums[0], sums[1], drawn, count),
     )  # fmt: skip

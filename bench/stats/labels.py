@@ -34,13 +34,18 @@ def figures(targets: Sequence[Measured], scores: pd.DataFrame, seed: int) -> dic
     return {measured.target: _figures(measured, scores, seed) for measured in targets}
 
 
+def unknown() -> dict[str, Cell]:
+    """Both figures where no labels were scored, or where replies are too many to be read again."""
+    return {
+        name: Cell(None, None, None, 0, None, "", BY_NAME[name].unit, ("no labels were scored",))
+        for name in (F1, INVALID)
+    }
+
+
 def _figures(measured: Measured, scores: pd.DataFrame, seed: int) -> dict[str, Cell]:
     found = _read(measured, scores)
     if found is None:
-        return {
-            name: Cell(None, None, None, 0, None, "", BY_NAME[name].unit, ("no labels were scored",))
-            for name in (F1, INVALID)
-        }
+        return unknown()
     said, gold, frame = found
     groups = groupings(frame)
     few = (too_few(measured.blocks),) if measured.blocks < FEW_GROUPS else ()

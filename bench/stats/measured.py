@@ -30,6 +30,10 @@ _READ = ("run_id", "block_id", "case_id", "repeat", "seq", "outcome", "first_att
          "icl_max_ms", "lateness_ms", "loop_lag_ms", "output_tokens", "reasoning_tokens", "cost_usd", "price_book",
          "content_events", "same_read_events")  # fmt: skip
 """The columns that figures are made of."""
+READ = tuple(
+    dict.fromkeys((*_READ, *DURATIONS, "target", "model", "provider", "region", "phase", "spoiled", "simulated"))
+)
+"""All that `select` reads of the requests."""
 PAIR = ["run_id", "block_id", "case_id", "repeat"]
 """What two targets' rows must share to be a pair. Rows of one target that share all of it are paired in the order they stand."""
 
@@ -260,8 +264,6 @@ def _gap(gaps: dict[str, str], column: str, missing: Bools, ok: Bools, why: str)
 def _clusters(rows: pd.DataFrame, of_case: Mapping[str, str]) -> Ints:
     """Cases of one source are not independent; a case without a known source is a cluster of its own."""
     cases, names = rows["case_id"].factorize(use_na_sentinel=False)
-    if not of_case:
-        return np.asarray(cases, dtype=np.int64)
     sources = np.unique([of_case.get(str(case)) or str(case) for case in names], return_inverse=True)[1]
     return np.asarray(sources[cases] if len(cases) else cases, dtype=np.int64)
 

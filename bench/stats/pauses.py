@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +36,7 @@ def closed_up(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> pd.DataFra
         return requests
     moved = requests.copy()
     mine = (requests["run_id"] == manifest.get("run_id")).to_numpy()
-    places = np.cumsum([0.0, *lengths])[_segment_of(requests, manifest)]
+    places = moved_by(lengths, _stamps(requests, "sent_ns"), manifest["segments"])
     for name in STAMPS:
         moved[name] = np.where(mine, requests[name].astype("float64").to_numpy() - places, requests[name])
     return moved
@@ -48,8 +48,16 @@ def pauses_ns(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> list[float
     if len(segments) < 2:
         return []
     own = requests[requests["run_id"] == manifest.get("run_id")]
-    of = _segment_of(own, manifest)
-    due, sent, ends = (own[name].astype("float64").to_numpy() for name in ("due_ns", "sent_ns", "end_ns"))
+    return lengths_ns(_stamps(own, "due_ns"), _stamps(own, "sent_ns"), _stamps(own, "end_ns"), segments)
+
+
+def _stamps(rows: pd.DataFrame, name: str) -> Floats:
+    return np.asarray(rows[name].astype("float64").to_numpy(), dtype=np.float64)
+
+
+def lengths_ns(due: Floats, sent: Floats, ends: Floats, segments: Sequence[Mapping[str, Any]]) -> list[float]:
+    """As `pauses_ns`, from the stamps of one run."""
+    of = _segment_of(sent, segments)
     starts: Floats = np.fmin(due, sent)
     lengths = []
     last = -np.inf
@@ -62,18 +70,26 @@ def pauses_ns(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> list[float
     return lengths[1:]
 
 
-def _segment_of(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.intp]]:
+def moved_by(lengths: Sequence[float], sent: Floats, segments: Sequence[Mapping[str, Any]]) -> Floats:
+    """How far the stamps of every row move back when the pauses are closed."""
+    return np.asarray(np.cumsum([0.0, *lengths])[_segment_of(sent, segments)], dtype=np.float64)
+
+
+def _segment_of(sent: Floats, segments: Sequence[Mapping[str, Any]]) -> np.ndarray[Any, np.dtype[np.intp]]:
     """A row belongs to the last segment that began before it was sent: a request starts and ends in one segment."""
-    begins = [float(segment.get("offset_ns") or 0) for segment in manifest["segments"][1:]]
-    return np.searchsorted(begins, requests["sent_ns"].astype("float64").to_numpy(), "right")
+    begins = [float(segment.get("offset_ns") or 0) for segment in segments[1:]]
+    return np.searchsorted(begins, sent, "right")
 
 
 def notes(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
     """What a reader must know of a run that was continued."""
-    lengths = pauses_ns(requests, manifest)
+    return told(pauses_ns(requests, manifest), manifest.get("segments") or [])
+
+
+def told(lengths: Sequence[float], segments: Sequence[Mapping[str, Any]]) -> list[str]:
+    """In words; nothing of a run of one segment."""
     if not lengths:
         return []
-    segments = manifest["segments"]
     resent = [segment.get("resent") or {} for segment in segments]
     lost = sum(one.get("in_flight", 0) + one.get("abandoned", 0) for one in resent)
     said = (

@@ -95,7 +95,8 @@ def binomial_rank(n: float, p: float, prob: float) -> float:
     On the probit scale the left side is nearly straight in r, so a bracketed secant needs a handful of steps.
     """
     goal = normal_quantile(prob)
-    low, high = 1e-9, n + 1 - 1e-9
+    # Above ten million, a billionth beside n is lost in its last digit, and n - r + 1 would be 0.
+    low, high = 1e-9, n + 1 - max(1e-9, 1e-15 * n)
 
     def probit(r: float) -> float:
         return normal_quantile(min(max(betainc(n - r + 1, r, 1 - p), 1e-300), 1 - 1e-16)) - goal

@@ -59,11 +59,13 @@ def _said_of(names: Sequence[str], listed: Mapping[str, Mapping[str, Any]]) -> l
 
 
 def _values_of(frame: pd.DataFrame, field: str) -> Callable[[str], dict[str, int]]:
-    by_target = {
-        str(target): {str(value): int(n) for value, n in values.value_counts().items()}
-        for target, values in frame.groupby("target")[field]
-    }
+    by_target = {str(target): _counts(values) for target, values in frame.groupby("target")[field]}
     return lambda name: by_target.get(name, {})
+
+
+def _counts(values: pd.Series[Any]) -> dict[str, int]:
+    """How often each value occurs, most frequent first; a category that does not occur is none."""
+    return {str(value): int(n) for value, n in values.value_counts().items() if n}
 
 
 def _listed_of(listed: Mapping[str, Mapping[str, Any]], field: str) -> Callable[[str], dict[str, int]]:
@@ -135,12 +137,12 @@ def outcomes(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
     notes, failed, retried = [], [], []
     for measured in targets:
         mine = rows[rows["target"] == measured.target]
-        bad = mine[mine["outcome"] != "ok"]["outcome"].value_counts()
+        bad = _counts(mine[mine["outcome"] != "ok"]["outcome"])
         if len(bad):
             failed.append(f"{measured.target} " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()))
         again = int((mine["attempts"].astype("float64") > 1).sum())
         if again:
-            first = mine[mine["first_attempt_outcome"] != "ok"]["first_attempt_outcome"].value_counts()
+            first = _counts(mine[mine["first_attempt_outcome"] != "ok"]["first_attempt_outcome"])
             retried.append(f"{measured.target} {again} ({', '.join(f'{n} {outcome}' for outcome, n in first.items())})")
     if failed:
         notes.append("not ok, and counted as infinitely slow and wrong: " + "; ".join(failed))

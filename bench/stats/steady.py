@@ -204,7 +204,11 @@ def _cold(log_latency: Floats, cut: int, at_bound: bool, alpha: float) -> tuple[
 
 def _batch_means(values: Floats) -> Floats:
     m = max(1, len(values) // MSER_BATCH)
-    return np.array([part.mean() for part in np.array_split(values, m)])
+    sizes = np.full(m, len(values) // m)
+    sizes[: len(values) % m] += 1
+    sums: Floats = np.add.reduceat(values, np.concatenate([[0], np.cumsum(sizes)[:-1]]))
+    means: Floats = sums / sizes
+    return means
 
 
 def _mean_in_flight(start_s: Floats, end_s: Floats, edges: Floats) -> Floats:

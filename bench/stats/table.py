@@ -9,33 +9,67 @@ ttft_error_p99_ms), load, segments, instrument, host, margins (p50, p99, cost, q
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench import environment
 from bench.errors import ConfigError, Problem
-from bench.metrics import HEADLINE, figure, plural, roughly
+from bench.metrics import HEADLINE, Metric, figure, plural, roughly
 from bench.stats import answers as first_screen
-from bench.stats import labels, proof, residue, slo, steady
+from bench.stats import labels, pauses, proof, residue, slo, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish, pairs
 from bench.stats.levels import COLUMNS, SUSTAINED, TEXT_COLUMNS, levels_of
-from bench.stats.measured import Measured, Selection, floats, required_scorers, select
+from bench.stats.measured import READ, Measured, Selection, floats, required_scorers, select
 from bench.stats.types import Cell, Comparison, Level, Row, Table
 from bench.stats.verdicts import ALPHA, MARGINS, MIN_BLOCKS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ATTEMPT_COLUMNS", "Cell", "Comparison", "Row", "Table", "build", "summary_rows"]
+__all__ = [
+    "ATTEMPT_COLUMNS",
+    "REQUEST_COLUMNS",
+    "SCORE_COLUMNS",
+    "Cell",
+    "Comparison",
+    "Row",
+    "Table",
+    "build",
+    "summary_rows",
+]
 
 ATTEMPT_COLUMNS = ("run_id", "target", "seq", *residue.ATTEMPT_FIELDS, *proof.FIELDS)
 """All that `build` reads of the attempts."""
+SCORE_COLUMNS = ("run_id", "target", "seq", "scorer", "value")
+"""All that `build` reads of the scores."""
+REQUEST_COLUMNS = tuple(dict.fromkeys((
+    *READ, *COLUMNS, *pauses.STAMPS, *residue.ROW_FIELDS, "attempts", "fault_code", "region_proof",
+)))  # fmt: skip
+"""All that `build` reads of the requests."""
 
 MOST_EXPLORED = 4
 """Exploratory comparisons that are named under the table; the rest is in the data."""
 _STOPPED = {130: "interrupted", 5: "the spending limit was reached"}
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a table says besides its figures, however its rows were read."""
+
+    attempts: pd.DataFrame
+    """With the columns of `residue.ATTEMPT_FIELDS`."""
+    proofs: pd.DataFrame
+    """Attempts with the columns of `proof.FIELDS`: those that it speaks of, at the least."""
+    scorer_gaps: Sequence[str]
+    simulated: bool
+    mixed: bool
+    """Whether simulated rows and real ones are together."""
+    levels: tuple[Level, ...]
+    levels_sent: int
+    """How many levels of load were sent, warm-up included."""
 
 
 def build(
@@ -50,52 +84,90 @@ def build(
     Targets are compared within a model: with `baseline`, or with the first target of the model.
     """
     selection = select(requests, scores, manifest)
+    check_baseline(baseline, [m.target for m in selection.targets])
+    seed = int(manifest.get("seed") or 0)
+    steadiness, unjudged = steady.judge(selection.targets, manifest)
+    of_course = steady.figures(steadiness)
+    of_labels = labels.figures(selection.targets, scores, seed)
+    figures = {
+        m.target: cells(
+            m, selection.from_due, seed, {**of_course.get(m.target, {}), **of_labels[m.target]}, selection.limits
+        )
+        for m in selection.targets
+    }
+    simulated = requests["simulated"].fillna(False).astype(bool)
+    seen = Seen(
+        attempts=attempts, proofs=attempts,
+        scorer_gaps=residue.scorer_gaps(scores, required_scorers(scores, manifest)) if len(scores) else [],
+        simulated=bool(manifest.get("simulated")) or bool(simulated.any()), mixed=not bool(simulated.all()),
+        levels=_levels(requests, manifest), levels_sent=int(requests["level"].nunique()),
+    )  # fmt: skip
+    return finished(selection, figures, seen, manifest, baseline, (*steady.alarms(steadiness),), unjudged)
+
+
+def check_baseline(baseline: str | None, have: Sequence[str]) -> None:
+    if baseline is not None and baseline not in have:
+        raise ConfigError([Problem("", "baseline", baseline, f"a target of this run, one of {', '.join(have)}")])
+
+
+def finished(
+    selection: Selection,
+    figures: Mapping[str, Mapping[str, Cell]],
+    seen: Seen,
+    manifest: Mapping[str, Any],
+    baseline: str | None,
+    unsteady: Sequence[str],
+    unjudged: Sequence[str],
+) -> Table:
+    """The table of figures that are made: comparisons, answers, alarms and notes."""
     targets = selection.targets
-    if baseline is not None and baseline not in [m.target for m in targets]:
-        have = ", ".join(m.target for m in targets)
-        raise ConfigError([Problem("", "baseline", baseline, f"a target of this run, one of {have}")])
+    names = [m.target for m in targets]
     seed = int(manifest.get("seed") or 0)
     margins = {**MARGINS, **(manifest.get("margins") or {})}
-    steadiness, unjudged = steady.judge(targets, manifest)
-    of_course = steady.figures(steadiness)
-    of_labels = labels.figures(targets, scores, seed)
     rows = tuple(
-        Row(m.target, m.model, m.provider, m.region, m.n, m.blocks, m.spent_usd,
-            cells(m, selection.from_due, seed, {**of_course.get(m.target, {}), **of_labels[m.target]}, selection.limits))
+        Row(
+            m.target,
+            m.model,
+            m.provider,
+            m.region,
+            m.n,
+            m.blocks,
+            m.spent_usd,
+            {**labels.unknown(), **figures[m.target]},
+        )
         for m in targets
-    )  # fmt: skip
+    )
     compared = tuple(finish(_drafts(selection, baseline, seed, margins)))
-    simulated = bool(manifest.get("simulated")) or bool(requests["simulated"].fillna(False).astype(bool).any())
-    cells_of = {row.target: row.cells for row in rows}
     said = first_screen.answers(targets, rows, compared, seed, margins)
     pairs.cache_clear()
     return Table(
         title=_title(manifest, targets),
         run_id=str(manifest.get("run_id") or ""),
-        columns=tuple(m for m in HEADLINE if m.name != "goodput_per_s" or selection.limits),
+        columns=columns_of(bool(selection.limits)),
         rows=rows,
         comparisons=compared,
         answers=said,
-        alarms=(
-            *proof.strangers([m.target for m in targets], attempts),
-            *_alarms(selection, requests, manifest, simulated),
-            *steady.alarms(steadiness),
-        ),
+        alarms=(*proof.strangers(names, seen.proofs), *_alarms(selection, seen, manifest), *unsteady),
         notes=(
-            *_notes(selection, attempts, scores, manifest, compared),
+            *_notes(selection, seen, manifest, compared),
             *labels.notes(rows),
             *residue.shared_reads(rows),
             *unjudged,
         ),
-        hint=first_screen.p99_hint(targets, cells_of),
+        hint=first_screen.p99_hint(targets, figures),
         instrument=residue.instrument(targets, manifest),
         command=str(manifest.get("command") or ""),
         run_folder=str(manifest.get("run_folder") or ""),
-        simulated=simulated,
+        simulated=seen.simulated,
         partial=_partial(manifest),
         comparison_columns=_comparison_columns(compared),
-        levels=_levels(requests, manifest),
+        levels=seen.levels,
     )
+
+
+def columns_of(limited: bool) -> tuple[Metric, ...]:
+    """The figures of the first screen; goodput only where the slo limits a single request."""
+    return tuple(m for m in HEADLINE if m.name != "goodput_per_s" or limited)
 
 
 def _levels(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> tuple[Level, ...]:
@@ -146,32 +218,29 @@ def _comparison_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     return tuple(name for name in (*QUANTILES, "quality", "usd_per_correct", "usd_per_1k") if name in present)
 
 
-def _alarms(selection: Selection, requests: pd.DataFrame, manifest: Mapping[str, Any], simulated: bool) -> list[str]:
+def _alarms(selection: Selection, seen: Seen, manifest: Mapping[str, Any]) -> list[str]:
     targets = selection.targets
     said = [*selection.alarms, *residue.alarms(targets, selection.rows)]
     said += [
         f"{plural(n, 'session')} of {target} ended early, since a reply did not come: later turns are missing"
         for target, n in (manifest.get("sessions_cut") or {}).items()
     ]
-    if (n := int(requests["level"].nunique())) > 1:
+    if seen.levels_sent > 1:
         said.append(
-            f"a sweep: the figures put {n} levels of load together; what holds at each level stands in its own table"
+            f"a sweep: the figures put {seen.levels_sent} levels of load together; what holds at each level stands in its own "
+            "table"
         )
     nothing = [m.target for m in targets if m.n == 0]
     if nothing:
         said.append(f"nothing was measured for {', '.join(nothing)}")
     said += [too_few(blocks) for blocks in sorted({m.blocks for m in targets if 0 < m.blocks < FEW_BLOCKS})]
-    if simulated and not bool(requests["simulated"].fillna(False).astype(bool).all()):
+    if seen.simulated and seen.mixed:
         said.append("simulated and real rows are mixed")
     return said
 
 
 def _notes(
-    selection: Selection,
-    attempts: pd.DataFrame,
-    scores: pd.DataFrame,
-    manifest: Mapping[str, Any],
-    comparisons: Sequence[Comparison],
+    selection: Selection, seen: Seen, manifest: Mapping[str, Any], comparisons: Sequence[Comparison]
 ) -> list[str]:
     targets, rows = selection.targets, selection.rows
     origin = "due times of the plan (open loop)" if selection.from_due else "first sends (closed loop)"
@@ -181,10 +250,10 @@ def _notes(
     notes += residue.outcomes(targets, rows)
     notes += _method(comparisons) + _reasons(comparisons) + _explored(comparisons)
     notes += residue.lengths(targets)
-    notes += residue.residue(targets, rows, attempts, manifest)
+    notes += residue.residue(targets, rows, seen.attempts, manifest)
     notes += _carried([m.target for m in targets], manifest)
-    notes += proof.near_limits([m.target for m in targets], attempts)
-    notes += residue.scorer_gaps(scores, required_scorers(scores, manifest)) if len(scores) else []
+    notes += proof.near_limits([m.target for m in targets], seen.proofs)
+    notes += seen.scorer_gaps
     notes += _unpaired(comparisons, targets)
     notes += _astray(targets, manifest)
     notes += _found(manifest.get("sweep") or {})

@@ -109,6 +109,15 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of the rows, by `label`: one row per target that has any, and exploratory comparisons without verdicts."""
+
+    label: str
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Everything one run (or several) says about its targets.
 
@@ -135,6 +144,9 @@ class Table:
     """Names of the metrics of the primary comparisons, in the order to show them."""
     levels: tuple[Level, ...] = ()
     """The levels of a sweep, in the order of sending; empty outside sweeps."""
+    slices: tuple[Slice, ...] = ()
+    """The rows cut by `sliced_by`, in order; empty unless asked for."""
+    sliced_by: str = ""
 
     def row(self, target: str) -> Row:
         return next(row for row in self.rows if row.target == target)

@@ -1,0 +1,174 @@
+"""A table of one or several runs, read column by column: what a table of millions of rows is made from.
+
+A column is decoded row group by row group into one numpy array; nothing else of the file is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bench.errors import CannotRun
+
+BATCH_ROWS = 1 << 18
+FEW_VALUES = 100
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The rows of one table of several runs, in the order of the runs."""
+
+    folders: tuple[Path, ...]
+    table: str
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """Rows of each run, from the files' footers."""
+        return tuple(self._meta(folder).num_rows for folder in self.folders)
+
+    @cached_property
+    def _kept(self) -> dict[str, tuple[NDArray[np.int8], list[str]]]:
+        return {}
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts)
+
+    def floats(self, name: str) -> NDArray[np.float64]:
+        """A numeric column as float64; null is NaN. Money, too: exact enough for statistics, not for a bill."""
+        out = np.full(self.rows, np.nan)
+        for at, column in self._batches(name, ()):
+            out[at : at + len(column)] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return out
+
+    def ints(self, name: str, null: int = -1) -> NDArray[np.int64]:
+        """An integer column; null is `null`."""
+        out = np.full(self.rows, null, dtype=np.int64)
+        for at, column in self._batches(name, ()):
+            filled = column.fill_null(null) if column.null_count else column
+            out[at : at + len(column)] = filled.to_numpy(zero_copy_only=False)
+        return out
+
+    def flags(self, name: str) -> NDArray[np.bool_]:
+        """A boolean column; null is false."""
+        out = np.zeros(self.rows, dtype=bool)
+        for at, column in self._batches(name, ()):
+            out[at : at + len(column)] = column.fill_null(False).to_numpy(zero_copy_only=False)
+        return out
+
+    def words(self, name: str) -> tuple[NDArray[np.int32], list[str]]:
+        """A column of text as codes into the list of its values, in the order they first occur; null is -1.
+
+        Codes of few values are kept, in a byte each, since several figures ask for them.
+        """
+        if name in self._kept:
+            kept, values = self._kept[name]
+            return kept.astype(np.int32), values
+        out = np.full(self.rows, -1, dtype=np.int32)
+        known: dict[str, int] = {}
+        for at, column in self._batches(name, (name,)):
+            out[at : at + len(column)] = _coded(column, known)
+        if len(known) < FEW_VALUES:
+            self._kept[name] = out.astype(np.int8), list(known)
+        return out, list(known)
+
+    def chunks(
+        self, floats: Sequence[str] = (), words: Sequence[str] = (), flags: Sequence[str] = ()
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(number of the run, columns) of a stretch of rows at a time: arrays, and for words (codes, values so far)."""
+        known: dict[str, dict[str, int]] = {name: {} for name in words}
+        for n, folder in enumerate(self.folders):
+            there = set(self._meta(folder).schema.to_arrow_schema().names)
+            path = folder / f"{self.table}.parquet"
+            with pq.ParquetFile(path, metadata=self._meta(folder), read_dictionary=list(words)) as file:
+                for batch in file.iter_batches(
+                    BATCH_ROWS, columns=[c for c in (*floats, *words, *flags) if c in there]
+                ):
+                    found: dict[str, Any] = {name: np.full(len(batch), np.nan) for name in floats if name not in there}
+                    found |= {name: np.zeros(len(batch), dtype=bool) for name in flags if name not in there}
+                    found |= {name: (np.full(len(batch), -1, np.int32), []) for name in words if name not in there}
+                    for name in there.intersection(floats):
+                        found[name] = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+                    for name in there.intersection(flags):
+                        found[name] = batch.column(name).fill_null(False).to_numpy(zero_copy_only=False)
+                    for name in there.intersection(words):
+                        found[name] = _coded(batch.column(name), known[name]), list(known[name])
+                    yield n, found
+
+    def run_codes(self) -> NDArray[np.int32]:
+        """Which of the runs a row is of."""
+        return np.repeat(np.arange(len(self.counts), dtype=np.int32), self.counts)
+
+    def has(self, name: str) -> bool:
+        return any(name in self._meta(folder).schema.to_arrow_schema().names for folder in self.folders)
+
+    def bounds(self, name: str) -> tuple[float, float, int] | None:
+        """(smallest, largest, nulls) from the footers' statistics; None where a row group has none, or no such column."""
+        low, high, nulls = np.inf, -np.inf, 0
+        for folder in self.folders:
+            meta = self._meta(folder)
+            names = [meta.schema.column(i).path for i in range(meta.num_columns)]
+            if name not in names:
+                return None
+            for group in range(meta.num_row_groups):
+                said = meta.row_group(group).column(names.index(name)).statistics
+                if said is None or said.null_count is None:
+                    return None
+                nulls += said.null_count
+                if said.null_count < meta.row_group(group).num_rows:
+                    if not said.has_min_max:
+                        return None
+                    low, high = min(low, said.min), max(high, said.max)
+        return float(low), float(high), nulls
+
+    def _meta(self, folder: Path) -> Any:
+        return self._metas[folder]
+
+    @cached_property
+    def _metas(self) -> dict[Path, Any]:
+        try:
+            return {folder: pq.read_metadata(folder / f"{self.table}.parquet") for folder in self.folders}
+        except (OSError, pa.ArrowInvalid) as error:
+            raise CannotRun(f"{self.table}.parquet: cannot read: {error}", "check the run: bench verify RUN") from error
+
+    def _batches(self, name: str, dictionary: Sequence[str]) -> Iterator[tuple[int, Any]]:
+        """(place of the first row, column) of every batch; a run without the column keeps its nulls."""
+        begin = 0
+        for folder, count in zip(self.folders, self.counts, strict=True):
+            path = folder / f"{self.table}.parquet"
+            try:
+                with pq.ParquetFile(path, metadata=self._meta(folder), read_dictionary=list(dictionary)) as file:
+                    at = begin
+                    if name in file.schema_arrow.names:
+                        for batch in file.iter_batches(BATCH_ROWS, columns=[name]):
+                            yield at, batch.column(0)
+                            at += len(batch)
+            except (OSError, pa.ArrowInvalid) as error:
+                raise CannotRun(f"{path}: cannot read: {error}", "check the run: bench verify RUN") from error
+            begin += count
+
+
+def _coded(column: Any, known: dict[str, int]) -> NDArray[np.int32]:
+    """Codes of a column of text into `known`, which grows; null is -1."""
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    of = np.array([known.setdefault(word, len(known)) for word in coded.dictionary.to_pylist()] or [-1], np.int32)
+    index = coded.indices
+    values: NDArray[np.int32] = of[index.fill_null(0).to_numpy(zero_copy_only=False)]
+    if index.null_count:
+        values[np.asarray(pc.is_null(index))] = -1
+    return values
+
+
+def stored_rows(folder: Path, table: str) -> int:
+    """How many rows a table of a run has; 0 when there is no such table."""
+    path = folder / f"{table}.parquet"
+    return pq.read_metadata(path).num_rows if path.is_file() else 0

@@ -1,0 +1,37 @@
+"""The table of stored rows, however many there are: few as data frames, many column by column, very many as histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.stats.table import ATTEMPT_COLUMNS, REQUEST_COLUMNS, SCORE_COLUMNS, Table, build
+from bench.store.columns import Columns, stored_rows
+from bench.store.runs import Run
+
+IN_MEMORY_ROWS = 250_000
+"""Rows of more than this are read column by column; the figures are the same."""
+
+EXACT_ROWS = 20_000_000
+"""Above this histograms take over, so that the memory does not grow with the rows."""
+
+
+def of_run(run: Run, baseline: str | None = None) -> Table:
+    """The table of one run. Of its columns no more are read than the table needs."""
+    if (rows := stored_rows(run.path, "requests")) > IN_MEMORY_ROWS:
+        return of_columns((run.path,), run.manifest, rows, baseline)
+    requests, attempts = run.frame("requests", REQUEST_COLUMNS), run.frame("attempts", ATTEMPT_COLUMNS)
+    return build(requests, attempts, run.frame("scores", SCORE_COLUMNS), run.manifest, baseline)
+
+
+def of_columns(
+    folders: Sequence[Path], manifest: Mapping[str, Any], rows: int, baseline: str | None, approx: bool = False
+) -> Table:
+    """The table of one run, or of several with their rows put together, column by column. `rows` is how many there are."""
+    from bench.stats import approx as histograms
+    from bench.stats import scale
+
+    requests, attempts, scores = (Columns(tuple(folders), table) for table in ("requests", "attempts", "scores"))
+    made = histograms.build if approx or rows > EXACT_ROWS else scale.build
+    return made(requests, attempts, scores, manifest, baseline)
