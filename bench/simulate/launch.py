@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -160,6 +161,16 @@ def _curl(target: TargetConfig, base: str) -> str:
             body["model"] = target.model_id
             key = said.get("api_key") or said.get("token")
             auth = f"-H 'authorization: Bearer {key}'" if key else ""
+        case "openai-vertex":
+            project, location = said.get("project", "my-project"), said.get("location", "global")
+            path = f"/v1/projects/{project}/locations/{location}/endpoints/openapi/chat/completions"
+            body["model"] = target.model_id
+            auth = f"-H 'authorization: Bearer {said['token']}'"
+        case "openai-bedrock":
+            path = "/openai/v1/chat/completions"
+            body["model"] = target.model_id
+            of_runtime = re.match(r"(us|eu|global)\.|.+-\d+:\d+$", target.model_id)
+            auth = _aws_auth(said, "bedrock" if of_runtime else "bedrock-mantle")
         case _:
             place = "/".join(
                 ("projects", said.get("project", "my-project"), "locations", said.get("location", "global"))
@@ -182,7 +193,12 @@ def _first_party_auth(target: TargetConfig) -> str:
     more = workspace if target.door == "claude-aws" else ""
     if "api_key" in said:
         return f"{more}-H 'x-api-key: {said['api_key']}'"
-    if "token" in said:
-        return f"{more}-H 'authorization: Bearer {said['token']}'"
     service = {"claude-aws": "aws-external-anthropic"}.get(target.door, target.door)
-    return f"{more}--aws-sigv4 'aws:amz:{said['region']}:{service}' --user '{said['access_key']}:{said['secret_key']}'"
+    return more + _aws_auth(said, service)
+
+
+def _aws_auth(said: Mapping[str, str], service: str) -> str:
+    """A bearer token where there is one, else a signature for this service."""
+    if "token" in said:
+        return f"-H 'authorization: Bearer {said['token']}'"
+    return f"--aws-sigv4 'aws:amz:{said['region']}:{service}' --user '{said['access_key']}:{said['secret_key']}'"

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FEW_BLOCKS = 10
 BOOTSTRAP = "block bootstrap, expanded percentiles"
 NO_LIMITS = "the workload's slo limits no single request"
+UNJUDGED = "too short to judge, or changed by plan"
+NO_LABELS = dict.fromkeys(("label_macro_f1", "label_invalid_share"), "no labels were scored")
+"""Why figures that are not made of every row are unknown: those of labels, then those of the run's course."""
 
 LATENCY: Mapping[str, tuple[str, bool]] = {
     "ttft_p50_ms": ("ttft", False), "ttft_p99_ms": ("ttft", False),
@@ -55,8 +58,8 @@ def cells(
 
 
 def completed(made: Mapping[str, Cell]) -> dict[str, Cell]:
-    """Every metric of METRICS in their order; those that could not be made are told from the run's course over time."""
-    return {m.name: made.get(m.name) or _unknown(m.name, "too short to judge, or changed by plan") for m in METRICS}
+    """Every metric of METRICS in their order; those that could not be made are those of labels or of the run's course."""
+    return {m.name: made.get(m.name) or _unknown(m.name, NO_LABELS.get(m.name, UNJUDGED)) for m in METRICS}
 
 
 def cell(measured: Measured, name: str, from_due: bool, seed: int, limits: Mapping[str, float]) -> Cell:

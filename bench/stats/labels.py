@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.metrics import BY_NAME, figure, plural
+from bench.metrics import figure, plural
 from bench.stats import means, shares
 from bench.stats.cells import groupings, too_few
 from bench.stats.measured import Measured
@@ -30,22 +30,14 @@ FEW_OF_A_LABEL = 10
 
 
 def figures(targets: Sequence[Measured], scores: pd.DataFrame, seed: int) -> dict[str, dict[str, Cell]]:
-    """Both figures for every target; unknown where no scorer of that type judged."""
+    """Both figures for every target; none where no scorer of that type judged."""
     return {measured.target: _figures(measured, scores, seed) for measured in targets}
-
-
-def unknown() -> dict[str, Cell]:
-    """Both figures where no labels were scored, or where replies are too many to be read again."""
-    return {
-        name: Cell(None, None, None, 0, None, "", BY_NAME[name].unit, ("no labels were scored",))
-        for name in (F1, INVALID)
-    }
 
 
 def _figures(measured: Measured, scores: pd.DataFrame, seed: int) -> dict[str, Cell]:
     found = _read(measured, scores)
     if found is None:
-        return unknown()
+        return {}
     said, gold, frame = found
     groups = groupings(frame)
     few = (too_few(measured.blocks),) if measured.blocks < FEW_GROUPS else ()

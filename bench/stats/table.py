@@ -133,7 +133,7 @@ def finished(
             m.n,
             m.blocks,
             m.spent_usd,
-            {**labels.unknown(), **figures[m.target]},
+            figures[m.target],
         )
         for m in targets
     )
