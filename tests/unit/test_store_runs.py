@@ -1,9 +1,11 @@
 """Run folders: ids, where they may be made, how they are sealed, found, verified and recovered."""
 
 import errno
+import itertools
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections import namedtuple
 from decimal import Decimal
@@ -99,9 +101,11 @@ def test_a_folder_without_write_permission_is_told_with_the_next_step(tmp_path):
         except CannotRun as error:
             print(error.message, error.hint, sep="|")
     """
-    for parent in list(tmp_path.parents)[:2]:
-        os.chmod(parent, 0o755)
-    os.chmod(tmp_path, 0o755)
+    for folder in (
+        tmp_path,
+        *itertools.takewhile(lambda parent: parent != Path(tempfile.gettempdir()), tmp_path.parents),
+    ):
+        os.chmod(folder, 0o755)
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     message, hint = done.stdout.strip().split("|")
     assert "cannot write: Permission denied" in message
