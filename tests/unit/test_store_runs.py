@@ -9,6 +9,7 @@ import tempfile
 import textwrap
 from collections import namedtuple
 from decimal import Decimal
+from pathlib import Path
 
 import orjson
 import pytest
