@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google.auth.compute_engine import _metadata
 
 from tests.sim.conftest import Place
 from tests.unit.token_endpoints import Endpoint, serving
@@ -42,8 +43,10 @@ def test_a_token_that_ends_in_mid_run_fails_its_own_target_and_the_others_go_on(
 
     issuer.token = first_then_closed  # type: ignore[method-assign]
     with serving(issuer) as url:
-        monkeypatch.setenv("GCE_METADATA_HOST", url.removeprefix("http://"))
-        monkeypatch.setenv("GCE_METADATA_IP", url.removeprefix("http://"))
+        host = url.removeprefix("http://")
+        monkeypatch.setenv("GCE_METADATA_HOST", host)
+        monkeypatch.setenv("GCE_METADATA_IP", host)
+        monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", host)  # read when the module is imported, and never again
         done = place.run("--request-rate", "10", "--requests", "60", requests=60)
     assert issued == 1
     by_target: dict[str, list[str]] = {"anthropic": [], "vertex": []}

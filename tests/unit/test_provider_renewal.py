@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.auth.compute_engine import _metadata
 
 from bench import dialects, providers
 from bench.providers import auth, renewal
@@ -155,6 +156,8 @@ def test_every_door_renews_its_tokens_while_requests_go_on_and_tells_when_it_can
             with monkeypatch.context() as choosing:
                 for name, value in environment.items():
                     (choosing if name in CHOOSING else monkeypatch).setenv(name, value)
+                    if name == "GCE_METADATA_HOST":  # read when the module is imported, and never again
+                        monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", value)
                 target = Target(
                     **{"id": way, "model": "m", "provider": door, "base_url": "http://127.0.0.1:1/v1", **facts}
                 )
