@@ -11,10 +11,47 @@ from bench.errors import BenchError
 from bench.record import Case, Params
 from bench.targets import Target
 
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+CACHE_TTLS = ("5m", "1h")
+BREAKPOINTS = ("tools", "system", "history", "last_message")
+LEAST_THINKING_TOKENS = 1024
 TOOL_CHOICES = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
 
 BLOCKS = ("text", "image", "document", "thinking", "redacted_thinking")
 """Content parts that are Claude's own blocks already; thoughts with their signatures go back as they came."""
+
+
+def unfit_budget(params: Params) -> list[str]:
+    """What is wrong with the budget for thinking, with what to do."""
+    budget = params.thinking_budget_tokens
+    if budget is None or budget == 0 or LEAST_THINKING_TOKENS <= budget < params.max_tokens:
+        return []
+    return [f"thinking_budget_tokens: got {budget}; want 0, or {LEAST_THINKING_TOKENS} and more, below max_tokens"]
+
+
+def unfit_cache_or_format(params: Params) -> list[str]:
+    """What Claude cannot take of the cache marks and of the form of the reply, each with what to do."""
+    problems = []
+    if params.cache_ttl is not None and params.cache_ttl not in CACHE_TTLS:
+        problems.append(f"cache_ttl: got {params.cache_ttl!r}; want 5m or 1h")
+    elif params.cache_ttl is not None and not params.cache_breakpoints:
+        problems.append("cache_ttl: there are no cache_breakpoints that it could be for; name some, or leave it out")
+    problems += [
+        f"cache_breakpoints: got {point!r}; want one of {', '.join(BREAKPOINTS)}"
+        for point in params.cache_breakpoints
+        if point not in BREAKPOINTS
+    ]
+    if params.response_format is not None:
+        kind = params.response_format.get("type")
+        if kind not in ("text", "json_schema") or (kind == "json_schema" and schema_of(params.response_format) is None):
+            problems.append(f"response_format: got type {kind!r}; want text, or json_schema with its schema")
+    return problems
+
+
+def schema_of(response_format: Mapping[str, Any]) -> Any:
+    """The JSON Schema in a response format; None where there is none."""
+    inner = response_format.get("json_schema")
+    return inner.get("schema") if isinstance(inner, Mapping) else None
 
 
 def thinking(params: Params, target: Target) -> dict[str, Any] | None:

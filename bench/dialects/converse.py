@@ -30,10 +30,6 @@ STOP_REASONS: Mapping[str, StopReason] = {
     "malformed_tool_use": "malformed",
     "model_context_window_exceeded": "context",
 }
-EFFORTS = ("low", "medium", "high", "xhigh", "max")
-CACHE_TTLS = ("5m", "1h")
-BREAKPOINTS = ("tools", "system", "history", "last_message")
-LEAST_THINKING_TOKENS = 1024
 EXTRA = frozenset({
     "additionalModelRequestFields", "additionalModelResponseFieldPaths", "guardrailConfig", "performanceConfig",
     "promptVariables", "requestMetadata", "serviceTier",
@@ -53,26 +49,10 @@ def unsupported(params: Params) -> list[str]:
         problems.append("seed: Converse has none; leave it out")
     if params.temperature is not None and not 0 <= params.temperature <= 1:
         problems.append(f"temperature: got {params.temperature}; want 0 to 1")
-    if params.effort is not None and params.effort not in EFFORTS:
-        problems.append(f"effort: got {params.effort!r}; want one of {', '.join(EFFORTS)}")
-    budget = params.thinking_budget_tokens
-    if budget is not None and budget != 0 and not LEAST_THINKING_TOKENS <= budget < params.max_tokens:
-        problems.append(
-            f"thinking_budget_tokens: got {budget}; want 0, or {LEAST_THINKING_TOKENS} and more, below max_tokens"
-        )
-    if params.cache_ttl is not None and params.cache_ttl not in CACHE_TTLS:
-        problems.append(f"cache_ttl: got {params.cache_ttl!r}; want 5m or 1h")
-    elif params.cache_ttl is not None and not params.cache_breakpoints:
-        problems.append("cache_ttl: there are no cache_breakpoints that it could be for; name some, or leave it out")
-    problems += [
-        f"cache_breakpoints: got {point!r}; want one of {', '.join(BREAKPOINTS)}"
-        for point in params.cache_breakpoints
-        if point not in BREAKPOINTS
-    ]
-    if params.response_format is not None:
-        kind = params.response_format.get("type")
-        if kind not in ("text", "json_schema") or (kind == "json_schema" and _schema(params.response_format) is None):
-            problems.append(f"response_format: got type {kind!r}; want text, or json_schema with its schema")
+    if params.effort is not None and params.effort not in claude.EFFORTS:
+        problems.append(f"effort: got {params.effort!r}; want one of {', '.join(claude.EFFORTS)}")
+    problems += claude.unfit_budget(params)
+    problems += claude.unfit_cache_or_format(params)
     return problems + _unsupported_tools(params) + _unsupported_extra(params.extra_body)
 
 
@@ -178,11 +158,6 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
     if output:
         body["outputConfig"] = output
     return {**body, **{k: v for k, v in params.extra_body.items() if k != "additionalModelRequestFields"}}
-
-
-def _schema(response_format: Mapping[str, Any]) -> Any:
-    inner = response_format.get("json_schema")
-    return inner.get("schema") if isinstance(inner, Mapping) else None
 
 
 def _json_schema(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,10 +25,6 @@ STOP_REASONS: Mapping[str, StopReason] = {
     "refusal": "filtered",  # a safety classifier ended the turn; the other doors to the same model call it a filter
     "model_context_window_exceeded": "context",
 }
-EFFORTS = ("low", "medium", "high", "xhigh", "max")
-CACHE_TTLS = ("5m", "1h")
-BREAKPOINTS = ("tools", "system", "history", "last_message")
-LEAST_THINKING_TOKENS = 1024
 
 
 # ------------------------------------------------------------------------------------------------ what goes out
@@ -39,28 +35,12 @@ def unsupported(params: Params) -> list[str]:
     problems = []
     if params.seed is not None:
         problems.append("seed: the Messages API has none; leave it out")
-    if params.effort not in (None, "none", *EFFORTS):
-        problems.append(f"effort: got {params.effort!r}; want none, or one of {', '.join(EFFORTS)}")
-    budget = params.thinking_budget_tokens
-    if budget is not None and budget != 0 and not LEAST_THINKING_TOKENS <= budget < params.max_tokens:
-        problems.append(
-            f"thinking_budget_tokens: got {budget}; want 0, or {LEAST_THINKING_TOKENS} and more, below max_tokens"
-        )
-    if params.effort == "none" and budget:
+    if params.effort not in (None, "none", *claude.EFFORTS):
+        problems.append(f"effort: got {params.effort!r}; want none, or one of {', '.join(claude.EFFORTS)}")
+    problems += claude.unfit_budget(params)
+    if params.effort == "none" and params.thinking_budget_tokens:
         problems.append("thinking_budget_tokens: effort none switches thinking off; leave one of the two out")
-    if params.cache_ttl is not None and params.cache_ttl not in CACHE_TTLS:
-        problems.append(f"cache_ttl: got {params.cache_ttl!r}; want 5m or 1h")
-    elif params.cache_ttl is not None and not params.cache_breakpoints:
-        problems.append("cache_ttl: there are no cache_breakpoints that it could be for; name some, or leave it out")
-    problems += [
-        f"cache_breakpoints: got {point!r}; want one of {', '.join(BREAKPOINTS)}"
-        for point in params.cache_breakpoints
-        if point not in BREAKPOINTS
-    ]
-    if params.response_format is not None:
-        kind = params.response_format.get("type")
-        if kind not in ("text", "json_schema") or (kind == "json_schema" and _schema(params.response_format) is None):
-            problems.append(f"response_format: got type {kind!r}; want text, or json_schema with its schema")
+    problems += claude.unfit_cache_or_format(params)
     problems += [
         f"tools: got type {tool.get('type')!r}; want a function with a name and parameters"
         for tool in params.tools
@@ -99,7 +79,7 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
     if params.effort not in (None, "none"):
         output_config["effort"] = params.effort
     if params.response_format is not None and params.response_format.get("type") == "json_schema":
-        output_config["format"] = {"type": "json_schema", "schema": _schema(params.response_format)}
+        output_config["format"] = {"type": "json_schema", "schema": claude.schema_of(params.response_format)}
 
     body: dict[str, Any] = {
         "max_tokens": params.max_tokens,
@@ -127,11 +107,6 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
         if getattr(params, key) is not None:
             body[key] = getattr(params, key)
     return {**body, **{key: value for key, value in params.extra_body.items() if key != "thinking"}}
-
-
-def _schema(response_format: Mapping[str, Any]) -> Any:
-    inner = response_format.get("json_schema")
-    return inner.get("schema") if isinstance(inner, Mapping) else None
 
 
 # ------------------------------------------------------------------------------------------------ what comes back
