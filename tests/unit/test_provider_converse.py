@@ -12,7 +12,6 @@ import httpx2
 import pytest
 
 from bench import dialects, providers
-from bench.dialects import converse
 from bench.errors import CannotRun
 from bench.providers import auth
 from bench.record import Case, Connection, Exchange, Params, Reply
@@ -438,13 +437,3 @@ def test_every_exception_of_converse_has_its_outcome(name: str, status: int, out
     fault = providers.get("bedrock").fault(status, headers, b'{"message":"m"}')
     assert (fault.outcome, fault.code, fault.retryable) == (outcome, name, retryable)
     assert fault.message.endswith("m")  # with what to do before it, where that is known
-
-
-def test_names_of_settings_that_both_dialects_send_agree() -> None:
-    from bench.dialects import messages
-
-    assert (converse.EFFORTS, converse.CACHE_TTLS, converse.BREAKPOINTS) == (
-        messages.EFFORTS,
-        messages.CACHE_TTLS,
-        messages.BREAKPOINTS,
-    )
