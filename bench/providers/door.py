@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -119,7 +120,7 @@ class Opened:
         self.lock = asyncio.Lock()
 
 
-class Door:
+class Door(ABC):
     """A provider whose requests an official SDK builds. A subclass names the SDK and makes its client."""
 
     name: str
@@ -138,17 +139,17 @@ class Door:
 
     # -- what a door says for itself
 
+    @abstractmethod
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         """The SDK's client for this target, over `http`, with retries off."""
-        raise NotImplementedError
 
+    @abstractmethod
     def problems(self, target: Target) -> list[Problem]:
         """What is wrong with the target or missing in the environment, besides what every door checks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def route(self, target: Target) -> dict[str, str | None]:
         """Facts for the record: `host`, `path`, `api_version` (None: the SDK's default) and the kind of `auth`."""
-        raise NotImplementedError
 
     def given(self, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body as it is handed to the SDK."""
