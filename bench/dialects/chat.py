@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.dialects import body as read
-from bench.dialects import openai_api
+from bench.dialects import openai_api, openai_form
 from bench.dialects.openai_api import usage_of
 from bench.errors import BenchError
 from bench.record import Case, Exchange, Params, Reply, StopReason, ToolCall
@@ -75,7 +75,7 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
     if params.temperature is not None:
         body["temperature"] = params.temperature
     if params.tool_choice is not None:
-        name = openai_api.forced(params.tool_choice)
+        name = openai_form.forced(params.tool_choice)
         body["tool_choice"] = params.tool_choice if name is None else {"type": "function", "function": {"name": name}}
     if params.tools:
         body["tools"] = [dict(tool) for tool in params.tools]
