@@ -76,7 +76,7 @@ def load_targets(path: str | Path, only: Sequence[str] | None = None, doors: Col
         try:
             prices = read_prices(Path(path).parent / parsed.prices)
         except ConfigError as error:
-            problems += [loaded.problem(("prices",), yamlfile.shown(parsed.prices), one.want) for one in error.problems]
+            problems += [loaded.problem(("prices",), "", f"{parsed.prices} {one.want}") for one in error.problems]
     if problems:
         raise ConfigError(sorted(set(problems), key=lambda problem: (_line(problem), problem.path)))
     targets = [replace(target, prices=prices) for target in targets]

@@ -211,7 +211,8 @@ def _disagreements(rows: Sequence[Comparison], width: int) -> Iterator[str]:
         first = same[0]
         assert isinstance(first.ours, PriceEntry)
         assert isinstance(first.theirs, Opinion)
-        yield f"  {first.door} {first.model}, {', '.join(row.scope for row in same)}, tier {first.tier}"
+        place = f"{first.door} {first.model}, {', '.join(row.scope for row in same)}, tier {first.tier}"
+        yield from _wrapped(f"  {place}", width, 4)
         for above, each in groupby(first.differences, lambda one: one.above):
             yield from _figures(above, list(each), width)
         note = f"{first.ours.note}; " if first.ours.note else ""

@@ -190,14 +190,17 @@ def _mistakes(file: PricesFile) -> Iterator[Mistake]:
 def _names(row: Discount | Agreed | CommitmentRow | CapacityRow) -> Iterator[Mistake]:
     """Doors and models that nothing is called: a discount that never fits is a mistake nobody would see."""
     doors, models = registry.doors(), registry.models()
-    named = [("door", row.door)] if isinstance(row, Agreed | CapacityRow) else [("doors", name) for name in row.doors]
-    for key, name in named:
-        if not any(fnmatchcase(door, name) for door in doors):
-            yield (key,), yamlfile.shown(name), yamlfile.closest(name, doors) or f"one of {', '.join(doors)}"
-    at_any = any(doors[door].any_model for _, name in named for door in doors if fnmatchcase(door, name))
+    one_door = isinstance(row, Agreed | CapacityRow)
+    named = [row.door] if isinstance(row, Agreed | CapacityRow) else list(row.doors)
+    for name in named:
+        if name not in doors and (one_door or not any(fnmatchcase(door, name) for door in doors)):
+            want = yamlfile.closest(name, doors) or f"one of {', '.join(doors)}"
+            yield ("door" if one_door else "doors",), yamlfile.shown(name), want
+    if any(name in doors and doors[name].any_model for name in named):
+        return
     wanted = [row.model] if isinstance(row, Agreed) else [] if isinstance(row, CommitmentRow) else list(row.models)
     for name in wanted:
-        if not at_any and not any(fnmatchcase(model, name) for model in models):
+        if name not in models and (isinstance(row, Agreed) or not any(fnmatchcase(model, name) for model in models)):
             key = "model" if isinstance(row, Agreed) else "models"
             yield (key,), yamlfile.shown(name), yamlfile.closest(name, models) or "a model of the registry, or claude-*"
 

@@ -70,6 +70,8 @@ def tier_of(target: Target, lane: str | None = None) -> str:
     named = [word for word in _words_of(lane) if word not in GEOGRAPHIES]
     if "fast" in named and target.provider != "openai":
         return "fast"
+    if "optimized" in named:  # Bedrock's latency-optimized inference
+        return "optimized"
     word = named[0] if named else (target.service_tier or "").lower()
     word = word.removeprefix("on_demand_")
     if word in _PROVISIONED:
