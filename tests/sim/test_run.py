@@ -234,20 +234,20 @@ def test_an_estimate_sends_nothing(place, clouds) -> None:
 
 def test_a_run_is_charged_by_the_users_own_prices_and_keeps_no_word_of_them(place, clouds) -> None:
     clouds(anthropic={}, foundry={})
-    listed = place.run("--run-id", "list")
-    terms = 'discounts: [{doors: [anthropic], off: "0.25", source: contract 4711}]'
-    (place.folder / "prices.yaml").write_text(f"version: 1\n{terms}\n")
-    less = place.run("--run-id", "less", "--prices", "prices.yaml")
-    assert less.code == 0, less.err
 
     def rates(done):
         return {(r["target"], r["output_tokens"], r["input_tokens"]): r["cost_usd"] for r in done.rows()}
 
-    both = rates(listed).keys() & rates(less).keys()
+    listed = rates(place.run("--run-id", "list"))
+    terms = 'discounts: [{doors: [anthropic], off: "0.25", source: contract 4711}]'
+    (place.folder / "prices.yaml").write_text(f"version: 1\n{terms}\n")
+    less = place.run("--run-id", "less", "--prices", "prices.yaml")
+    assert less.code == 0, less.err
+    paid = rates(less)
+    both = listed.keys() & paid.keys()
     assert {target for target, *_ in both} == {"anthropic", "foundry"}
     for key in both:
-        part = Decimal("0.75") if key[0] == "anthropic" else 1
-        assert rates(less)[key] == rates(listed)[key] * part
+        assert paid[key] == listed[key] * (Decimal("0.75") if key[0] == "anthropic" else 1)
     assert {r["price_book"] for r in less.rows() if r["target"] == "anthropic"} == {
         "anthropic/claude-sonnet-5-5/global/default@2026-11-21 by prices.yaml"
     }
