@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 from bench.commands.matrix import page as portability_page
@@ -52,6 +53,7 @@ def columns_page() -> str:
     return "\n".join(out) + "\n"
 
 
+@cache
 def pages() -> dict[Path, str]:
     return {
         ROOT / "docs/columns.md": columns_page(),
