@@ -253,8 +253,8 @@ def test_a_run_is_charged_by_the_users_own_prices_and_keeps_no_word_of_them(plac
     }
     told = (less.run / "manifest.json").read_text()
     assert "contract 4711" not in told
-    assert less.manifest["targets"][0]["prices"]["file"] == "prices.yaml"
-    assert len(less.manifest["targets"][0]["prices"]["sha256"]) == 64
+    assert less.manifest["targets"][0]["price_file"]["file"] == "prices.yaml"
+    assert len(less.manifest["targets"][0]["price_file"]["sha256"]) == 64
 
 
 def test_a_mistake_in_the_users_own_prices_stops_a_run_before_it_begins(place, clouds) -> None:
