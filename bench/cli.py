@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from bench import __version__, commands
-from bench.commands import compare, doctor, plan, report, run, score, simulate, targets, workload
+from bench.commands import compare, doctor, plan, prices, report, run, score, simulate, targets, workload
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
 from bench.redact import clean, refresh
 
@@ -28,6 +28,7 @@ app.command("score")(score.score)
 app.command("targets")(targets.targets)
 app.command("doctor")(doctor.doctor)
 app.add_typer(workload.app, name="workload")
+app.add_typer(prices.app, name="price")
 app.command("simulate")(simulate.simulate)
 
 

@@ -17,10 +17,11 @@ from bench.errors import CannotRun, ConfigError, Problem
 from bench.load import Load, Stage, burst_stage
 from bench.plan import Plan, Sessions, build
 from bench.price import book, cost
+from bench.price.overlay import overlay_of
 from bench.quota import CHARS_PER_TOKEN
 from bench.record import Params
 from bench.registry.settings import effective_params, end_of_life, same_settings, without_cache
-from bench.targets import Target, load_targets
+from bench.targets import Target, load_targets, read_prices
 from bench.workload import Workload, load_workload, quick
 
 DEFAULT_TARGETS = Path("targets.yaml")
@@ -55,6 +56,8 @@ class Options:
     command: str = ""
     campaign: Mapping[str, Any] | None = None
     """The campaign that this run is a block of, for the manifest."""
+    prices: Path | None = None
+    """The user's own price file, in place of the one that the targets name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,11 @@ def prepare(options: Options, today: date) -> Job:
     load = _overridden(workload, options)
     workload = workload.with_load(load)
     targets = load_targets(_targets_file(options), list(options.only) or None, providers.names())
+    if options.prices is not None:
+        prices = read_prices(options.prices)
+        targets = [replace(target, prices=prices) for target in targets]
+    for name, text in {target.prices for target in targets if target.prices is not None}:
+        overlay_of(name, text)  # what is wrong in it is told now
     redact.learn_names(target.auth["env"] for target in targets if "env" in target.auth)
     ready: list[Ready] = []
     problems: list[Problem] = []

@@ -35,7 +35,7 @@ SEGMENT = ("started", "anchor", "host", "bench_version", "command", "environment
 """What a segment keeps of the facts that the program gathers when it starts."""
 OF_THIS_RUN = ("bench_version", "simulated", "seed", "replies", "workload", "load", "plan", "targets")
 """What must be the same when a run goes on."""
-FREE = frozenset({"budget_usd", "price", "limits", "notes", "title", "file", "slo", "schedule_sha256"})
+FREE = frozenset({"budget_usd", "price", "price_file", "limits", "notes", "title", "file", "slo", "schedule_sha256"})
 """Keys in them that change nothing in what is sent."""
 MOVED = frozenset({"base_url", "auth", "project", "resource", "route", "simulated"})
 """Keys of a target that `--simulate` sets anew each time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import platform
 import secrets
@@ -308,6 +309,9 @@ def _target_facts(ready: Ready) -> dict[str, Any]:
     facts["params"] = {k: v for k, v in dataclasses.asdict(ready.params).items() if v not in (None, {}, (), [])}
     if ready.params.extra_headers:  # their values may be keys
         facts["params"]["extra_headers"] = dict.fromkeys(ready.params.extra_headers, redact.MASK)
+    if facts.pop("prices", None) and target.prices:  # what was agreed with a cloud is not for every reader of a run
+        name, text = target.prices
+        facts["price_file"] = {"file": Path(name).name, "sha256": hashlib.sha256(text.encode()).hexdigest()}
     facts["notes"] = list(ready.notes)
     facts["route"] = providers.get(target.provider).route(target)
     return facts

@@ -72,6 +72,7 @@ def run(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Print requests, tokens and dollars; send nothing.")
     ] = False,
+    prices: Annotated[Path | None, typer.Option(help="Your own prices over the list (docs/prices.md).")] = None,
     label: Annotated[list[str] | None, typer.Option(help="A note for the manifest, k=v.")] = None,
     baseline: Annotated[
         str | None, typer.Option(help="Target that the others are compared with. Default: the first.")
@@ -166,6 +167,7 @@ def run(
         baseline=baseline,
         workers=None if workers == "auto" else int(workers),
         command=shlex.join(["bench", *invocation]),
+        prices=prices,
     )
     if estimate:
         return _estimate(options, as_json)
