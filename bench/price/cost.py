@@ -21,6 +21,8 @@ ITEM_COLUMNS: Mapping[str, str] = {name: f"cost_{name}_usd" for name in CLASSES}
 """The stored column of each class's part of the cost; together they are the cost."""
 REASONING_COLUMN = "cost_reasoning_usd"
 """The part of the output's cost that was reasoning."""
+REASONING = "reasoning"
+"""Its rate, where an entry has one: then output that was reasoning is charged by it, and else by the rate of output."""
 NEVER_SENT = frozenset({"dns", "connect", "tls", "proxy", "sign_in_failed"})
 """Fault codes of attempts that no provider has seen."""
 TURNED_AWAY = frozenset({"throttled", "overloaded", "auth"})
@@ -60,7 +62,7 @@ def cost(usage: Usage, entry: PriceEntry | Unknown, *, caching: bool = True) -> 
     missing = [f"{name}_tokens" for name, tokens in counts.items() if tokens is None]
     if missing:
         return Cost(None, entry_id=entry.id, reason=f"the reply does not say {', '.join(missing)}")
-    return _bill({name: tokens or 0 for name, tokens in counts.items()}, entry)
+    return _bill({name: tokens or 0 for name, tokens in counts.items()}, entry, usage.reasoning_tokens)
 
 
 def absent_without_harm(entry: PriceEntry, caching: bool) -> tuple[str, ...]:
@@ -83,6 +85,10 @@ def itemised(usage: Usage, priced: Cost) -> dict[str, Decimal | None]:
         column: lines[name].amount if name in lines else Decimal(0) for name, column in ITEM_COLUMNS.items()
     }
     reasoning, written = usage.reasoning_tokens, usage.output_tokens
+    if REASONING in lines:  # has a rate of its own
+        apart = lines[REASONING].amount
+        visible = lines["output"].amount if "output" in lines else Decimal(0)
+        return amounts | {ITEM_COLUMNS["output"]: visible + apart, REASONING_COLUMN: apart}
     known = reasoning is not None and written is not None and 0 <= reasoning <= written
     rate = lines["output"].rate if "output" in lines else Decimal(0)
     return amounts | {REASONING_COLUMN: ((reasoning or 0) * rate).scaleb(-6) if known else None}
@@ -115,15 +121,24 @@ def estimate(
     counts = dict.fromkeys(CLASSES, 0)
     counts["output"] = max_output_tokens
     counts[f"cache_write_{cache_ttl}" if cache_ttl else "input"] = input_tokens
-    return _bill(counts, entry)
+    bills = [_bill(dict(counts), entry, reasoning) for reasoning in (0, max_output_tokens)]
+    return max(bills, key=lambda bill: -1 if bill.total is None else bill.total)
 
 
-def _bill(counts: dict[str, int], entry: PriceEntry) -> Cost:
+def _bill(counts: dict[str, int], entry: PriceEntry, reasoning: int | None) -> Cost:
     whole_input = sum(tokens for name, tokens in counts.items() if name != "output")
     rates = entry.rates
     for band in entry.bands:
         if whole_input > band.above_input_tokens:
             rates = band.rates
+    if REASONING in rates:
+        if reasoning is None or not 0 <= reasoning <= counts["output"]:
+            return Cost(
+                None,
+                entry_id=entry.id,
+                reason=f"the reply does not say {REASONING}_tokens, which has a rate of its own",
+            )
+        counts |= {"output": counts["output"] - reasoning, REASONING: reasoning}
     unpriced = [name for name, tokens in counts.items() if tokens and name not in rates]
     if unpriced:
         return Cost(None, entry_id=entry.id, reason=f"{entry.id} has no rate for {', '.join(unpriced)}")
