@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import textwrap
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -16,6 +17,7 @@ from bench.metrics import UNKNOWN
 if TYPE_CHECKING:
     from bench.repricing import Bill, Repriced, Repricing, UsedEntry
 
+WIDTH = 100
 WORDS = {
     "cost_input_usd": "input",
     "cost_cache_read_usd": "cache reads",
@@ -61,18 +63,22 @@ def text(found: Repricing) -> str:
 
     day = f", as of {found.on}" if found.on else ", by the days on which it was made"
     mark = "SIMULATED · " if found.simulated else ""
-    lines = [
-        f"{mark}{found.run_id}: {found.requests:,} requests, warm-up included, priced again{day}. Nothing is sent.",
-        "",
-    ]
+    head = f"{mark}{found.run_id}: {found.requests:,} requests, warm-up included, priced again{day}. Nothing is sent."
+    lines = [*_folded(head, ""), ""]
     width = max([len("cache writes, 5 min") + 2, *(len(one.target) for one in found.targets)])
     lines.append(f"{'USD':<{width}}{'requests':>12}{'then':>18}{'now':>18}{'difference':>18}")
     for one in found.targets:
         lines += [""] if len(found.targets) > 1 else []
         lines += _of_target(one, width)
-    lines += ["", "Entries used:", *(f"  {line}" for entry in found.entries for line in _of_entry(entry))]
-    lines += ["", *(f"- {note}" for note in notes(found))]
+    lines += ["", "Entries used:"]
+    for entry in found.entries:
+        lines += [line for words in _of_entry(entry) for line in _folded(f"  {words}", "    ")]
+    lines += ["", *(line for note in notes(found) for line in _folded(f"- {note}", "  "))]
     return "\n".join(lines).rstrip()
+
+
+def _folded(line: str, indent: str) -> list[str]:
+    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _of_target(one: Repriced, width: int) -> list[str]:
