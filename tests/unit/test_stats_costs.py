@@ -35,6 +35,13 @@ def failed(target, seq, **changes):
     return paid(target, seq, outcome="server", unpriced_attempts=1, **{**nothing, **changes})
 
 
+def late(seq):
+    """Right, and 900 ms to the first token: too late."""
+    sent = seq * 10**9
+    return {"first_token_ns": sent + 900_000_000, "ttft_ms": 900.0, "end_ns": sent + 1_100_000_000, "e2e_ms": 1100.0,
+            "e2e_all_ms": 1100.0}  # fmt: skip
+
+
 def cells(rows, verdicts, manifest=SLO):
     return build(requests(rows), NO_ATTEMPTS, scores(verdicts), {**COMPLETE, **manifest}).row("a").cells
 
@@ -42,7 +49,7 @@ def cells(rows, verdicts, manifest=SLO):
 def test_the_money_figures_worked_by_hand():
     rows = [paid("a", seq) for seq in range(48)]
     rows[5] = paid("a", 5, attempts=2, cost_retries_usd=D("0.0017"))  # half a try more
-    rows[9] = paid("a", 9, first_token_ns=9_500_000_000, ttft_ms=500.0)  # right, and too late
+    rows[9] = paid("a", 9, **late(9))  # right, and too late
     rows[13] = paid("a", 13, outcome="refused")  # billed and of no use
     found = cells(rows, [score("a", seq, float(seq != 3)) for seq in range(48) if seq != 13])
     spent = 48 * 0.0034 + 0.0017
@@ -93,14 +100,13 @@ def test_a_figure_that_cannot_be_told_says_why(change, name, why):
 def test_without_limits_there_is_no_success_and_without_success_it_costs_without_end():
     rows, right = [paid("a", seq) for seq in range(12)], [score("a", seq, 1.0) for seq in range(12)]
     assert cells(rows, right, {})["usd_per_success"].value is None
-    late = [paid("a", seq, first_token_ns=seq * 10**9 + 900_000_000, ttft_ms=900.0) for seq in range(12)]
-    cell = cells(late, right)["usd_per_success"]
+    cell = cells([paid("a", seq, **late(seq)) for seq in range(12)], right)["usd_per_success"]
     assert cell.value == float("inf")
     assert costs.NO_SUCCESS in cell.warnings
 
 
 def test_dollars_per_success_of_two_targets_are_compared_block_by_block():
-    slow = {seq: {"first_token_ns": seq * 10**9 + 900_000_000, "ttft_ms": 900.0} for seq in range(0, 96, 2)}
+    slow = {seq: late(seq) for seq in range(0, 96, 2)}
     rows = [paid("a", seq) for seq in range(96)] + [paid("b", seq, **slow.get(seq, {})) for seq in range(96)]
     right = [score(target, seq, 1.0) for target in "ab" for seq in range(96)]
     built = build(requests(rows), NO_ATTEMPTS, scores(right), {**COMPLETE, **SLO})
