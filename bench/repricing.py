@@ -114,7 +114,7 @@ def reprice(folder: Path, book: Book, on: date | None = None) -> Repricing:
     Raises CannotRun when the tables cannot be read, or when the manifest does not say what the targets were.
     """
     run = runs.open_run(folder)
-    work = _Work(run.manifest, book, on)
+    work = Pricer(run.manifest, book, on)
     requests = table(folder, "requests")
     money = ("cost_usd", *ITEM_COLUMNS.values(), REASONING_COLUMN)
     for used in requests.read(("target", "served_lane"), ("sent_ns", *COUNTS), money):
@@ -135,7 +135,7 @@ def reprice(folder: Path, book: Book, on: date | None = None) -> Repricing:
     )  # fmt: skip
 
 
-class _Work:
+class Pricer:
     """The prices met so far, and the sums."""
 
     def __init__(self, manifest: Mapping[str, Any], book: Book, on: date | None) -> None:
@@ -153,7 +153,7 @@ class _Work:
         self._tariff: many.Tariff | None = None
 
     def requests(self, used: Used, words: Mapping[str, Mapping[str, int]]) -> None:
-        priced, of, names = self._priced(used, words)
+        priced, of, names = self.priced(used, words)
         columns = {
             **{ITEM_COLUMNS[name]: amounts for name, amounts in priced.items.items()},
             REASONING_COLUMN: priced.reasoning,
@@ -197,7 +197,7 @@ class _Work:
             if earlier.any():
                 kept.append(_only(used, earlier))
         for used in kept:
-            priced, of, names = self._priced(used, attempts.words)
+            priced, of, names = self.priced(used, attempts.words)
             for code, name in enumerate(names):
                 mine = np.flatnonzero(of == code)
                 if len(mine) and name in self.found:
@@ -210,7 +210,7 @@ class _Work:
                     one.old.add(RETRIES, used.money["cost_usd"][mine])
                     one.changed += int((priced.total[mine] != used.money["cost_usd"][mine]).sum())
 
-    def _priced(self, used: Used, words: Mapping[str, Mapping[str, int]]) -> tuple[many.Priced, Codes, list[str]]:
+    def priced(self, used: Used, words: Mapping[str, Mapping[str, int]]) -> tuple[many.Priced, Codes, list[str]]:
         """The rows priced; and the target of each, as a code and by name."""
         targets, lanes = list(words.get("target", {})), list(words.get("served_lane", {}))
         segment = np.maximum(np.searchsorted(self.begins, used.ints["sent_ns"], "right") - 1, 0)

@@ -43,6 +43,8 @@ FLOORS = {
         "estimate",
         "repricing",
         "tco",
+        "offer",
+        "measured_use",
         "history",
         "planning",
         "campaign",
