@@ -40,8 +40,8 @@ def test_a_unit_breaks_even_where_its_price_is_that_of_the_work_it_does():
 
 
 def test_the_best_number_is_the_quantile_of_the_critical_ratio():
-    # 1 - 0.6 = 0.4 of the hours: the second of four, 150 requests, between 1 and 2 units: 24 + 50 = 74 and 68; 3 units: 77
-    assert [plan(FOUR, n).total_usd for n in (1, 2, 3)] == [D(74), D(68), D("77.0")]
+    # 1 - 0.6 = 0.4 of the hours: the second of four, 150 requests, between 1 and 2 units: 24 + 45 = 69, 48 + 20 = 68; 3 units: 72 + 5 = 77
+    assert [plan(FOUR, n).total_usd for n in (1, 2, 3)] == [69, 68, 77]
     assert best(FOUR).units == 2
     assert best(replace(FOUR, unit_hour_usd=D(11))).units == 0  # dearer than what it could ever serve
 
@@ -49,7 +49,7 @@ def test_the_best_number_is_the_quantile_of_the_critical_ratio():
 def test_what_is_shed_costs_its_loss_and_not_the_price_on_demand():
     shed = replace(FOUR, shed_usd=D("0.50"))
     assert breakeven(shed) == D("0.12")  # 6 / (100 x 0.50)
-    assert best(shed).units == 3  # 72 + 50 x 0.50 = 97; four units 96
+    assert best(shed).units == 4  # 24 x 4 = 96; three units 72 + 50 x 0.50 = 97
     assert plan(shed, 3).overflow_usd == D("25.0")
 
 
