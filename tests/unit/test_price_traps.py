@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import pytest
 
-from bench import registry
 from bench.dialects import converse, gemini, messages, openai_api
 from bench.price.book import PriceEntry, find
 from bench.price.cost import cost, itemised, may_be_billed
@@ -62,21 +61,18 @@ def test_a_count_that_is_null_makes_the_cost_null_and_never_0(missing):
     assert cost(Usage(0, 0, 0, 0, 0, 0), PLAIN).total == 0  # while nothing costs nothing
 
 
-OPUS = Target("t", "claude-opus-5-5", "anthropic", registry.lookup("claude-opus-5-5", "anthropic").model_id, "messages",
-              params={"extra_body": {"speed": "fast"}})  # fmt: skip
-
-
 def test_a_tier_that_the_reply_downgrades_is_charged_as_served():
     day, used = date(2026, 11, 21), Usage(1000, 0, 0, 0, 1000, 0)
-    asked, served = find(OPUS, day), find(OPUS, day, "standard/global")
-    fast, said_fast = cost(used, asked), cost(used, find(OPUS, day, "standard/fast/global"))
-    assert fast.total == said_fast.total == D("0.048")  # 1000 x 8 + 1000 x 40
-    # the lane that the reply names without `fast` is still the one that was asked for; a tier it names stands above it
-    other = find(OPUS, day, "priority/global")
-    assert getattr(served, "tier", None) == "fast"
-    assert not isinstance(other, PriceEntry)
-    assert cost(used, other).total is None
-    assert "tier priority" in cost(used, other).reason
+    asked = Target("t", "claude-opus-5-5", "anthropic", "claude-opus-5-5", "messages", service_tier="priority")
+    as_asked, as_served = find(asked, day), find(asked, day, "standard/global")
+    assert not isinstance(
+        as_asked, PriceEntry
+    )  # nobody lists a price of that tier: unknown, not the price of another one
+    assert "tier priority" in cost(used, as_asked).reason
+    assert cost(used, as_served).total == D("0.024")  # 1000 x 4 + 1000 x 20, the default tier that served it
+    assert cost(used, find(asked, day, "standard/us")).total == D(
+        "0.0264"
+    )  # and the geography that the reply names: + 10 %
 
 
 @pytest.mark.parametrize(
