@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from bench import __version__, commands
-from bench.commands import compare, doctor, plan, prices, report, run, score, simulate, targets, workload
+from bench.commands import compare, doctor, plan, prices, report, run, score, simulate, targets, tco, workload
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
 from bench.redact import clean, refresh
 
@@ -25,6 +25,7 @@ app.command("plan")(plan.plan)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("score")(score.score)
+app.command("tco")(tco.tco)
 app.command("targets")(targets.targets)
 app.command("doctor")(doctor.doctor)
 app.add_typer(workload.app, name="workload")

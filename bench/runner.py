@@ -131,9 +131,9 @@ def _measured(
     """Carries out the plan, or what an earlier segment left of it, into a journal."""
     options = job.options
     segment = 0 if earlier is None else earlier.segment
-    most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
+    most = {e.target_id: e.usd_dearest for e in job.estimate if e.usd_dearest is not None}
     resent = None if earlier is None else earlier.resent(planned, most)
-    spent_usd = Decimal(0) if earlier is None or resent is None else earlier.spent_usd(resent)
+    spent_usd = Decimal(0) if earlier is None or resent is None else earlier.spent_usd(resent, most)
     manifest = resume.begin(_manifest(job, ready, run_id, folder, anchor, planned), earlier, resent)
     remaining = resume.Remaining(None if earlier is None else earlier.found)
     search = sweep.search(job, planned, lambda plan: _write_plan(plan, folder, run_id))

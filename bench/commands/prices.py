@@ -1,4 +1,4 @@
-"""`bench price show` and `bench price diff`: what every door asks for a model, and what another list says of it."""
+"""`bench price`: what every door asks for a model, what another list says of it, and what an old run costs by a book."""
 
 from __future__ import annotations
 
@@ -8,19 +8,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from bench.commands import reprice
 from bench.commands.output import columns_of_terminal
 from bench.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from bench.price.overlay import Overlay
 
-app = typer.Typer(help="Look at prices: the list, your own terms, and a second opinion.", no_args_is_help=True)
+HELP = "Look at prices (show, diff), or price a stored run again: bench price RUN."
+
+
+class _Verbs(TyperGroup):
+    """Verbs, and `bench price RUN`: a first word that is no verb names a run."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        named = args[0] in self.commands or args[0].startswith("-")
+        return super().resolve_command(ctx, args if named else ["run", *args])
+
+
+app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Verbs)
 
 
 @app.callback()
 def _prices() -> None:
-    """Look at prices: the list, your own terms, and a second opinion."""
+    """Look at prices (show, diff), or price a stored run again: bench price RUN."""
 
 
 def show(
@@ -73,6 +86,7 @@ def diff(
 
 app.command("show")(show)
 app.command("diff")(diff)
+app.command("run", hidden=True)(reprice.reprice)
 
 
 def _model_problems(model: str | None) -> list[Problem]:

@@ -81,12 +81,16 @@ async def send(
     wire: Wire,
     policy: Policy,
     sleep: Callable[[float], Awaitable[None]],
+    afford: Callable[[], bool] = lambda: True,
 ) -> Done:
-    """Sends until an attempt stands: it is fine, it cannot be mended by another try, or tries are used up."""
+    """Sends until an attempt stands: it is fine, it cannot be mended by another try, or tries are used up.
+
+    `afford` is asked before every try but the first; when it says no, the attempt before stands.
+    """
     first = await _attempt(1, lane, prepared, wire, policy)
-    if policy.retries == 0 or not _again(first):
+    if policy.retries == 0 or not _again(first) or not afford():
         return Done(request, (first,))
-    return await _retry(first, lane, request, wire, policy, sleep)
+    return await _retry(first, lane, request, wire, policy, sleep, afford)
 
 
 async def _attempt(n: int, lane: Lane, prepared: Outgoing, wire: Wire, policy: Policy) -> Attempt:
@@ -117,6 +121,7 @@ async def _retry(
     wire: Wire,
     policy: Policy,
     sleep: Callable[[float], Awaitable[None]],
+    afford: Callable[[], bool],
 ) -> Done:
     attempts: list[Attempt] = []
     backoff = wait_random_exponential(multiplier=FIRST_WAIT_S, max=8)
@@ -128,6 +133,11 @@ async def _retry(
             attempt = await _attempt(len(attempts) + 1, lane, await prepare(lane, request), wire, policy)
         attempts.append(attempt)
         return attempt
+
+    def again(attempt: Attempt) -> bool:
+        if attempt is first:  # was asked for
+            return True
+        return _again(attempt) and (attempt.n > policy.retries or afford())
 
     def wait(state: RetryCallState) -> float:
         asked = attempts[-1].fault.retry_after_s if attempts[-1].fault else None
@@ -141,7 +151,7 @@ async def _retry(
         sleep=sleep,
         stop=stop_after_attempt(policy.retries + 1),
         wait=wait,
-        retry=retry_if_result(_again),
+        retry=retry_if_result(again),
         before_sleep=note_wait,
         retry_error_callback=lambda state: None,
     )

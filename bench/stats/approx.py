@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics import BY_NAME, METRICS, PROBABILITY, figure, plural
-from bench.stats import drafts, means, proof, ratios, residue, shares, sketch, slo
+from bench.stats import costs, drafts, means, proof, ratios, residue, shares, sketch, slo
 from bench.stats.cells import BOOTSTRAP, FEW_BLOCKS, LATENCY, NO_LIMITS, resamples, too_few
 from bench.stats.comparisons import QUANTILES, Draft, evidence, finish
 from bench.stats.exploratory import blank
@@ -155,7 +155,7 @@ def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any], limi
     )
     latencies = ("ttft_due_ms", "e2e_due_ms") if from_due else ("first_token_ns", "sent_ns", "e2e_all_ms")
     floats = dict.fromkeys(("block_id", "seq", "reasoning_tokens", "sent_ns", "first_token_ns", "first_text_ns", "end_ns",
-                            "cost_usd", "output_tokens",
+                            "cost_usd", "cost_retries_usd", "output_tokens",
                             "content_events", "same_read_events", *DURATIONS, *latencies))  # fmt: skip
     for run, chunk in requests.chunks(tuple(floats), _WORDS, ("spoiled",)):
         target, seen = chunk["target"]
@@ -228,7 +228,8 @@ def _columns(
     e2e = chunk["e2e_due_ms"] if from_due else chunk["e2e_all_ms"]
     hidden = (chunk["reasoning_tokens"] > 0) & (chunk["first_token_ns"] == chunk["first_text_ns"])
     tpot = np.where(ok, np.where(hidden, np.nan, chunk["tpot_ms"]), np.inf)
-    cost, known = chunk["cost_usd"], ~np.isnan(chunk["cost_usd"])
+    cost = costs.cost(chunk["cost_usd"], chunk["cost_retries_usd"])
+    known = ~np.isnan(cost)
     judged = ~np.isnan(right)
     with np.errstate(divide="ignore"):
         speed = 1000.0 / tpot

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.metrics import BY_NAME, METRICS, PROBABILITY, plural
-from bench.stats import means, quantiles, ratios, shares
+from bench.stats import costs, means, quantiles, ratios, shares
 from bench.stats.measured import Measured, codes, compact, floats
 from bench.stats.quantiles import Floats, Ints
 from bench.stats.types import Cell
@@ -161,9 +161,14 @@ def _cost_warnings(measured: Measured) -> list[str]:
     failed = measured.frame[~measured.frame["ok"]]
     unknown = int(failed["cost"].isna().sum())
     gap = measured.gaps.get("cost")
-    return ([gap] if gap else []) + (
-        [f"cost of {plural(unknown, 'failed request')} not known, and not counted"] if unknown else []
-    )
+    tried = 0
+    if "unpriced" in measured.frame:  # where the final try's cost is known, what is not is that of tries before it
+        tried = int(measured.frame.loc[measured.frame["cost"].notna(), "unpriced"].sum())
+    return [
+        *([gap] if gap else []),
+        *([f"cost of {plural(unknown, 'failed request')} not known, and not counted"] if unknown else []),
+        *([f"cost of {plural(tried, 'earlier attempt')} not known, and not counted"] if tried else []),
+    ]
 
 
 def _usd_per_1k(measured: Measured) -> Cell:
@@ -193,6 +198,28 @@ def _usd_per_correct(measured: Measured, seed: int) -> Cell:
         warnings.append("nothing was answered right")
         return Cell(math.inf, None, None, len(frame), None, "", "USD", tuple(warnings))
     return _of_sums(usd, right, *folded(codes(frame, "block")), seed, "USD", warnings)
+
+
+def _of_money(name: str, measured: Measured, _: bool, seed: int, limits: Mapping[str, float]) -> Cell:
+    """A ratio of `bench.stats.costs`."""
+    frame = measured.frame
+    if not _priced(measured):
+        return _unknown(name, measured.gaps.get("cost", "no request succeeded"))
+    if name == "usd_per_success" and not limits:
+        return _unknown(name, NO_LIMITS)
+    above, below = costs.RATIOS[name](frame)
+    known = ~np.isnan(above) & ~np.isnan(below)
+    if not bool((known & frame["ok"].to_numpy(dtype=bool)).any()):
+        gap = measured.gaps.get("right") if name == "usd_per_success" else None
+        return _unknown(name, gap or costs.UNKNOWN[name])
+    above, below = np.where(known, above, 0.0), np.where(known, below, 0.0)
+    warnings = _few(measured.blocks) + _cost_warnings(measured)
+    if not below.sum() > 0:
+        if name in costs.NOTHING:
+            return _unknown(name, costs.NOTHING[name])
+        return Cell(math.inf, None, None, int(known.sum()), None, "", "USD", (*warnings, costs.NO_SUCCESS))
+    made = _of_sums(above, below, *folded(codes(frame, "block")), seed, BY_NAME[name].unit, warnings)
+    return replace(made, n=int(known.sum()))
 
 
 def cost_and_right(frame: pd.DataFrame) -> tuple[Floats, Floats]:
@@ -253,6 +280,7 @@ _OTHERS: Mapping[str, Callable[[Measured, bool, int, Mapping[str, float]], Cell]
     "quality_answered": lambda measured, *_: _quality(measured, answered=True),
     "usd_per_1k": lambda measured, *_: _usd_per_1k(measured),
     "usd_per_correct": lambda measured, _, seed, __: _usd_per_correct(measured, seed),
+    **{name: partial(_of_money, name) for name in costs.RATIOS},
     "same_read_share": lambda measured, _, seed, __: _same_read_share(measured, seed),
     "goodput_per_s": _goodput,
     "within_slo_share": lambda measured, _, __, limits: (

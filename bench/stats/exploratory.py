@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.metrics import BY_NAME
-from bench.stats import means, quantiles, ratios
+from bench.stats import costs, means, quantiles, ratios
 from bench.stats.cells import BOOTSTRAP, block_sums, groupings, resamples, seconds_of
 from bench.stats.measured import Measured, codes, floats
 from bench.stats.types import CompareKind, Comparison
@@ -36,6 +36,7 @@ def explore(
         _by_bootstrap(a, b, both, seed),
         _rate(a, b, both, "system_tokens_per_s", seed, from_due),
         _rate(a, b, both, "goodput_per_s", seed, from_due) if limits else None,
+        _per_success(a, b, both, seed) if limits else None,
     ]
     return [one for one in found if one is not None]
 
@@ -115,18 +116,38 @@ def _rate(a: Measured, b: Measured, both: pd.DataFrame, name: str, seed: int, fr
     if len(both) == 0:
         return None
     blocks, count = folded(codes(both, "block"))
-    logs, sums = [], []
+    sums = []
     for side in ("_a", "_b"):
         if name == "goodput_per_s":
             amounts = floats(both, f"within{side}")
         else:
             amounts = np.where(both[f"ok{side}"], floats(both, f"output_tokens{side}"), 0.0)
-        above, below = block_sums(amounts, blocks, count), seconds_of(both, blocks, count, from_due, side)
-        if not (above.sum() > 0 and below.sum() > 0):
-            return None
-        sums.append((above, below))
-        with np.errstate(divide="ignore"):
-            logs.append(np.log(ratios.sums_ratio(above, below, resamples(count, seed))))
+        sums.append((block_sums(amounts, blocks, count), seconds_of(both, blocks, count, from_due, side)))
+    return _of_sums(blank(a.target, b.target, name, "rate", None), both, sums, count, seed)
+
+
+def _per_success(a: Measured, b: Measured, both: pd.DataFrame, seed: int) -> Comparison | None:
+    """Dollars per answer that is right and in time: the one number that can turn a ranking by price around."""
+    if len(both) == 0 or any(m.frame.loc[m.frame["ok"], "cost"].notna().mean() < 0.9 for m in (a, b)):
+        return None
+    blocks, count = folded(codes(both, "block"))
+    sums = []
+    for side in ("_a", "_b"):
+        usd, good = costs.per_success(both, side)
+        known = ~np.isnan(usd) & ~np.isnan(good)
+        spent, gained = (block_sums(np.where(known, values, 0.0), blocks, count) for values in (usd, good))
+        sums.append((spent, gained))
+    return _of_sums(blank(a.target, b.target, "usd_per_success", "cost", None), both, sums, count, seed)
+
+
+def _of_sums(
+    row: Comparison, both: pd.DataFrame, sums: Sequence[ratios.Sums], count: int, seed: int
+) -> Comparison | None:
+    """The ratio of two ratios of sums, the same blocks drawn for both."""
+    if not all(part.sum() > 0 for pair in sums for part in pair):
+        return None
+    with np.errstate(divide="ignore"):
+        logs = [np.log(ratios.sums_ratio(above, below, resamples(count, seed))) for above, below in sums]
     with np.errstate(invalid="ignore"):
         drawn = logs[1] - logs[0]
     drawn = drawn[~np.isnan(drawn)]
@@ -135,7 +156,7 @@ def _rate(a: Measured, b: Measured, both: pd.DataFrame, name: str, seed: int, fr
     interval = ratios.expanded_interval(drawn, estimate, count)
     low, high = (None if end is None else math.exp(end) for end in (interval.low, interval.high))
     return replace(
-        blank(a.target, b.target, name, "rate", None), primary=False, value=math.exp(estimate), low=low, high=high, n=len(both),
+        row, primary=False, value=math.exp(estimate), low=low, high=high, n=len(both),
         blocks=len(np.unique(codes(both, "block"))), method=f"paired {BOOTSTRAP}",
         p_raw=ratios.sums_ratio_p(sums[0], sums[1], drawn, count),
     )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics import plural
-from bench.stats import pauses, slo
+from bench.stats import costs, pauses, slo
 from bench.stats.quantiles import Floats, Ints
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ DURATIONS = ("ttft_ms", "ttft_text_ms", "ttfb_ms", "e2e_ms", "tpot_ms", "icl_max
              "e2e_all_ms", "retry_wait_ms")  # fmt: skip
 _READ = ("run_id", "block_id", "case_id", "repeat", "seq", "outcome", "first_attempt_outcome", "due_ns", "sent_ns",
          "first_token_ns", "first_text_ns", "end_ns", "ttft_ms", "ttft_due_ms", "e2e_ms", "e2e_due_ms", "e2e_all_ms", "tpot_ms",
-         "icl_max_ms", "lateness_ms", "loop_lag_ms", "output_tokens", "reasoning_tokens", "cost_usd", "price_book",
-         "content_events", "same_read_events")  # fmt: skip
+         "icl_max_ms", "lateness_ms", "loop_lag_ms", "output_tokens", "reasoning_tokens", "price_book",
+         "content_events", "same_read_events", *costs.STORED)  # fmt: skip
 """The columns that figures are made of."""
 READ = tuple(
     dict.fromkeys((*_READ, *DURATIONS, "target", "model", "provider", "region", "phase", "spoiled", "simulated"))
@@ -226,8 +226,14 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, pair: In
     if not rules.limits:
         frame["within"] = np.nan
     frame["right"] = _right(rows, ok, rules.worst, target)
-    amounts = decimals(rows["cost_usd"].tolist())
-    frame["cost"] = [np.nan if amount is None else float(amount) for amount in amounts]
+    amounts = {name: decimals(rows[name].tolist()) for name in ("cost_usd", "cost_retries_usd") if name in rows}
+
+    def stored(name: str) -> Floats:
+        return floats(rows, name) if name in rows else np.full(len(rows), np.nan)
+
+    frame["cost"] = costs.cost(stored("cost_usd"), stored("cost_retries_usd"))
+    for column, found in costs.derived(stored).items():
+        frame[column] = found
     for column in ("due_ns", "sent_ns", "end_ns", "lateness_ms", "loop_lag_ms", "content_events", "same_read_events"):
         # a run that an earlier version wrote may lack a column
         frame[column] = floats(rows, column) if column in rows else np.nan
@@ -247,7 +253,7 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, pair: In
         why = "no token counts were reported" if priced else "no price known for this target; add one to its `price:`"
         _gap(gaps, "cost", ok & frame["cost"].isna().to_numpy(), ok, why)
     model, provider, region = (_word(about.get(key)) for key in ("model", "provider", "region"))
-    known = [amount for amount in amounts if amount is not None]
+    known = [amount for of_column in amounts.values() for amount in of_column if amount is not None]
     return Measured(target, model or "", provider or "", region, frame, sum(known, Decimal(0)) if known else None, gaps)
 
 

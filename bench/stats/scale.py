@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics import plural
-from bench.stats import pauses, proof, residue, slo, steady
+from bench.stats import costs, pauses, proof, residue, slo, steady
 from bench.stats.cells import FIGURES, LATENCY, cell, cells, completed
 from bench.stats.levels import COLUMNS, TEXT_COLUMNS, levels_of
 from bench.stats.measured import DURATIONS, Measured, Selection
@@ -309,9 +309,20 @@ def _figures(
     make({"first_ok": _is(first_ok, names, "ok")[rows.order]}, ("first_ok_share",))
     del first_ok
     make({name: rows.floats(name) for name in ("content_events", "same_read_events")}, ("same_read_share",))
+    for name, columns in _of_money(rows):
+        make(columns, (name,))
     done = next(iter(made.values()), {})
     make({}, [name for name in FIGURES if name not in done])
     return targets, made
+
+
+def _of_money(rows: Ordered) -> Iterator[tuple[str, Mapping[str, Floats]]]:
+    """The figures that are made of parts of the cost, each with the columns it needs."""
+    found = costs.derived(rows.floats)
+    yield "usd_per_1m_input", {name: found.pop(name) for name in ("usd_in", "tokens_in")}
+    yield "usd_per_1m_output", {"usd_out": found.pop("usd_out")}
+    yield "reasoning_cost_share", {"usd_reasoning": found.pop("usd_reasoning")}
+    yield "retried_cost_share", {"usd_retries": found.pop("usd_retries")}
 
 
 def _figures_of(*columns: str) -> list[str]:
@@ -342,7 +353,8 @@ def _targets(
         del met, values
     tpot[hidden] = np.nan
     tpot[~ok] = np.inf
-    cost = rows.floats("cost_usd")
+    cost = costs.cost(rows.floats("cost_usd"), rows.floats("cost_retries_usd"))
+    unpriced = rows.floats("unpriced_attempts").astype(np.float32)
     books = rows.requests.words("price_book")[0][rows.order] >= 0
     late, lag = rows.floats("lateness_ms").astype(np.float32), rows.floats("loop_lag_ms").astype(np.float32)
     start = "due_ns" if rows.from_due else "sent_ns"
@@ -356,7 +368,8 @@ def _targets(
             "ttft": ttft[part], "e2e": e2e[part], "tpot": tpot[part], "right": right[part], "cost": cost[part],
             "ok": ok[part], "within": within[part], "block": rows.block[part], "cluster": rows.cluster[part],
             "run": rows.run[part], "pair": rows.pair[part], "lateness_ms": late[part], "loop_lag_ms": lag[part],
-            "output_tokens": tokens[part].astype(np.float32), start: starts[part], "end_ns": ends[part],
+            "output_tokens": tokens[part].astype(np.float32), "unpriced": unpriced[part], start: starts[part],
+            "end_ns": ends[part],
         }  # fmt: skip
         gaps = _gaps(columns, hidden[part], not_known[part], scored, books[part])
         told = {key: _told(about.get(name, {}).get(key), seen[key], rows.order[part]) for key in seen}

@@ -52,6 +52,8 @@ def test_every_metric_of_a_plain_run_worked_by_hand():
         "output_tokens_per_s": 50,  # 1000 / 20
         "system_tokens_per_s": 88 / 7.3,  # 8 * 11 tokens from 0 s to 7 s + 300 ms
         "ok_share": 1, "quality": 7 / 8, "usd_per_1k": 1.0, "usd_per_correct": 0.008 / 7,
+        "usd_per_success": None, "usd_per_1m_input": None, "usd_per_1m_output": None, "failed_cost_share": 0,
+        "retried_cost_share": None, "reasoning_cost_share": None,
         "ttft_p50_ok_ms": 100, "ttft_p99_ok_ms": 100, "e2e_p50_ok_ms": 300, "e2e_p99_ok_ms": 300, "tpot_p50_ok_ms": 20,
         "ttft_p50_sent_ms": 100, "ttft_p99_sent_ms": 100, "e2e_p50_sent_ms": 300, "e2e_p99_sent_ms": 300,
         "first_ok_share": 1, "quality_answered": 7 / 8, "same_read_share": None, "goodput_per_s": None,
