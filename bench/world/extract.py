@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -150,7 +151,7 @@ def _stock(seed: int) -> Stock:
     return Stock(
         parts=sorted(parts),
         people=people,
-        customers=names.hand_list("customers"),
+        customers=load_yaml("names.yaml")["customers"],
         suppliers=load_yaml("bank/extract/parties.yaml")["suppliers"],
         towns=[site.town for site in names.SITES],
         serials=sorted(asset.serial for asset in here.records.assets),
@@ -221,9 +222,9 @@ def _plan(kind: str, rng: random.Random) -> Plan:
 
 def _prose(sheet: Sheet, here: World, draft: Draft) -> str:
     text = sheet.fill(draft.text)
-    if "[[points]]" in text:
+    if asked := re.search(r"\[\[points(?:: (.+?))?\]\]", text):
         rows = sheet.rng.randint(*(LONG_POINTS if "long" in draft.traps else POINTS))
-        text = text.replace("[[points]]", appended.points(sheet, rows, draft.text))
+        text = text.replace(asked[0], appended.points(sheet, rows, draft.text, asked[1] or ""))
     name, _, rows_text = draft.attach.partition(" ")
     share, tables, low, high = APPENDED.get(draft.kind, (0.0, (), 0, 0))
     if not name and sheet.rng.random() < share:
