@@ -31,7 +31,7 @@ def machine_text(rng: random.Random, day: datetime, characters: int) -> list[tup
 
 
 def _controller(rng: random.Random, day: datetime) -> Iterator[str]:
-    """What the line controllers of a hall said: the level belongs to the message, zones go up to 64, a telegram is tried thrice."""
+    """What the line controllers of a hall said: a level belongs to a message, zones go up to 64, a telegram is tried thrice."""
     at = day.replace(hour=rng.randrange(0, 6), minute=rng.randrange(60))
     lines = [f"halyard-{number:02d}" for number in sorted(rng.sample(range(1, 30), 5))]
     said = (

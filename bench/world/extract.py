@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from bench.world import appended, bills, misread, names, shipments
+from bench.world.backoffice import back_office, catalogue
 from bench.world.blots import scanned
 from bench.world.corpus import World, world
 from bench.world.forms import record, response_format, types
@@ -134,27 +135,18 @@ def _select(seed: int, total: int) -> list[Draft]:
 
 @lru_cache(maxsize=4)
 def _stock(seed: int) -> Stock:
-    """What this world has to be named in documents: its own parts and machines, and a longer catalogue of the same families."""
-    here, rng = world(seed), random.Random(f"{seed}:extract:stock")
+    """What this world has to be named in documents: its parts and machines, its customers, and firms and people beside them."""
+    rng = random.Random(f"{seed}:extract:stock")
     mixed_up = (" set", " pair", " kit", "cable")  # a piece of them, or a metre?
-    parts = [(p.number, p.name) for p in here.records.parts if not any(word in p.name for word in mixed_up)]
-    bases = list(parts)
-    taken = {number for number, _ in parts}
-    while len(parts) < 320:
-        number, name = rng.choice(bases)
-        other = f"{number[:2]}-{rng.randint(1100, 9800)}"
-        if other not in taken:
-            taken.add(other)
-            parts.append((other, f"{name} {rng.choice(('type', 'model', 'size'))} {rng.choice('ABCDEFGHKLMNPRST')}"))
     firsts, lasts = names.hand_list("first"), names.hand_list("last")
     people = sorted({f"{rng.choice(firsts)} {rng.choice(lasts)}" for _ in range(500)})
     return Stock(
-        parts=sorted(parts),
+        parts=[part for part in catalogue(seed) if not any(word in part[1] for word in mixed_up)],
         people=people,
         customers=load_yaml("names.yaml")["customers"],
         suppliers=load_yaml("bank/extract/parties.yaml")["suppliers"],
         towns=[site.town for site in names.SITES],
-        serials=sorted(asset.serial for asset in here.records.assets),
+        serials=[str(row["serial"]) for row in back_office(seed)["machine"]],
     )
 
 

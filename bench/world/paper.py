@@ -8,6 +8,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from bench.world.backoffice import list_price
 from bench.world.ledger import Ledger
 from bench.world.sheet import MARKED, Part, Sheet
 from bench.world.values import load_yaml
@@ -91,13 +92,8 @@ def trading_pair(sheet: Sheet, *, ours: bool) -> tuple[str, str]:
 
 
 def price(ledger: Ledger, part: Part, currency: str, day: date) -> Decimal:
-    """The list price of a part on a day; parts that no price book lists have one that follows from their number."""
-    found = ledger.in_force(f"part:{part.number}", f"list_{currency.lower()}", day)
-    if found is not None:
-        return Decimal(found.value)
-    rate = {"EUR": Decimal(1), "DKK": Decimal("7.46"), "GBP": Decimal("0.86")}[currency]
-    digits = int("".join(filter(str.isdigit, part.number)))
-    return ((Decimal(digits % 331 + 19) + Decimal(digits % 97) / 100) * rate).quantize(CENT, ROUND_HALF_UP)
+    """The list price of a part on a day."""
+    return list_price(ledger, part.number, currency, day)
 
 
 def rounded(amount: Decimal) -> Decimal:

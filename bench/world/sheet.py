@@ -35,7 +35,7 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What a world has to be named in documents. Customers come with their trade and country (`wine FR`), suppliers as well (`carrier DK`)."""
+    """What a world has to be named in documents. Customers and suppliers come with trade and country: `wine FR`, `carrier DK`."""
 
     parts: Sequence[tuple[str, str]]
     people: Sequence[str]
@@ -245,4 +245,4 @@ MAKERS: Mapping[str, Callable[[Sheet, list[str]], Any]] = {
     "town": lambda sheet, given: sheet.rng.choice(sheet.stock.towns),
     "serial": _serial,
 }
-"""What slots can draw: `date -3 10` in days from the document's day, `money 200 900 EUR 0.5`, `customer wine`, `serial TS TX`, ..."""
+"""What slots can draw: `date -3 10` in days from the document's day, `money 200 900 EUR 0.5`, `serial TS TX`, ..."""

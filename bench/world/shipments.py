@@ -10,6 +10,9 @@ from bench.world.paper import Plan, address, country, day_forms, labels, misprin
 from bench.world.sheet import Part, Quantity, Sheet, in_days
 from bench.world.values import load_yaml
 
+HUBS = ("Calderholt Parts A/S", "Calderholt Logistics NV", "Calderholt Logistics Ltd")
+"""The houses from whose stores goods leave."""
+
 
 def delivery_note(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
     rng = sheet.rng
@@ -17,7 +20,7 @@ def delivery_note(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
     first, other = day_forms(sheet, plan)
     absent = "absent" in plan.traps
     shipped, received = sheet.draw("date -4 0"), sheet.draw("date 1 3")
-    customer = sheet.draw("customer")
+    customer, house = sheet.draw("customer"), rng.choice(HUBS)
     kilos = (
         5 * (plan.rows * rng.randint(9, 16) // 5) + 45
     )  # parts of a few hundred grams, some thirty of them to a line
@@ -29,10 +32,7 @@ def delivery_note(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
             sheet.cell("number", sheet.draw(rng.choice(("code DN-######", "code 80######", "code L##-####")))),
         ),
         ("Shipped", sheet.cell("shipped", shipped, in_days(shipped, first))),
-        (
-            "From",
-            f"{(house := rng.choice(('Calderholt Parts A/S', 'Calderholt Logistics NV', 'Calderholt Logistics Ltd')))}, {address(sheet, house)}",
-        ),
+        ("From", f"{house}, {address(sheet, house)}"),
         ("Order", "" if absent else sheet.cell("order", sheet.draw("code PO-#####"))),
         ("Customer", sheet.cell("customer", customer)),
         ("Billed to", str(sheet.draw("customer")) if "second_party" in plan.traps else ""),
