@@ -69,7 +69,8 @@ _LENGTHS = (("input", "input_tokens_p50"), ("reference reply", "output_tokens_p5
 def _facts(path: Path, workload: Workload) -> dict[str, Any]:
     from statistics import median
 
-    from bench.claims import input_tokens, tokens
+    from bench.claims import input_tokens
+    from bench.tokens import tokens
 
     replies = [tokens(case.answers["right"][0]) for case in workload.cases if case.answers.get("right")]
     return {

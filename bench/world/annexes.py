@@ -6,26 +6,28 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from bench.tokens import tokens
 from bench.world.names import SITES
 from bench.world.strands import people
 
 
-def machine_text(rng: random.Random, day: datetime, characters: int) -> list[tuple[str, str]]:
-    """(title, text) of exports that together have about so many characters; the kinds follow in a drawn order."""
+def machine_text(rng: random.Random, day: datetime, size: int) -> list[tuple[str, str]]:
+    """(title, text) of exports that together have about `size` tokens; the kinds follow in a drawn order."""
     kinds = list(KINDS)
     rng.shuffle(kinds)
-    share = max(900, characters // (1 if characters < 6000 else 2 if characters < 20000 else 3))
+    share = max(300, size // (1 if size < 2200 else 2 if size < 7500 else 3))
     found: list[tuple[str, str]] = []
-    while sum(len(text) for _, text in found) + 500 < characters:
+    left = float(size)
+    while left > 160:
         title = kinds[len(found) % len(kinds)]
-        room = min(share, characters - sum(len(text) for _, text in found))
+        room = min(share, left)
         lines: list[str] = []
-        size = 0
         for line in KINDS[title](rng, day):
-            if size > room:
-                break
             lines.append(line)
-            size += len(line) + 1
+            room -= tokens(line) + 1
+            left -= tokens(line) + 1
+            if room <= 0:
+                break
         found.append((title if len(found) < len(kinds) else f"{title}, continued", "\n".join(lines)))
     return found
 

@@ -16,7 +16,7 @@ from bench.world.corpus import World
 from bench.world.records import TODAY, Asset
 from bench.world.values import load_yaml, long_date
 
-LOG_P50_CHARS, LOG_SPREAD, LOG_MOST_CHARS = 1300, 1.05, 11_500
+LOG_P50_CHARS, LOG_SPREAD, LOG_MOST_CHARS = 700, 1.05, 6_500
 """Logs have a lognormal length: half are longer than the first figure, in characters; the second is the deviation of its log."""
 CLEAR_DAYS = 20
 """A warranty that decides ends at least so long before or after the day of the ticket."""

@@ -69,15 +69,15 @@ TRAPS = {
     "statement": ("dates", "foreign", "absent", "second_party", "two_currencies", "sum_wrong", "ocr"),
 }
 ROWS = {
-    "invoice": ((0.20, 2, 4), (0.35, 6, 11), (0.30, 12, 19), (0.15, 24, 40)),
-    "order": ((0.20, 2, 4), (0.40, 6, 12), (0.30, 14, 22), (0.10, 28, 36)),
-    "delivery_note": ((0.20, 5, 12), (0.40, 30, 70), (0.30, 110, 170), (0.10, 230, 290)),
-    "statement": ((0.15, 10, 20), (0.40, 40, 80), (0.30, 110, 160), (0.15, 240, 330)),
+    "invoice": ((0.30, 2, 4), (0.35, 5, 9), (0.25, 10, 15), (0.10, 18, 30)),
+    "order": ((0.30, 2, 4), (0.40, 5, 9), (0.20, 11, 17), (0.10, 20, 28)),
+    "delivery_note": ((0.20, 5, 12), (0.40, 22, 50), (0.30, 70, 120), (0.10, 170, 220)),
+    "statement": ((0.15, 8, 14), (0.40, 25, 50), (0.30, 64, 100), (0.15, 150, 210)),
 }
 """Share of documents, and between how many lines they have."""
 LONG_ROWS = 60
-POINTS, LONG_POINTS = (14, 50), (120, 240)
-APPENDED = {"email_order": (0.40, ("prices", "log"), 25, 130), "incident": (0.50, ("log",), 25, 130)}
+POINTS, LONG_POINTS = (12, 40), (80, 160)
+APPENDED = {"email_order": (0.40, ("prices", "log"), 20, 90), "incident": (0.50, ("log",), 20, 80)}
 """Share of documents of a kind to which a table is appended that nobody asked for, which ones, and how long."""
 
 

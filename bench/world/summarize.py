@@ -17,12 +17,13 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from bench.tokens import tokens
 from bench.world import digests
 from bench.world.annexes import machine_text
 from bench.world.corpus import world
 from bench.world.ledger import GROUP, Ledger, Statement, close_periods, split_key
 from bench.world.names import SITES
-from bench.world.render import CHARS_PER_TOKEN, prose_sources
+from bench.world.render import prose_sources
 from bench.world.strands import GENRES, SLOT, Draw, Strand, fact, people, say, strands
 from bench.world.values import load_yaml, long_date
 
@@ -178,7 +179,7 @@ def _build(seed: int, plan: Plan, count: int) -> dict[str, Any]:
         if plan.adjacent:
             page.write(clock.next_day())  # what a matter comes to is known a day later, at the earliest
             _matter(page, strand, clock, 1)
-    sheets = _papers(seed, plan, rng, clock.now, page.length)
+    sheets = _papers(seed, plan, rng, clock.now, "".join(page.parts))
     before = [] if plan.adjacent else sheets[: len(sheets) // 2]
     if before:
         page.write(f"## {frame['papers']}\n\n" + "".join(before))
@@ -249,20 +250,21 @@ def _matter(page: Page, strand: Strand, clock: Clock, part: int) -> None:
         page.write("\n\n")
 
 
-def _papers(seed: int, plan: Plan, rng: random.Random, now: datetime, used: int) -> list[str]:
+def _papers(seed: int, plan: Plan, rng: random.Random, now: datetime, used: str) -> list[str]:
     """Documents of the company, unchanged, and machine text, up to the length that the document is to have."""
     words = load_yaml("bank/summarize.yaml")
-    later = sum(len(text) for strand in plan.strands for _, text in strand.parts[1]) if not plan.adjacent else 0
-    room = int(plan.tokens * CHARS_PER_TOKEN) - used - later
+    later = sum(tokens(text) for strand in plan.strands for _, text in strand.parts[1]) if not plan.adjacent else 0.0
+    room = plan.tokens - tokens(used) - later
     prose = [(title, text) for title, text, first, end in _references(seed) if first <= now.date() <= end]
     sheets: list[str] = []
-    for n in range(min(6, max(1, room // 7000))):
+    for n in range(min(6, max(1, int(room) // 1600))):
         title, text = prose[(plan.number * 6 + n) % len(prose)]
-        if len(text) + 200 < room:
-            sheets.append(f"### {title}\n\n{words['policy_lead']}\n\n{text.strip()}\n\n")
-            room -= len(sheets[-1])
-    if room > 500:
-        sheets += [f"### {title}\n\n{text}\n\n" for title, text in machine_text(rng, now, room)]
+        sheet = f"### {title}\n\n{words['policy_lead']}\n\n{text.strip()}\n\n"
+        if tokens(sheet) + 40 < room:
+            sheets.append(sheet)
+            room -= tokens(sheet)
+    if room > 160:
+        sheets += [f"### {title}\n\n{text}\n\n" for title, text in machine_text(rng, now, int(room))]
     rng.shuffle(sheets)
     return sheets
 
