@@ -17,10 +17,10 @@ from bench.errors import CannotRun, ConfigError, Problem
 from bench.load import Load, Stage, burst_stage
 from bench.plan import Plan, Sessions, build
 from bench.price import book, cost
-from bench.quota import CHARS_PER_TOKEN
 from bench.record import Params
 from bench.registry.settings import effective_params, end_of_life, same_settings, without_cache
 from bench.targets import Target, load_targets
+from bench.tokens import tokens
 from bench.workload import Workload, load_workload, quick
 
 DEFAULT_TARGETS = Path("targets.yaml")
@@ -304,8 +304,8 @@ def _swept(load: Load, units: int, options: Options) -> Load:
 def _estimate(ready: Ready, workload: Workload, load: Load, today: date) -> Estimate:
     turns = len(workload.cases) / len(workload.sessions) if workload.sessions else 1
     requests = round(most_prompts(load) * turns) + load.warmup_requests
-    chars = sum(len(str(m["content"])) for case in workload.cases for m in case.messages) / len(workload.cases)
-    input_tokens = round(requests * chars / CHARS_PER_TOKEN)
+    per_prompt = sum(tokens(str(m["content"])) for case in workload.cases for m in case.messages) / len(workload.cases)
+    input_tokens = round(requests * per_prompt)
     most = requests * ready.params.max_tokens
     shape = workload.spec.shape
     typical = shape.output_tokens.get("p50") if shape and shape.output_tokens else None

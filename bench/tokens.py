@@ -19,8 +19,9 @@ EVERYDAY, LONG = 7, 10
 """Letters up to which a word is one token, and from which it falls into pieces."""
 
 
+@lru_cache(maxsize=8192)
 def tokens(text: str) -> float:
-    """The estimate for one text. An empty text has none."""
+    """The estimate for one text. An empty text has none. Texts are remembered, as every target of a run asks for the same."""
     words = sum(map(_of_word, _WORDS.findall(text)))
     marks = sum(max(1.0, len(run) / 3) for run in _MARKS.findall(text))
     return words + len(_DIGITS.findall(text)) + marks + len(_BREAKS.findall(text))
