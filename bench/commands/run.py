@@ -253,6 +253,6 @@ def _estimate(options: Any, as_json: bool) -> int:
         if row["usd_most"] is None:
             print(f"\n{row['target_id']}: cost not known: {row['why_unknown']}")
     print(
-        "\nTokens are estimated from each prompt's words and signs. At most: every reply as long as max_tokens allows, no retries."
+        "\nTokens are estimated from a prompt's words and signs. At most: every reply as long as max_tokens allows, no retries."
     )
     return 0
