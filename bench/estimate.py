@@ -17,14 +17,13 @@ from bench import registry
 from bench.engine.pacing import length_ns, most_prompts
 from bench.load import Load
 from bench.price import book, cost
-from bench.quota import CHARS_PER_TOKEN
 from bench.record import Case, Params, Usage
 from bench.targets import Target
+from bench.tokens import tokens
 from bench.workload import Workload, params_of_case
 
-MOST_CHARS_PER_TOKEN = 5.0
-FEWEST_CHARS_PER_TOKEN = 3.0
-"""Prose in a large vocabulary, and text full of numbers, names and markup: the range of an estimate."""
+FEWER_TOKENS, MORE_TOKENS = 0.85, 1.4
+"""What vocabularies make of the same text, relative to the count of `bench.tokens`: the range of an estimate."""
 FEWEST_BYTES_PER_TOKEN = 2
 """For what is held back: hardly any text takes more than a token for every two bytes of UTF-8."""
 ADDED_BYTES = 256
@@ -64,19 +63,19 @@ def of_target(target: Target, params: Params, workload: Workload, load: Load, ta
     """The estimate of one of so many `targets`. A price that is not known leaves every amount None, with the reason."""
     turns = len(workload.cases) / len(workload.sessions) if workload.sessions else 1
     requests = round(most_prompts(load) * turns) + load.warmup_requests
-    chars = [_chars(case, params) for case in workload.cases]
-    mean_chars = sum(chars) / len(chars)
+    sizes = [sum(map(tokens, _texts(case, params))) for case in workload.cases]
+    mean = sum(sizes) / len(sizes)
     output_low, output_likely, output_high, said = _output(workload, target, params)
     minutes, pace = _minutes(load, requests, targets, output_low or 1, output_high)
     plain = Estimate(
-        target.id, requests, round(requests * mean_chars / CHARS_PER_TOKEN), requests * params.max_tokens, None, None, None,
-        input_tokens_low=round(requests * mean_chars / MOST_CHARS_PER_TOKEN),
-        input_tokens_high=round(requests * mean_chars / FEWEST_CHARS_PER_TOKEN),
+        target.id, requests, round(requests * mean), requests * params.max_tokens, None, None, None,
+        input_tokens_low=round(requests * mean * FEWER_TOKENS),
+        input_tokens_high=round(requests * mean * MORE_TOKENS),
         output_tokens_low=None if output_low is None else round(requests * output_low),
         output_tokens_high=round(requests * output_high),
         minutes_low=minutes[0], minutes_high=minutes[1],
         rests_on=(
-            f"input: {MOST_CHARS_PER_TOKEN:g}, {CHARS_PER_TOKEN:g} and {FEWEST_CHARS_PER_TOKEN:g} characters a token",
+            f"input: words, numbers and signs counted, times {FEWER_TOKENS:g} to {MORE_TOKENS:g} as vocabularies differ",
             said, pace,
         ),
     )  # fmt: skip
@@ -85,9 +84,9 @@ def of_target(target: Target, params: Params, workload: Workload, load: Load, ta
         return replace(plain, why_unknown=entry.reason)
     ttl = (params.cache_ttl or "5m") if params.cache_breakpoints else None
 
-    def bill(chars_per_token: float, output: float, cached: int | None) -> Decimal | None:
+    def bill(density: float, output: float, cached: int | None) -> Decimal | None:
         """All requests at that density and length; `cached` as for one request."""
-        each = [_bill(entry, n / chars_per_token, output, ttl, cached) for n in chars]
+        each = [_bill(entry, n * density, output, ttl, cached) for n in sizes]
         return (
             None if None in each else sum((usd for usd in each if usd is not None), Decimal(0)) * requests / len(each)
         )
@@ -97,14 +96,14 @@ def of_target(target: Target, params: Params, workload: Workload, load: Load, ta
     dearest = max(_bytes(case, params) for case in workload.cases) / FEWEST_BYTES_PER_TOKEN
     if workload.sessions:  # turns may carry what was really said before, up to the limit each time
         dearest += params.max_tokens * max(case.turn for case in workload.cases)
-    most = bill(FEWEST_CHARS_PER_TOKEN, params.max_tokens, None)
+    most = bill(MORE_TOKENS, params.max_tokens, None)
     return replace(
         plain,
         usd_most=most,
         usd_dearest=_bill(entry, dearest, params.max_tokens, ttl, None),
-        usd_likely=None if output_likely is None else bill(CHARS_PER_TOKEN, output_likely, 0 if ttl else None),
-        usd_low=None if output_low is None else bill(MOST_CHARS_PER_TOKEN, output_low, shared or (0 if ttl else None)),
-        usd_high=bill(FEWEST_CHARS_PER_TOKEN, output_high, None),
+        usd_likely=None if output_likely is None else bill(1.0, output_likely, 0 if ttl else None),
+        usd_low=None if output_low is None else bill(FEWER_TOKENS, output_low, shared or (0 if ttl else None)),
+        usd_high=bill(MORE_TOKENS, output_high, None),
         why_unknown=None if most is not None else f"{entry.id} has no rate for what may be asked",
     )
 
@@ -119,10 +118,6 @@ def _bill(
         return cost.estimate(whole, written, entry, "1h" if ttl == "1h" else "5m" if ttl else None).total
     read = min(cached, whole)
     return cost.cost(Usage(whole - read, read, 0, 0, written, 0), entry).total
-
-
-def _chars(case: Case, params: Params) -> int:
-    return sum(len(text) for text in _texts(case, params))
 
 
 def _bytes(case: Case, params: Params) -> int:
