@@ -95,13 +95,13 @@ def _valid(year: int | None, month: int, day: int) -> bool:
     return True
 
 
+_RANGE_BEFORE = re.compile(r"(?<![\w.,/-])\d{1,2}(?:st|nd|rd|th)?\s*(?:-|–|to|and|or)\s*(?:the )?$")
+
+
 def _not_ends_of_ranges(text: str, found: list[Day]) -> Iterator[Day]:
     """In "2–5 March 2026" the text names a span of days, not 5 March."""
     for day in found:
-        if re.search(
-            r"(?<![\w.,/-])\d{1,2}(?:st|nd|rd|th)?\s*(?:-|–|to|and|or)\s*(?:the )?$",
-            text[max(0, day.start - 14) : day.start],
-        ):
+        if _RANGE_BEFORE.search(text[max(0, day.start - 14) : day.start]):
             yield Day(None, None, None, day.start, day.end)
         else:
             yield day
