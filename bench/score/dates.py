@@ -21,6 +21,7 @@ _MONTH = "|".join(
     for short in ({name, name[:3]} | ({"sept"} if name == "september" else set()))
     for form in (short.capitalize(), short.upper())
 )
+_MONTH_NAME = re.compile(_MONTH)
 _DAY = r"(?P<d>3[01]|[12]\d|0?[1-9])(?:st|nd|rd|th)?"
 _YEAR = r"(?P<y>\d{4})"
 _EDGE = r"(?<![\w.,/-])"
@@ -57,7 +58,10 @@ def dates(text: str, day_first: bool | None = None) -> list[Day]:
     """Every date in the text, in order. `day_first` settles `2/3/2026`; None leaves it unread."""
     found: list[Day] = []
     taken = bytearray(len(text))
+    named = _MONTH_NAME.search(text) is not None
     for form in _FORMS:
+        if not named and "mon" in form.groupindex:
+            continue
         for match in form.finditer(text):
             if any(taken[match.start() : match.end()]):
                 continue

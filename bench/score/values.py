@@ -52,7 +52,8 @@ def _masked(text: str, days: list[Day]) -> str:
 
     Blanks for marks, `_` for codes.
     """
-    pieces, at = [], 0
+    pieces: list[str] = []
+    at = 0
     for day in days:
         pieces += (text[at : day.start], "~" * (day.end - day.start))
         at = day.end
