@@ -21,6 +21,7 @@ from bench.errors import ConfigError, Problem
 from bench.load import Count, DistributionSpec, Load, LoadSpec, Positive, SessionSpec, Stage, load_of
 from bench.load import problems as load_problems
 from bench.record import Case, Params
+from bench.reorder import ReorderSpec, reordered
 from bench.yamlfile import Duration, Loaded, check, load
 
 __all__ = ["Load", "Stage", "Workload", "WorkloadSpec", "load_workload"]
@@ -53,6 +54,7 @@ class DatasetSpec(Spec):
     limit: Count | None = None
     shuffle: bool = False
     items: list[dict[str, Any]] | None = None
+    reorder: ReorderSpec | None = None
     synthesise: Literal["corpus", "ids"] | None = None
     block_size: int | None = None
     timestamp_unit: Literal["auto", "ns", "us", "ms", "s", "iso"] | None = None
@@ -298,6 +300,8 @@ def load_workload(path: Path) -> Workload:
     params = params_of(spec.generation, Params())
     params = replace(params, tools=_tools(spec, loaded), **_cache(spec.cache))
     cases = tuple(_cases(spec, loaded))
+    if spec.dataset.reorder is not None:
+        cases = _reordered(cases, spec.dataset, loaded)
     if not cases:
         raise ConfigError([_problem(loaded, "dataset", "no items", "at least one item after filter and limit")])
     return Workload(
@@ -419,6 +423,8 @@ def _not_runnable(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Problem]:
     if spec.messages is None and spec.dataset.type != "inline":
         yield problem("messages", "nothing", "the messages to send, e.g. [{role: user, content: '{{ question }}'}]")
     yield from _session_problems(spec, problem)
+    if spec.dataset.reorder is not None and spec.load.unit == "session":
+        yield problem("dataset.reorder", "sessions", "requests of their own; a session is not asked twice")
     if spec.scoring is not None:
         for at, scorer in enumerate(spec.scoring.scorers):
             if scorer.type not in score.names():
@@ -597,6 +603,15 @@ def _cases(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Case]:
             yield from _turns(case, item, loaded, recorded=(spec.load.session or SessionSpec()).history == "recorded")
         else:
             yield case
+
+
+def _reordered(cases: Sequence[Case], dataset: DatasetSpec, loaded: Loaded) -> tuple[Case, ...]:
+    assert dataset.reorder is not None
+    try:
+        return tuple(reordered(cases, dataset.reorder, dataset.seed))
+    except ValueError as error:
+        want = f"the line {dataset.reorder.under!r} in its prompt, and two or more lines with '- ' below it"
+        raise ConfigError([_problem(loaded, "dataset.reorder.under", f"item {error} without a list", want)]) from None
 
 
 def _response_format(item: Mapping[str, Any], number: int, loaded: Loaded) -> Mapping[str, Any] | None:
