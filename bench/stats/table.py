@@ -194,7 +194,9 @@ def _levels(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> tuple[Level,
 def _title(manifest: Mapping[str, Any], targets: Sequence[Measured]) -> str:
     workload = manifest.get("workload") or {}
     models = list(dict.fromkeys(m.model for m in targets if m.model))
-    return " · ".join(part for part in (workload.get("title") or workload.get("name") or "", ", ".join(models)) if part)
+    copy = "private copy" if (workload.get("dataset") or {}).get("split") == "private" else ""
+    name = workload.get("title") or workload.get("name") or ""
+    return " · ".join(part for part in (name, copy, ", ".join(models)) if part)
 
 
 def _partial(manifest: Mapping[str, Any]) -> str | None:
