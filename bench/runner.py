@@ -38,7 +38,7 @@ from bench.store import parquet, runs
 from bench.store.disk import digest
 from bench.store.journal import Journal, journal_path, journals
 from bench.wire.clock import Anchor, allowed_cores, asleep_ns, clock_facts
-from bench.workload import Workload
+from bench.workload import Workload, dataset_facts, verdict_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +274,8 @@ def _manifest(
             "digest": workload.digest,
             "cases": len(workload.cases),
             "slo": workload.spec.slo.model_dump(exclude_none=True) if workload.spec.slo else {},
+            **dataset_facts(workload),
+            **verdict_facts(workload),
         },
         "scorers": [spec.model_dump() for spec in workload.scorers],
         "clusters": {case.id: case.cluster for case in workload.cases},

@@ -13,6 +13,7 @@ FLOORS = {
         "redact",
         "errors",
         "record",
+        "reorder",
         "workload",
         "load",
         "targets",

@@ -25,6 +25,7 @@ def render(table: Table) -> str:
         "\n".join(f"- **{escape(question)}**: {escape(answer)}" for question, answer in table.answers),
         _figures(table, marks),
         *(_compared(table, baseline, targets) for baseline, targets in report.by_baseline(table).items()),
+        *(_judged(table) if report.shows_scorers(table) else ()),
         _levels(table) if table.levels else "",
         *(block for heading, one in report.slice_tables(table) for block in _slice(heading, one)),
         _bullets([f"**{escape(alarm)}**" for alarm in (*table.alarms, *marks.throughout)]),
@@ -74,6 +75,28 @@ def _figures(table: Table, marks: report.Marks) -> str:
         for row in table.rows
     ]
     return _grid(head, rows)
+
+
+def _judged(table: Table) -> list[str]:
+    names = list(table.judged[0].scorers)
+    told = any(one.length is not None for one in table.judged)
+    head = [
+        "scorers",
+        *(f"{escape(name)}<br>%" for name in names),
+        *(f"{word}<br>%" for word in report.UNDELIVERED.values()),
+    ]
+    rows = []
+    for one in table.judged:
+        row = [f"**{escape(one.target)}**"]
+        for name in names:
+            apart = one.differences.get(name)
+            beside = "" if apart is None or apart.value is None else f"<br>{_stack(report.difference_figure(apart))}"
+            row.append(_stack(report.cell_figure(one.scorers[name])) + beside)
+        row += [_stack(report.cell_figure(one.undelivered[name])) for name in report.UNDELIVERED]
+        row += [] if not told else [_stack(report.difference_figure(one.length)) if one.length else ""]
+        rows.append(row)
+    bars = [f"{escape(words)}: {escape(report.bar_words(by))}" for words, by in report.bars_of(table).items()]
+    return [_grid([*head, *(["output<br>against base"] if told else [])], rows), _bullets(bars)]
 
 
 def _levels(table: Table) -> str:

@@ -81,11 +81,11 @@ def _same_read_share(measured: Measured, seed: int) -> Cell:
         return _unknown(name, "no content was streamed")
     blocks, count = folded(codes(measured.frame, "block"))
     events, shared = np.where(known, events, 0.0), np.where(known, shared, 0.0)
-    cell = _of_sums(shared, events, blocks, count, seed, BY_NAME[name].unit, _few(measured.blocks))
+    cell = of_sums(shared, events, blocks, count, seed, BY_NAME[name].unit, _few(measured.blocks))
     return replace(cell, n=int(known.sum()))
 
 
-def _of_sums(above: Floats, below: Floats, blocks: Ints, count: int, seed: int, unit: str, warnings: list[str]) -> Cell:
+def of_sums(above: Floats, below: Floats, blocks: Ints, count: int, seed: int, unit: str, warnings: list[str]) -> Cell:
     """The ratio of two sums over rows. The rows are worth what they are for the mean of above - value x below."""
     value = float(above.sum() / below.sum())
     drawn = ratios.sums_ratio(
@@ -98,6 +98,10 @@ def _of_sums(above: Floats, below: Floats, blocks: Ints, count: int, seed: int, 
 
 def _few(blocks: int) -> list[str]:
     return [too_few(blocks)] if blocks < FEW_BLOCKS else []
+
+
+def too_few_warnings(blocks: int) -> tuple[str, ...]:
+    return tuple(_few(blocks))
 
 
 def too_few(blocks: int) -> str:
@@ -197,7 +201,7 @@ def _usd_per_correct(measured: Measured, seed: int) -> Cell:
     if right.sum() == 0:
         warnings.append("nothing was answered right")
         return Cell(math.inf, None, None, len(frame), None, "", "USD", tuple(warnings))
-    return _of_sums(usd, right, *folded(codes(frame, "block")), seed, "USD", warnings)
+    return of_sums(usd, right, *folded(codes(frame, "block")), seed, "USD", warnings)
 
 
 def _of_money(name: str, measured: Measured, _: bool, seed: int, limits: Mapping[str, float]) -> Cell:

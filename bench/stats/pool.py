@@ -80,6 +80,7 @@ def _of_run(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "simulated or real", "simulated" if manifest.get("simulated") else "real"
     yield "method version", str(manifest.get("method_version") or "not stated")
     yield "workload", f"{workload.get('name') or 'unnamed'} {str(workload.get('digest') or 'without digest')[:12]}"
+    yield "items", (workload.get("dataset") or {}).get("split") or "public"
     yield from _flat("load", _shape(manifest.get("load") or {}))
 
 

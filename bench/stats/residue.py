@@ -151,22 +151,6 @@ def outcomes(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
     return notes
 
 
-def lengths(targets: Sequence[Measured]) -> list[str]:
-    """E2E compares like with like only when replies are of one length."""
-    medians = {}
-    for measured in targets:
-        tokens = _known(measured.frame[measured.frame["ok"]], "output_tokens")
-        if len(tokens):
-            medians[measured.target] = _nearest(tokens, 0.5)
-    if len(medians) < 2:
-        return []
-    short, long = min(medians, key=lambda t: medians[t]), max(medians, key=lambda t: medians[t])
-    if medians[long] <= 1.1 * medians[short]:
-        return []
-    return [f"output length differs: {medians[short]:.0f} tokens at the median ({short}) to {medians[long]:.0f} "
-            f"({long}); E2E is not like for like, compare TTFT and TPOT"]  # fmt: skip
-
-
 def scorer_gaps(scores: pd.DataFrame, required: frozenset[str]) -> list[str]:
     """Required scorers that had nothing to say on some replies: they neither made a reply right nor wrong."""
     notes = []

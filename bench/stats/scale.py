@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics import plural
-from bench.stats import costs, pauses, proof, residue, slo, steady
+from bench.stats import costs, pauses, proof, quality, residue, slo, steady
 from bench.stats.cells import FIGURES, LATENCY, cell, cells, completed
 from bench.stats.levels import COLUMNS, TEXT_COLUMNS, levels_of
 from bench.stats.measured import DURATIONS, Measured, Selection
@@ -114,7 +115,7 @@ def build(
     seen = Seen(
         attempts=_attempts_frame(attempts), proofs=proofs(attempts), scorer_gaps=scorer_notes,
         simulated=bool(manifest.get("simulated")) or bool(simulated.any()), mixed=not bool(simulated.all()),
-        levels=levels, levels_sent=sent,
+        levels=levels, levels_sent=sent, scores=_scored(rows, scores),
     )  # fmt: skip
     selection = Selection(
         tuple(targets), _words_frame(rows), rows.from_due, limits, tuple(rows.notes), tuple(rows.alarms)
@@ -495,6 +496,31 @@ def _right(rows: Ordered, scores: Stored, manifest: Mapping[str, Any]) -> tuple[
     state[keys[~good]] = 1  # one that is not right makes the reply wrong
     found = state[at(np.repeat(np.arange(len(known)), np.diff(rows.edges)), rows.run, asked)]
     return np.where(rows.ok, np.where(found == 0, np.nan, found == 2), 0.0), notes
+
+
+def _scored(rows: Ordered, scores: Stored) -> quality.Scored:
+    """What every scorer said, one scorer at a time."""
+    if scores.rows == 0:
+        return quality.Scored(frozenset(), lambda *_: np.zeros(0))
+    scorer, scorers = scores.words("scorer")
+    of, names = scores.words("target")
+    known = {name: t for t, name in enumerate(rows.names)}
+    asked = rows.requests.ints("seq")[rows.order]
+
+    @lru_cache(maxsize=1)
+    def by_row(name: str) -> Floats:
+        mine = np.flatnonzero(_is(scorer, scorers, name))
+        seq, run, value = scores.ints("seq")[mine], scores.run_codes()[mine], scores.floats("value")[mine]
+        place = np.array([known.get(target, len(known)) for target in names] or [0], np.int64)[of[mine]]
+        width = int(max(seq.max(initial=0), asked.max(initial=0))) + 1
+        runs = int(max(run.max(initial=0), rows.run.max(initial=0))) + 1
+        said = np.full((len(known) + 1) * runs * width, np.nan)
+        judged = ~np.isnan(value)
+        said[((place * runs + run) * width + seq)[judged]] = value[judged]
+        target = np.repeat(np.arange(len(known)), np.diff(rows.edges))
+        return np.where(rows.ok, said[(target * runs + rows.run) * width + asked], np.nan)
+
+    return quality.Scored(frozenset(scorers), lambda target, name: by_row(name)[rows.of(known[target])])
 
 
 def _with_times(rows: Ordered, targets: Sequence[Measured]) -> list[Measured]:

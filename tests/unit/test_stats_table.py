@@ -339,7 +339,10 @@ def test_fields_that_differ_between_targets_or_inside_one_are_said():
     assert "api version differs: 2026-01-01 (b); not given (a)" in notes
     assert "params.effort differs: low (b); not given (a)" in notes
     assert "tls version differs: TLSv1.3 (a); TLSv1.2 (b)" in notes
-    assert "output length differs: 11 tokens at the median (a) to 14 (b)" in notes
+    assert (  # 14 tokens for 11 every time
+        "output length is not within 90 to 110 % of a's over the same requests: b 1.273× (1.272–1.273); E2E and cost are not like "
+        "for like, compare TTFT and TPOT"
+    ) in notes
     assert "client stack differs" not in notes
 
 
@@ -470,7 +473,8 @@ def test_forty_targets_make_forty_rows():
 def test_the_summary_has_its_columns_every_figure_and_every_comparison():
     built = built_example()
     rows = summary_rows(built, "run-7")
-    assert len(rows) == 5 * len(METRICS) + len(built.comparisons)
+    # one scorer at five targets, four of them against the baseline, three outcomes each, four lengths
+    assert len(rows) == 5 * len(METRICS) + len(built.comparisons) + 5 + 4 + 5 * 3 + 4
     for row in rows:
         assert list(row) == [column.name for column in SUMMARY]
         assert row["run_id"] == "run-7"
