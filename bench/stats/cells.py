@@ -222,7 +222,7 @@ def _of_money(name: str, measured: Measured, _: bool, seed: int, limits: Mapping
         if name in costs.NOTHING:
             return _unknown(name, costs.NOTHING[name])
         return Cell(math.inf, None, None, int(known.sum()), None, "", "USD", (*warnings, costs.NO_SUCCESS))
-    made = _of_sums(above, below, *folded(codes(frame, "block")), seed, BY_NAME[name].unit, warnings)
+    made = of_sums(above, below, *folded(codes(frame, "block")), seed, BY_NAME[name].unit, warnings)
     return replace(made, n=int(known.sum()))
 
 
