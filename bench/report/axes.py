@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from bench.report.document import Axis
 
 _STEPS = (1, 2, 5)
+_ENDS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
 MOST_TICKS = 9
 
 
 def log(label: str, values: Sequence[float]) -> Axis:
-    """Logarithmic, from one round number (1, 2, 5 times a power of ten) to another; values are above 0."""
+    """Logarithmic, from one round number to another, with ticks at 1, 2 and 5 times powers of ten; values are above 0."""
     low, high = _round(min(values), down=True), _round(max(values), down=False)
     if low >= high:
         low, high = _round(low / 1.5, down=True), _round(high * 1.5, down=False)
@@ -26,7 +27,7 @@ def log(label: str, values: Sequence[float]) -> Axis:
 
 def _round(value: float, down: bool) -> float:
     power = math.floor(math.log10(value))
-    steps = [step * 10.0 ** (power + extra) for extra in (0, 1) for step in _STEPS]
+    steps = [step * 10.0 ** (power + extra) for extra in (0, 1) for step in _ENDS]
     if down:
         return max(step for step in steps if step <= value * (1 + 1e-9))
     return min(step for step in steps if step >= value * (1 - 1e-9))

@@ -21,6 +21,7 @@ from bench.report.document import (
     Terms,
     Watermark,
 )
+from bench.report.plain import cleaned
 from bench.stats.beside import named
 from bench.stats.curves import Curves, curves
 from bench.stats.pool import manifest_of
@@ -66,7 +67,7 @@ def document(table: Table, runs: Sequence[StoredRun], pooled: bool = False) -> D
         identity=provenance.identity(manifests),
         table=table,
     )
-    return _stamped(made)
+    return cleaned(_stamped(made), frozenset({"table"}))
 
 
 def _stamped(made: Document) -> Document:

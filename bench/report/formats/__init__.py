@@ -1,7 +1,4 @@
-"""The formats of a report: one module each, named as `--format` names it, with `render(document) -> bytes`.
-
-
-"""
+"""The formats of a report: one module each, named as `--format` names it, with `render(document) -> bytes`."""
 
 from __future__ import annotations
 
