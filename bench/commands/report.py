@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.errors import CannotRun, ConfigError, Problem
+
+if TYPE_CHECKING:
+    from bench.store.runs import Run
 
 
 def report(
@@ -37,8 +41,12 @@ def report(
         bool, typer.Option("--pool", help="Put the blocks of all runs together, instead of runs side by side.")
     ] = False,
     by: Annotated[
-        str | None, typer.Option(help="Slices beside the table: input_tokens, hour, or tag:NAME.", metavar="SLICE")
-    ] = None,
+        str,
+        typer.Option(
+            help="Slices beside the table: input_tokens (where lengths differ), hour, tag:NAME, or none.",
+            metavar="SLICE",
+        ),
+    ] = "",
     force: Annotated[
         bool, typer.Option("--force", help="Compare unlike runs, with what differs under the table.")
     ] = False,
@@ -54,7 +62,8 @@ def report(
         want = f"one or more of {', '.join(known.names())}"
         raise ConfigError([Problem("command line", "--format", formats, want)])
     found = opened_all(run, results, warn)
-    table = table_of_runs(found, Wanted(baseline=baseline, pool=pool, by=by, force=force), warn)
+    sliced = None if by == "none" else by or _by_length(found, pool)
+    table = table_of_runs(found, Wanted(baseline=baseline, pool=pool, by=sliced, force=force), warn)
     found = in_order(found)
     made = document(table, found, pool)
     folder = out or found[-1].path
@@ -70,6 +79,18 @@ def report(
         for file, content in files(made):
             print(_written(plots / file, content))
     return 0
+
+
+def _by_length(found: Sequence[Run], pool: bool) -> str | None:
+    """Slices by length, where they can be made and the prompts lie in more than one band."""
+    from bench.stats.slices import bands_of_cases
+    from bench.store.columns import stored_rows
+    from bench.tabulate import IN_MEMORY_ROWS
+
+    if (len(found) > 1 and not pool) or sum(stored_rows(run.path, "requests") for run in found) > IN_MEMORY_ROWS:
+        return None
+    bands = {band for run in found for band in bands_of_cases(run.requests).values()}
+    return "input_tokens" if len(bands) > 1 else None
 
 
 def _written(path: Path, content: bytes) -> Path:

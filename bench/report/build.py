@@ -166,7 +166,7 @@ def _sections(
     yield Section("limits", "What it does not say", (Notes(tuple(Note(text) for text in words.limits(table))),))
     yield Section("provenance", "What ran, where, with which versions", provenance.blocks(manifests, drawn or ()))
     yield Section("every-figure", "Every figure", (grids.everything(table),))
-    yield Section("words", "Words", (Terms(words.TERMS),))
+    yield Section("words", "Words", (Terms((*((m.label, m.definition) for m in table.columns), *words.TERMS)),))
 
 
 def _notes(table: Table) -> Iterator[Notes]:

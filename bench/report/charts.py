@@ -64,7 +64,7 @@ def distribution(curves: Sequence[Curves], kind: str, styles: Styles) -> Block:
     notes = [Note(f"a curve that ends below 100 % {verb}")] if kind != "gap" and _unfinished(curves, picked) else []
     notes += [Note(f"not drawn: {', '.join(missing)}. {why}")] if missing else []
     summary = (
-        f"Curves of {plural(len(series), 'target')}. The further left, the faster; the band is the 95 % interval of each "
+        f"Curves of {plural(len(series), 'target')}. The further left, the {'steadier' if kind == 'gap' else 'faster'}; the band is the 95 % interval of each "
         "quantile, and runs to the edge where the data bound nothing."
     )
     return Chart(f"{kind}-distribution", title, summary, log("ms, logarithmic", ends),
@@ -269,9 +269,11 @@ def outcomes(curves: Sequence[Curves]) -> Block:
             (f"Retries and errors: none. All {sum(c.ok for c in curves):,} requests were answered at the first try.",)
         )
     order = sorted(trouble, key=lambda kind: kind != RETRIED)
+    failures = [kind for kind in order if kind != RETRIED]
     series = []
     ends = dict.fromkeys((c.target for c in asked), 0.0)
-    for style, kind in enumerate(order):
+    for kind in order:
+        style = _RETRIED_LOOK if kind == RETRIED else _FAULT_LOOKS[failures.index(kind) % len(_FAULT_LOOKS)]
         bars = []
         for place, c in enumerate(asked):
             n, of = c.outcomes.get(kind, 0), sum(c.outcomes.values())
@@ -291,12 +293,14 @@ def outcomes(curves: Sequence[Curves]) -> Block:
         for c in curves
     )  # fmt: skip
     return Chart("outcomes", "Retries and errors by kind",
-                 "The share of requests that were not answered at the first try, by how they ended; what is left to 100 % was.",
+                 "The share of requests that were not answered at the first try, by how they ended; all others were.",
                  linear("share of requests", [0, max(ends.values())], percent=True),
                  names("", [c.target for c in asked]), tuple(series),
                  Grid("outcomes-figures", "How requests ended", columns, rows))  # fmt: skip
 
 
+_RETRIED_LOOK, _FAULT_LOOKS = 5, (1, 3, 4, 7, 0, 2, 6)
+"""Failures in the stronger colours."""
 _LEVELS = (("achieved_per_s", "level-throughput", "Throughput by level", "requests per second that came back"),
            ("ttft_p95_ms", "level-ttft", "TTFT p95 by level", "ms, logarithmic"),
            ("e2e_p95_ms", "level-e2e", "E2E p95 by level", "ms, logarithmic"))  # fmt: skip

@@ -88,7 +88,7 @@ def compared(table: Table, prefix: str) -> Iterable[Grid]:
         for metric, label in labels.items():
             first = next((c[metric] for c in targets.values() if metric in c), None)
             unit = first.unit if first else "ratio"
-            columns.append(Column(label, "verdict", unit, DISPLAY[unit].sign, _against(metric, unit)))
+            columns.append(Column(label, "verdict", unit, "", _against(metric, unit)))
         rows = tuple(
             GridRow((Entry(target), *(verdict(found.get(metric)) for metric in labels)), target)
             for target, found in targets.items()

@@ -92,7 +92,7 @@ def _targets(manifests: Sequence[Manifest], curves: Sequence[Curves]) -> Grid:
 
 def _instrument(manifests: Sequence[Manifest]) -> Grid:
     """How well we measure: read off a loopback server of known timing before the run, and off ourselves while it ran."""
-    headers = ("run", "streams", "TTFT read late, p50 ms", "p99 ms", "sent late, p99 ms", "loop lag, p99 ms", "cores",
+    headers = ("run", "streams", "TTFT read late, p50 ms", "at p99, ms", "sent late, p99 ms", "loop lag, p99 ms", "cores",
                "CPU share", "stamps", "clock in step", "host")  # fmt: skip
     columns = tuple(Column(h, "name" if h == "run" else "text" if h in ("stamps", "clock in step", "host") else "number")
                     for h in headers)  # fmt: skip

@@ -67,7 +67,7 @@ def draw(chart: Chart, width: int = WIDE, keys: Mapping[str, str] | None = None)
     left = 14 + _LETTER * max((min(len(text), _LONGEST_NAME) for _, text in chart.y.ticks), default=0)
     title = 0 if keys is not None else _ROW + 6
     legend = _legend(chart, width, keys, title)
-    top = 10 + legend.height
+    top = 10 + legend.height + (14 if chart.y.label else 0)
     inner = (_ROW + 4) * len(chart.y.ticks) if names else (260 if width >= WIDE else 240)
     plot = _Plot(chart, left, top, width - 22, top + inner, _dodge(chart))
     height = plot.bottom + 44
@@ -107,7 +107,7 @@ def _dodge(chart: Chart) -> float:
 def _own_style() -> str:
     """For a drawing that stands by itself; plain enough for any program that reads SVG."""
     rules = ["text{font:12px sans-serif;fill:#222}.tick{fill:#555}.grid{stroke:#ddd}.axis{stroke:#777}.paper{fill:#fff}"
-             ".title{font-size:14px;font-weight:700}.watermark{font-weight:700;fill:#000;fill-opacity:.1}"
+             ".title{font-size:14px;font-weight:700}.watermark{font-size:44px;font-weight:700;fill:#000;fill-opacity:.1}.long{font-size:30px}"
              "polyline{fill:none;stroke-width:2}.band{stroke:none;fill-opacity:.13}.range{stroke-width:1.3}.cross{stroke-width:1.8;fill:none}"]  # fmt: skip
     for name, colour, dash in [
         *((f"k{i}", c, looks.DASHES[i]) for i, c in enumerate(looks.LIGHT)),
@@ -183,6 +183,8 @@ def _axes(plot: _Plot) -> str:
         drawn.append(
             f'<text class="tick" x="{_n(plot.left - 7)}" y="{_n(y + 4)}" text-anchor="end">{_safe(_short(text))}</text>'
         )
+    if chart.y.label:
+        drawn.append(f'<text class="tick" x="14" y="{_n(plot.top - 9)}">{_safe(chart.y.label)}</text>')
     drawn.append(
         f'<line class="axis" x1="{_n(plot.left)}" y1="{_n(plot.bottom)}" x2="{_n(plot.right)}" y2="{_n(plot.bottom)}"/>'
     )
@@ -197,8 +199,9 @@ def _watermark(chart: Chart, plot: _Plot) -> str:
     if not chart.watermark:
         return ""
     x, y = (plot.left + plot.right) / 2, (plot.top + plot.bottom) / 2
-    size = min(44.0, (plot.right - plot.left) / (0.72 * len(chart.watermark)))
-    return (f'<text class="watermark" x="{_n(x)}" y="{_n(y + size / 3)}" text-anchor="middle" font-size="{_n(size)}" '
+    # A style sheet gives the size: of one word, or of two.
+    look = "watermark long" if " " in chart.watermark else "watermark"
+    return (f'<text class="{look}" x="{_n(x)}" y="{_n(y + 14)}" text-anchor="middle" '
             f'transform="rotate(-12 {_n(x)} {_n(y)})">{_safe(chart.watermark)}</text>')  # fmt: skip
 
 
@@ -216,7 +219,8 @@ def _labels(plot: _Plot, keys: Mapping[str, str] | None) -> str:
         left = x + 9 if x + 9 + wide < plot.right else x - 9 - wide
         at = y - 7
         while (
-            any(left < r and left + wide > l and at < b and at + 13 > t for l, t, r, b in placed) and at < plot.bottom
+            any(left < ri and left + wide > le and at < bo and at + 13 > to for le, to, ri, bo in placed)
+            and at < plot.bottom
         ):
             at += 4
         placed.append((left, at, left + wide, at + 13))
