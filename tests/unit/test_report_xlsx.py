@@ -55,7 +55,7 @@ def test_every_figure_of_the_comparison_is_the_number_that_the_other_formats_pri
                     assert number(shown(field.value, field.number_format)) == number(text)
                     seen += 1
                 else:
-                    assert isinstance(field.value, str)
+                    assert not isinstance(field.value, int | float)
     assert seen > 100
 
 
