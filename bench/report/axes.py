@@ -9,7 +9,7 @@ from bench.report.document import Axis
 
 _STEPS = (1, 2, 5)
 _ENDS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
-MOST_TICKS = 9
+FEWEST_TICKS, MOST_TICKS = 3, 9
 
 
 def log(label: str, values: Sequence[float]) -> Axis:
@@ -20,6 +20,9 @@ def log(label: str, values: Sequence[float]) -> Axis:
     first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
     every = [step * 10.0**power for power in range(first, last + 1) for step in _STEPS]
     inside = [tick for tick in every if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+    if len(inside) < FEWEST_TICKS:
+        finer = [step * 10.0**power for power in range(first, last + 1) for step in _ENDS]
+        inside = [tick for tick in finer if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
     if len(inside) > MOST_TICKS:
         inside = [tick for tick in inside if math.isclose(math.log10(tick) % 1, 0, abs_tol=1e-9)]
     return Axis(label, "log", low, high, tuple((tick, _number(tick)) for tick in inside))

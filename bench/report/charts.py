@@ -11,7 +11,7 @@ from bench.metrics import UNKNOWN, figure, plural
 from bench.report import grids
 from bench.report.axes import linear, log, names
 from bench.report.document import Block, Chart, Column, Entry, Grid, GridRow, Note, Point, Prose, Series
-from bench.stats.curves import FIRST_TRY, RETRIED, STALLS_MS, Curves, Reading
+from bench.stats.curves import EVERY_VALUE, FIRST_TRY, RETRIED, STALLS_MS, Curves, Reading
 from bench.stats.types import Cell, Table
 
 SHOWN = (0.50, 0.75, 0.90, 0.95, 0.99)
@@ -44,12 +44,13 @@ def distribution(curves: Sequence[Curves], kind: str, styles: Styles) -> Block:
     series, rows, missing = [], [], []
     for one in curves:
         found = picked(one)
+        few = bool(found) and found[0].n <= EVERY_VALUE
         points = tuple(
-            Point(r.value, r.p, f"{one.target}, p{r.p * 100:g}: {_ms(r)}", x_low=r.low, x_high=r.high)
-            for r in found if math.isfinite(r.value) and r.value > 0
-        )  # fmt: skip
+            Point(r.value, r.p, f"{one.target}, p{r.p * 100:.3g}: {_ms(r)}", x_low=r.low, x_high=r.high)
+            for r in found
+            if math.isfinite(r.value) and r.value > 0 and (not few or math.isclose(r.p * r.n, round(r.p * r.n)))
+        )
         if points:
-            few = found[0].n == len(points) or len(points) < 8
             series.append(
                 Series(one.target, "step" if few else "line", points, one.target, styles.get(one.target), True)
             )
@@ -63,9 +64,10 @@ def distribution(curves: Sequence[Curves], kind: str, styles: Styles) -> Block:
     ends = [v for one in series for p in one.points for v in (p.x, p.x_low, p.x_high) if v]
     notes = [Note(f"a curve that ends below 100 % {verb}")] if kind != "gap" and _unfinished(curves, picked) else []
     notes += [Note(f"not drawn: {', '.join(missing)}. {why}")] if missing else []
+    better = "steadier" if kind == "gap" else "faster"
     summary = (
-        f"Curves of {plural(len(series), 'target')}. The further left, the {'steadier' if kind == 'gap' else 'faster'}; the band is the 95 % interval of each "
-        "quantile, and runs to the edge where the data bound nothing."
+        f"The further left, the {better}. {_extremes(curves, picked)}The band is the 95 % interval of each quantile; it runs to "
+        "the edge where the data bound nothing."
     )
     return Chart(f"{kind}-distribution", title, summary, log("ms, logarithmic", ends),
                  linear("share of requests", [0, 1], percent=True), tuple(series),
@@ -79,6 +81,15 @@ _KINDS: Mapping[str, tuple[Callable[[Curves], tuple[Reading, ...]], str, str, st
             "No request succeeded"),
     "gap": (lambda c: c.gap, "Longest gap between tokens of a reply", "", "No gaps are known"),
 }  # fmt: skip
+
+
+def _extremes(curves: Sequence[Curves], picked: Callable[[Curves], tuple[Reading, ...]]) -> str:
+    """Who is first and who is last at the median, for readers who do not see the curves."""
+    medians = [(r.value, c.target, r) for c in curves for r in picked(c) if r.p == 0.5 and math.isfinite(r.value)]
+    if len(medians) < 2:
+        return ""
+    (_, first, at_first), (_, last, at_last) = min(medians, key=lambda m: m[0]), max(medians, key=lambda m: m[0])
+    return f"At the median, from {_ms(at_first)} at {first} to {_ms(at_last)} at {last}. "
 
 
 def _unfinished(curves: Iterable[Curves], picked: Callable[[Curves], tuple[Reading, ...]]) -> bool:

@@ -37,6 +37,8 @@ def reading(value: float, low: float | None, high: float | None, unit: str) -> E
 
 
 def tone_of(comparison: Comparison) -> Tone:
+    if comparison.value is None and comparison.n == 0:
+        return ""
     stem = (comparison.verdict or "").removesuffix("_small")
     if stem in GOOD:
         return "good"

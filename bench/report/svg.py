@@ -78,12 +78,14 @@ def draw(chart: Chart, width: int = WIDE, keys: Mapping[str, str] | None = None)
         f'aria-label="{_safe(f"{chart.title}. {chart.summary}")}"'
     )
     if keys is None:
-        head += f' width="{width}" height="{_n(height)}"><style>{_own_style()}</style><rect width="100%" height="100%" class="paper"/>'
+        head += f' width="{width}" height="{_n(height)}"><style>{_own_style()}</style>'
+        head += '<rect width="100%" height="100%" class="paper"/>'
     else:
         head += f' data-top="{_n(plot.y(1.0))}" data-bottom="{_n(plot.y(0.0))}">' if chart.y.scale == "linear" else ">"
     parts = [
         head,
-        f'<clipPath id="{clip}"><rect x="{_n(left)}" y="{_n(top - 5)}" width="{_n(plot.right - left)}" height="{_n(inner + 10)}"/></clipPath>',
+        f'<clipPath id="{clip}"><rect x="{_n(left)}" y="{_n(top - 5)}" width="{_n(plot.right - left)}" '
+        f'height="{_n(inner + 10)}"/></clipPath>',
         "" if keys is not None else f'<text class="title" x="14" y="{_ROW}">{_safe(chart.title)}</text>',
         _axes(plot),
         _watermark(chart, plot),
@@ -104,20 +106,23 @@ def _dodge(chart: Chart) -> float:
     return 2.5 if apart else 0.0
 
 
+_OWN_STYLE = (
+    "text{font:12px sans-serif;fill:#222}.tick{fill:#555}.grid{stroke:#ddd}.axis{stroke:#777}.paper{fill:#fff}"
+    ".title{font-size:14px;font-weight:700}.watermark{font-size:44px;font-weight:700;fill:#000;fill-opacity:.1}"
+    ".long{font-size:30px}polyline{fill:none;stroke-width:2}.band{stroke:none;fill-opacity:.13}.range{stroke-width:1.3}"
+    ".cross{stroke-width:1.8;fill:none}"
+)
+
+
 def _own_style() -> str:
     """For a drawing that stands by itself; plain enough for any program that reads SVG."""
-    rules = ["text{font:12px sans-serif;fill:#222}.tick{fill:#555}.grid{stroke:#ddd}.axis{stroke:#777}.paper{fill:#fff}"
-             ".title{font-size:14px;font-weight:700}.watermark{font-size:44px;font-weight:700;fill:#000;fill-opacity:.1}.long{font-size:30px}"
-             "polyline{fill:none;stroke-width:2}.band{stroke:none;fill-opacity:.13}.range{stroke-width:1.3}.cross{stroke-width:1.8;fill:none}"]  # fmt: skip
-    for name, colour, dash in [
-        *((f"k{i}", c, looks.DASHES[i]) for i, c in enumerate(looks.LIGHT)),
-        ("kr", looks.REST_LIGHT, ""),
-    ]:
-        rules.append(
-            f".{name} polyline,.{name} .range,.{name} .cross{{stroke:{colour}}}.{name} .band,.{name} .dot,.{name} .bar{{fill:{colour}}}"
-        )
-        if dash:
-            rules.append(f".{name} polyline{{stroke-dasharray:{dash}}}")
+    rules = [_OWN_STYLE]
+    for name, colour, dash in (*zip(map("k{}".format, range(len(looks.LIGHT))), looks.LIGHT, looks.DASHES, strict=True),
+                               ("kr", looks.REST_LIGHT, "")):  # fmt: skip
+        stroked = ",".join(f".{name} {kind}" for kind in ("polyline", ".range", ".cross"))
+        filled = ",".join(f".{name} {kind}" for kind in (".band", ".dot", ".bar"))
+        rules.append(f"{stroked}{{stroke:{colour}}}{filled}{{fill:{colour}}}")
+        rules += [f".{name} polyline{{stroke-dasharray:{dash}}}"] if dash else []
     return "".join(rules)
 
 
@@ -276,25 +281,29 @@ def _steps(points: Sequence[Point], plot: _Plot) -> list[tuple[float, float]]:
 
 
 def _band(one: Series, plot: _Plot) -> str:
-    """Between the ends of every quantile; an open end runs to the edge."""
-    if one.mark == "step" or not any(p.x_low is not None or p.x_high is not None for p in one.points):
-        return ""
-    # Ends that nothing bounds, at either end of the curve, would make the band all of the plot: there it stops.
-    kept = [p for p in one.points if p.x_low is not None]
-    low = [(plot.x(p.x_low), plot.y(p.y)) for p in kept]
-    high = [(plot.x(p.x_high, plot.right), plot.y(p.y)) for p in kept]
-    return f'<path class="band" d="M{_path([*low, *reversed(high)], " L")}Z"/>' if kept else ""
+    """Between the ends of every quantile; an open end runs to the edge. Where nothing bounds a quantile from below, the
+    band stops: it would be all of the plot."""
+    drawn = ""
+    for bounded, part in groupby(one.points, key=lambda p: p.x_low is not None):
+        kept = list(part)
+        if bounded and len(kept) > 1:
+            low = [(plot.x(p.x_low), plot.y(p.y)) for p in kept]
+            high = [(plot.x(p.x_high, plot.right), plot.y(p.y)) for p in kept]
+            drawn += f'<path class="band" d="M{_path([*low, *reversed(high)], " L")}Z"/>'
+    return drawn
 
 
 def _range(p: Point, plot: _Plot, style: int | None) -> str:
-    drawn = ""
+    drawn, x, y = "", plot.at(p, style), plot.y(p.y)
     if p.y_low is not None or p.y_high is not None:
-        x = _n(plot.at(p, style))
-        drawn += f'<line class="range" x1="{x}" y1="{_n(plot.y(p.y_low, plot.bottom))}" x2="{x}" y2="{_n(plot.y(p.y_high, plot.top))}"/>'
+        drawn += _rule(x, plot.y(p.y_low, plot.bottom), x, plot.y(p.y_high, plot.top))
     if p.x_low is not None or p.x_high is not None:
-        y = _n(plot.y(p.y))
-        drawn += f'<line class="range" x1="{_n(plot.x(p.x_low, plot.left))}" y1="{y}" x2="{_n(plot.x(p.x_high, plot.right))}" y2="{y}"/>'
+        drawn += _rule(plot.x(p.x_low, plot.left), y, plot.x(p.x_high, plot.right), y)
     return drawn
+
+
+def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line class="range" x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"/>'
 
 
 def _dots(one: Series, plot: _Plot) -> str:

@@ -120,6 +120,9 @@ def readings(values: Floats, blocks: Ints, ps: Sequence[float]) -> tuple[Reading
     found = []
     for p in ps:
         estimate = float(ordered_values[rank(n, p) - 1])
+        if p >= 1:  # the largest value bounds nothing
+            found.append(Reading(p, estimate, None, None, n))
+            continue
         inside = finite if math.isinf(estimate) else int(np.searchsorted(ordered_values, estimate, side="right"))
         counts = np.bincount(of[:inside], minlength=len(sizes)).astype(np.float64)
         share, k = inside / n, len(sizes)
