@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench import report
-from bench.commands.tables import Wanted, opened, table_of_runs
 from bench.report import axes
-from bench.report.build import document
 from bench.report.document import Chart, Document, Grid, Prose
 from bench.stats.curves import curves, readings
 from bench.stats.quantiles import quantile
@@ -20,18 +16,12 @@ from bench.stats.types import Table
 from bench.store.columns import Columns
 from bench.store.runs import open_run
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "example"
+from .report_examples import EXAMPLE, stored_example
 
 
-def quiet(text: str) -> None:
-    pytest.fail(text)
-
-
-@lru_cache(maxsize=1)
 def example() -> tuple[Table, Document]:
-    run = opened(EXAMPLE, quiet)
-    table = table_of_runs([run], Wanted(), quiet)
-    return table, document(table, [run])
+    made = stored_example()
+    return made.table, made
 
 
 def grid(made: Document, grid_id: str) -> Grid:

@@ -7,33 +7,34 @@ import math
 import re
 import shutil
 from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
+from functools import cache
 
 import pyarrow.parquet as pq
 import pytest
 
 from bench import report
-from bench.commands.tables import Wanted, opened, table_of_runs
 from bench.metrics import BY_NAME
 from bench.report import looks
-from bench.report.build import document
 from bench.report.document import Document
 from bench.report.formats import html
 
-from .report_examples import HOSTILE, report_of
+from .report_examples import EXAMPLE, HOSTILE, report_of
+from .report_examples import stored_example as example
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "example"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
 A_PAGE = 3_000_000
 """A report stays below this many bytes, however many rows there are."""
 
 
-@lru_cache(maxsize=1)
-def example() -> Document:
-    run = opened(EXAMPLE, pytest.fail)
-    return document(table_of_runs([run], Wanted(), pytest.fail), [run])
+PAGES: dict[int, bytes] = {}
+
+
+def page_of(made: Document) -> bytes:
+    """Rendered once; documents live as long as the tests."""
+    if id(made) not in PAGES:
+        PAGES[id(made)] = html.render(made)
+    return PAGES[id(made)]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def show(browser, tmp_path):
 
     def open_page(made: Document, **settings):
         path = tmp_path / "report.html"
-        path.write_bytes(html.render(made))
+        path.write_bytes(page_of(made))
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **settings})
         contexts.append(context)
         page = context.new_page()
@@ -234,7 +235,7 @@ def test_a_phone_scrolls_tables_inside_their_box_and_never_the_page(show, name, 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    @lru_cache(maxsize=None)
+    @cache
     def of(name: str) -> Document:
         return example() if name == "example" else report_of(name, tmp_path_factory.mktemp(name))
 
@@ -334,7 +335,7 @@ def test_the_keyboard_reaches_the_figures_first_and_every_table_that_scrolls(sho
 
 @pytest.mark.parametrize("name", EVERY)
 def test_every_figure_is_a_number_a_sign_or_a_word_and_the_page_is_small(made, name):
-    page = html.render(made(name)).decode()
+    page = page_of(made(name)).decode()
     assert len(page.encode()) < A_PAGE
     outside = re.sub(r"<(style|script)[^>]*>.*?</\1>", "", page, flags=re.S)
     for word in ("None", "nan", "NaN", "undefined", "Infinity"):
@@ -405,7 +406,7 @@ def test_names_that_are_markup_or_programs_are_shown_as_they_are(show, made):
 
 
 def test_a_program_that_is_not_ours_is_not_run(show):
-    made = html.render(example()).decode()
+    made = page_of(example()).decode()
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', made).group(1)
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
