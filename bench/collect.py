@@ -14,7 +14,7 @@ from bench.providers import telemetry
 from bench.providers.headers import kept
 from bench.providers.identity import identify
 from bench.record import Attempt, Reply, Usage
-from bench.redact import clean_all
+from bench.redact import clean_row
 from bench.targets import Target
 from bench.wire.clock import Anchor
 
@@ -125,10 +125,10 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "region_proof": lane.provider.region_proof(target, exchange, reply),
     }
     return {
-        "request": clean_all(row),
-        "attempts": [clean_all(_attempt_row(a, target, offset)) for a in done.attempts],
+        "request": clean_row(row),
+        "attempts": [clean_row(_attempt_row(a, target, offset)) for a in done.attempts],
         "chunks": [_chunk_row(a, offset) for a in done.attempts],
-        "reply": clean_all(_reply_row(reply)),
+        "reply": clean_row(_reply_row(reply)),
     }
 
 

@@ -6,6 +6,7 @@ Another door than `bedrock`: other hosts, plain server-sent events, model ids wi
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -48,8 +49,8 @@ class BedrockMantle(ClaudeDoor):
             default_headers={"anthropic-version": target.api_version} if target.api_version else None,
         )
 
-    async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
-        return await aws.finish(opened, template, content, SERVICE)
+    async def written(self, opened: Opened, template: Template, content: bytes) -> Mapping[str, str]:
+        return await aws.written(opened, template, content, SERVICE)
 
     def problems(self, target: Target) -> list[Problem]:
         found = auth.reference_problems(target, ("env", "profile")) + auth.tier_problems(target, ())

@@ -144,39 +144,46 @@ def event_stream_messages(pieces: Pieces) -> tuple[list[EventStreamMessage], str
     """
     body = b"".join([data for _, data in pieces])
     messages: list[EventStreamMessage] = []
-    known: dict[bytes, dict[str, str]] = {}
+    block, headers = b"", dict[str, str]()  # of the message before: nearly all messages of a stream have the same
+    known: dict[bytes, dict[str, str]] = {block: headers}
     walk = iter(pieces)
     arrived_ns, piece_end = 0, 0
     at, size = 0, len(body)
     crc32, prelude_of, u32 = zlib.crc32, _PRELUDE.unpack_from, _U32.unpack_from
     while at < size:
-        where = f"message {len(messages) + 1} at byte {at}"
         if size - at < 16:
-            return messages, f"{where}: the stream ended inside its prelude"
+            return messages, _broken(messages, at, "the stream ended inside its prelude")
         total, header_bytes, prelude_crc = prelude_of(body, at)
         if crc32(body[at : at + 8]) != prelude_crc:
-            return messages, f"{where}: the checksum of its prelude does not match"
+            return messages, _broken(messages, at, "the checksum of its prelude does not match")
         if header_bytes > _MAX_HEADERS_BYTES or not 0 <= total - header_bytes - 16 <= _MAX_PAYLOAD_BYTES:
-            return messages, f"{where}: impossible lengths, {total} bytes with {header_bytes} bytes of headers"
+            why = f"impossible lengths, {total} bytes with {header_bytes} bytes of headers"
+            return messages, _broken(messages, at, why)
         end = at + total
         if end > size:
-            return messages, f"{where}: the stream ended after {size - at} of its {total} bytes"
-        if crc32(body[at : end - 4]) != u32(body, end - 4)[0]:
-            return messages, f"{where}: the checksum of the message does not match"
+            return messages, _broken(messages, at, f"the stream ended after {size - at} of its {total} bytes")
+        # the checksum of the first eight bytes is known: it goes on from there
+        if crc32(body[at + 8 : end - 4], prelude_crc) != u32(body, end - 4)[0]:
+            return messages, _broken(messages, at, "the checksum of the message does not match")
         payload_at = at + 12 + header_bytes
-        block = body[at + 12 : payload_at]
-        headers = known.get(block)
-        if headers is None:
-            try:
-                headers = known[block] = _string_headers(block)
-            except (ValueError, IndexError) as trouble:
-                return messages, f"{where}: bad headers: {trouble}"
+        if header_bytes != len(block) or not body.startswith(block, at + 12):
+            block = body[at + 12 : payload_at]
+            if block not in known:
+                try:
+                    known[block] = _string_headers(block)
+                except (ValueError, IndexError) as trouble:
+                    return messages, _broken(messages, at, f"bad headers: {trouble}")
+            headers = known[block]
         while piece_end < end:
             arrived_ns, data = next(walk)
             piece_end += len(data)
         messages.append((arrived_ns, headers, body[payload_at : end - 4]))
         at = end
     return messages, None
+
+
+def _broken(messages: Sequence[EventStreamMessage], at: int, why: str) -> str:
+    return f"message {len(messages) + 1} at byte {at}: {why}"
 
 
 def _string_headers(block: bytes) -> dict[str, str]:
