@@ -270,7 +270,7 @@ def test_texts_of_one_envelope_are_told_in_order_around_what_has_to_be_parsed() 
 
 _EVENTS = st.lists(
     st.one_of(
-        st.text(st.sampled_from("abé😀{}: "), max_size=5).map(lambda text: ('{"n":1,"text":"%s"}' % text).encode()),
+        st.text(st.sampled_from("abé😀{}: "), max_size=5).map(lambda text: b'{"n":1,"text":"%s"}' % text.encode()),
         st.sampled_from(
             [
                 b"",
