@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import heapq
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -328,8 +330,12 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def release_memory() -> None:
-    """Give back what Arrow keeps of tables that are gone; it would else hold as much again as the rows of a long run."""
+    """Give back what is kept of tables that are gone, by Arrow and by the C library; else they would hold as much again as
+    the rows of a long run."""
     pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # musl has none
+    if trim is not None:
+        trim(0)
 
 
 def dataset(results: Path, name: str) -> Any:

@@ -52,8 +52,8 @@ def _events_of_data(body: bytes, line_end: bytes, pieces: Pieces) -> list[SseEve
     if _any_line_end(datas):
         return []
     frame = start + len(blank)
-    ends = accumulate([len(data) + frame for data in datas])
-    return list(zip(_stamps_at(ends, line_end, pieces), repeat(None), datas))
+    stamps = _stamps_of([len(data) + frame for data in datas], line_end, pieces)
+    return list(zip(stamps, repeat(None), datas))
 
 
 def _events_of_name_and_data(body: bytes, line_end: bytes, pieces: Pieces) -> list[SseEvent]:
@@ -68,14 +68,26 @@ def _events_of_name_and_data(body: bytes, line_end: bytes, pieces: Pieces) -> li
     if not all(between) or not all(names) or _any_line_end(names) or _any_line_end(datas):
         return []
     frame = start + len(blank) + len(between[0])
-    ends = accumulate([len(name) + len(data) + frame for name, _, data in events])
-    return list(zip(_stamps_at(ends, line_end, pieces), names, datas, strict=True))
+    stamps = _stamps_of([len(name) + len(data) + frame for name, _, data in events], line_end, pieces)
+    return list(zip(stamps, names, datas, strict=True))
 
 
 def _any_line_end(parts: Sequence[bytes]) -> bool:
     """`in` looks at many bytes at once, where `count` looks at each."""
     joined = b"".join(parts)
     return b"\n" in joined or b"\r" in joined
+
+
+def _stamps_of(lengths: list[int], line_end: bytes, pieces: Pieces) -> list[int]:
+    """The arrivals of events of these lengths, which follow each other. Servers mostly write one event at a time, and
+    several only at the end of a stream: those pieces that are one event each are not searched for.
+    """
+    n = max(0, min(len(lengths), len(pieces)) - 1)
+    alone = [len(data) for _, data in pieces[:n]]
+    if alone != lengths[:n]:
+        return _stamps_at(accumulate(lengths), line_end, pieces)
+    rest = _stamps_at(accumulate(lengths[n:]), line_end, pieces[n:])
+    return [arrived_ns for arrived_ns, _ in pieces[:n]] + rest
 
 
 def _stamps_at(ends: Iterable[int], line_end: bytes, pieces: Pieces) -> list[int]:
