@@ -15,7 +15,7 @@ from bench.providers import telemetry
 from bench.providers.headers import kept
 from bench.providers.identity import Identity, identify
 from bench.record import Attempt, Reply, Usage
-from bench.redact import clean_all
+from bench.redact import clean_row
 from bench.targets import Target
 from bench.wire.clock import Anchor
 
@@ -124,10 +124,10 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "region_proof": lane.provider.region_proof(target, exchange, reply),
     }
     return {
-        "request": clean_all(row),
-        "attempts": [clean_all(row) for row in attempts],
+        "request": clean_row(row),
+        "attempts": [clean_row(row) for row in attempts],
         "chunks": [_chunk_row(a, offset) for a in done.attempts],
-        "reply": clean_all(_reply_row(reply)),
+        "reply": clean_row(_reply_row(reply)),
     }
 
 

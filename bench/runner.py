@@ -34,7 +34,7 @@ from bench.record import Reply
 from bench.simulation import simulated
 from bench.stats.slices import slice_tags
 from bench.stats.table import Table, summary_rows
-from bench.store import parquet, runs
+from bench.store import parquet, runs, schedule
 from bench.store.disk import digest
 from bench.store.journal import Journal, journal_path, journals
 from bench.wire.clock import Anchor, allowed_cores, asleep_ns, clock_facts
@@ -86,7 +86,7 @@ def _only_plain(job: Job) -> None:
 
 
 def _write_plan(planned: Plan, folder: Path, run_id: str) -> None:
-    parquet.write_table(folder / runs.SCHEDULE, "schedule", planned.rows(run_id))
+    schedule.write(folder / runs.SCHEDULE, planned, run_id)
 
 
 @contextmanager
@@ -179,6 +179,7 @@ def _measured(
 def _finish(job: Job, folder: Path, facts: dict[str, Any], measured: Measured) -> Result:
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
     files, dropped = parquet.write_tables(folder, amend=scoring(job.workload), replies=job.options.replies)
+    parquet.release_memory()
     for path in (folder / runs.SCHEDULE, *sorted(folder.glob("truth*.parquet"))):
         files[path.name] = parquet.info(path)
     complete = measured.reason is None
@@ -198,6 +199,7 @@ def _finish(job: Job, folder: Path, facts: dict[str, Any], measured: Measured) -
     facts["invalid"] = [*dict.fromkeys(found), *instrument.faults(requests, facts["segments"], folder)]
     facts["exit_status"] = _exit_status(measured, facts["invalid"])
     del requests
+    parquet.release_memory()
     table = tabulate.of_run(run, job.options.baseline)
     files["summary.parquet"] = parquet.write_table(
         folder / "summary.parquet", "summary", summary_rows(table, facts["run_id"])

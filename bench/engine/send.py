@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from bench.providers.base import Carrying, Provider
+from bench.providers.base import Carrying, Provider, Splicing
 from bench.providers.identity import contradicted
 from bench.providers.renewal import SignInFailed
 from bench.record import Attempt, Connection, Exchange, Fault, Outcome, Reply, Request, StopReason
@@ -67,11 +68,23 @@ class Unbuilt(Outgoing):
 async def prepare(lane: Lane, request: Request) -> Outgoing:
     """The bytes to send, built, authenticated and signed by the official SDK; Unbuilt when the door cannot sign in."""
     try:
-        if isinstance(lane.provider, Carrying):
-            return await lane.provider.outgoing(lane.target, lane.body(request), lane.headers)
-        return outgoing(await lane.provider.prepare(lane.target, lane.body(request), lane.headers))
+        return await _bytes_of(type(lane.provider))(lane.provider, lane.target, lane.body(request), lane.headers)
     except SignInFailed as error:
         return Unbuilt(("", "", 0), b"", error=error)
+
+
+@lru_cache(maxsize=64)
+def _bytes_of(door: type[Provider]) -> Callable[[Any, Target, dict[str, Any], Mapping[str, str]], Awaitable[Outgoing]]:
+    """How requests of this door become bytes. Looked up once: a look at a protocol costs as much as building a request."""
+    if issubclass(door, Carrying):
+        return door.outgoing
+    if issubclass(door, Splicing):
+        return door.spliced
+
+    async def whole(provider: Provider, target: Target, body: dict[str, Any], headers: Mapping[str, str]) -> Outgoing:
+        return outgoing(await provider.prepare(target, body, headers))
+
+    return whole
 
 
 async def send(

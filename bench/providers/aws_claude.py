@@ -50,8 +50,8 @@ class AwsClaudeDoor(ClaudeDoor):
             **self.client_options(target),
         )
 
-    async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
-        return await aws.finish(opened, template, content, self.service)
+    async def written(self, opened: Opened, template: Template, content: bytes) -> Mapping[str, str]:
+        return await aws.written(opened, template, content, self.service)
 
     def problems(self, target: Target) -> list[Problem]:
         found = auth.reference_problems(target, ("env", "profile")) + auth.tier_problems(target, self.tiers)
