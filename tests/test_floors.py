@@ -48,8 +48,9 @@ FLOORS = {
         "claims",
         "suites",
         "rescore",
+        "nights",
     },
-    5: {"report", "testing"},
+    5: {"report", "testing", "gate", "baseline"},
     6: {"portability", "api", "cli", "commands", "__main__", "__init__"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
