@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from bench import __version__, commands
-from bench.commands import compare, doctor, plan, report, run, score, simulate, targets, workload
+from bench.commands import baseline, compare, doctor, gate, plan, report, run, score, simulate, targets, workload
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
 from bench.redact import clean, refresh
 
@@ -24,6 +24,8 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("gate")(gate.gate)
+app.add_typer(baseline.app, name="baseline")
 app.command("score")(score.score)
 app.command("targets")(targets.targets)
 app.command("doctor")(doctor.doctor)

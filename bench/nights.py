@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, CannotRun
+from bench.errors import BenchError
 from bench.store import runs
 from bench.store.find import run_folders
 from bench.store.recorded import MANIFEST
 
 if TYPE_CHECKING:
-    from bench.stats.nightly import NightFigure
+    from bench.stats.nightly import Bound, NightFigure
 
 Say = Callable[[str], None]
 
@@ -43,8 +43,10 @@ class Night:
     of_target: Mapping[str, Mapping[str, str]]
     figures: Mapping[str, Mapping[str, NightFigure]]
     control: Mapping[str, float]
-    slo: Mapping[str, Any]
-    requests_sha256: str | None
+    bounds: Mapping[str, tuple[Bound, ...]]
+    """The limits of the workload's slo, by target."""
+    rows_sha256: str | None
+    """Digest of requests.parquet, as the run wrote it."""
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -55,32 +57,37 @@ def utc_date(unix_ns: int) -> str:
     return f"{datetime.fromtimestamp(unix_ns // 10**9, UTC):%Y-%m-%d}"
 
 
-def night_of(run: runs.Run) -> Night:
-    """A stored run as a night. Raises CannotRun when its rows cannot be read."""
+def night_of(*parts: runs.Run) -> Night:
+    """A stored run as a night; several are one night, with their rows put together (its name is that of the first)."""
     from bench.stats import nightly, pool
     from bench.stats.measured import select
+    from bench.stats.pool import Source
     from bench.stats.table import REQUEST_COLUMNS, SCORE_COLUMNS
 
-    facts = run.manifest
-    invalid = tuple(str(reason) for reason in facts.get("invalid") or ())
     columns = tuple(dict.fromkeys((*REQUEST_COLUMNS, *nightly.REQUEST_COLUMNS)))
-    requests = run.frame("requests", columns)
-    selection = select(requests, run.frame("scores", SCORE_COLUMNS), facts)
+    sources = []
+    for run in parts:
+        requests = run.frame("requests", columns)
+        sources.append(Source(requests, requests.iloc[:0], run.frame("scores", SCORE_COLUMNS), run.manifest))
+    source = sources[0] if len(sources) == 1 else pool.pooled(sources)
+    selection = select(source.requests, source.scores, source.manifest)
+    facts = parts[0].manifest
+    slo = (facts.get("workload") or {}).get("slo") or {}
     began = int(facts.get("started_unix_ns") or 0)
     return Night(
-        run_id=str(facts.get("run_id") or run.path.name.removeprefix("run=")),
+        run_id=str(facts.get("run_id") or parts[0].path.name.removeprefix("run=")),
         date=utc_date(began),
         started_unix_ns=began,
-        folder=run.path,
-        simulated=bool(facts.get("simulated")),
-        complete=bool(facts.get("complete")),
-        invalid=invalid,
+        folder=parts[0].path,
+        simulated=any(bool(run.manifest.get("simulated")) for run in parts),
+        complete=all(bool(run.manifest.get("complete")) for run in parts),
+        invalid=tuple(str(reason) for run in parts for reason in run.manifest.get("invalid") or ()),
         of_run=pool.facts_of_run(facts),
         of_target={about["id"]: pool.facts_of_target(about) for about in facts.get("targets") or []},
-        figures=nightly.figures(selection, requests),
+        figures=nightly.figures(selection, source.requests),
         control=control_of(facts),
-        slo=(facts.get("workload") or {}).get("slo") or {},
-        requests_sha256=((facts.get("files") or {}).get("requests.parquet") or {}).get("sha256"),
+        bounds=nightly.bounds(selection, slo),
+        rows_sha256=((facts.get("files") or {}).get("requests.parquet") or {}).get("sha256"),
     )
 
 
@@ -91,7 +98,8 @@ def control_of(facts: Mapping[str, Any]) -> dict[str, float]:
     found = {
         "loopback_ttft_p50_ms": calibration.get("ttft_error_p50_ms"),
         "loopback_ttft_p99_ms": calibration.get("ttft_error_p99_ms"),
-        "loopback_token_p99_ms": calibration.get("token_error_p99_ms"),
+        "loopback_token_p50_ms": calibration.get("token_error_p50_ms"),
+        "lateness_p50_ms": (own.get("lateness_ms") or {}).get("p50"),
         "lateness_p99_ms": (own.get("lateness_ms") or {}).get("p99"),
     }
     lag_ns = (own.get("lag_ns") or {}).get("p99")
@@ -100,15 +108,15 @@ def control_of(facts: Mapping[str, Any]) -> dict[str, float]:
 
 
 def read_nights(
-    results: Path, say: Say, wanted: Callable[[Mapping[str, Any]], bool] = lambda facts: True
+    results: Path, say: Say, wanted: Callable[[Mapping[str, Any]], bool] = lambda facts: True, most: int | None = None
 ) -> list[Night]:
-    """The nights of a results folder by time, one for each run that can be read and whose manifest is `wanted`.
+    """The nights of a results folder by time: of each run that can be read and whose manifest is `wanted`; the newest `most`.
 
     A run that crashed or is still going has no manifest and is no night: a gap. One that cannot be read is left out, and that
     is said.
     """
     found = []
-    for folder in run_folders(results):
+    for folder in reversed(run_folders(results)):
         if not (folder / MANIFEST).exists():
             continue
         try:
@@ -117,6 +125,8 @@ def read_nights(
                 found.append(night_of(run))
         except (BenchError, OSError, KeyError, ValueError) as error:
             say(f"Left out: {folder.name.removeprefix('run=')}: {error}")
+        if most is not None and len(found) >= most:
+            break
     return sorted(found, key=lambda night: (night.started_unix_ns, night.run_id))
 
 
@@ -129,23 +139,8 @@ def one_per_date(nights: Sequence[Night]) -> list[Night]:
     return list(chosen.values())
 
 
-def unlike_run(night: Night, tonight: Night) -> list[str]:
-    """What makes a whole night unlike tonight: workload, load, method, simulated or real. Empty when alike."""
-    return _differ(night.of_run, tonight.of_run)
-
-
-def unlike_target(night: Night, tonight: Night, target: str) -> list[str]:
-    """What makes a target of a night unlike tonight's: model, region, tier, settings. Empty when alike, or absent."""
-    if target not in night.of_target or target not in tonight.of_target:
-        return []
-    return _differ(night.of_target[target], tonight.of_target[target])
-
-
-def _differ(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What differs between the facts of two nights, or of a target in two nights; empty when they are alike."""
     keys = dict.fromkeys((*now, *then))
     return [f"{key}: {then.get(key, 'not given')} then, {now.get(key, 'not given')} now"
             for key in keys if then.get(key) != now.get(key)]  # fmt: skip
-
-
-def no_nights(results: Path) -> CannotRun:
-    return CannotRun(f"{results}: there are no runs", "make one: bench run WORKLOAD.yaml")

@@ -7,9 +7,9 @@ are compared: logarithms for durations, cost and tokens, shares as they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from bench.stats import means
 from bench.stats.cells import groupings
 from bench.stats.measured import Measured, Selection, codes, floats
 from bench.stats.quantiles import Floats, quantile
+from bench.stats.shares import clopper_pearson
 from bench.stats.special import normal_quantile
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Gated:
 
     `scale` log: compared as logarithms by a prediction limit; share: as it is, by a prediction limit; count: a share of requests
     by a beta-binomial limit. `weight` is its part of the false alarms that one target may raise. `floor` is the smallest change
-    that counts: relative on a log scale, in shares of 1 else. `margin` is what may be lost before it matters (quality alone).
+    that counts: relative on a log scale, in shares of 1 else; for quality it is the margin of non-inferiority.
     """
 
     name: str
@@ -43,7 +44,6 @@ class Gated:
     better: Literal["lower", "higher"]
     weight: float
     floor: float
-    margin: float = 0.0
 
     @property
     def watched(self) -> bool:
@@ -52,17 +52,17 @@ class Gated:
 
 
 GATED: tuple[Gated, ...] = (
-    Gated("ttft_p50_ms", "TTFT p50", "ms", "latency", "log", "lower", 0.35, 0.05),
-    Gated("e2e_p50_ms", "E2E p50", "ms", "latency", "log", "lower", 0.30, 0.05),
-    Gated("ttft_p95_ms", "TTFT p95", "ms", "latency", "log", "lower", 0.10, 0.10),
-    Gated("tpot_p50_ms", "TPOT p50", "ms", "latency", "log", "lower", 0.10, 0.05),
-    Gated("failed_share", "failed", "share", "delivery", "count", "lower", 0.05, 0.005),
-    Gated("quality", "quality", "share", "quality", "share", "higher", 0.05, 0.01, 0.03),
-    Gated("usd_per_1k", "$/1k requests", "USD", "cost", "log", "lower", 0.05, 0.05),
-    Gated("output_tokens", "output tokens", "tokens", "watch", "log", "lower", 0.0, 0.10),
-    Gated("cached_share", "input from cache", "share", "watch", "share", "higher", 0.0, 0.05),
+    Gated("ttft_p50_ms", "TTFT p50", "ms", "latency", "log", "lower", 0.45, 0.05),
+    Gated("e2e_p50_ms", "E2E p50", "ms", "latency", "log", "lower", 0.28, 0.05),
+    Gated("ttft_p95_ms", "TTFT p95", "ms", "latency", "log", "lower", 0.06, 0.10),
+    Gated("tpot_p50_ms", "TPOT p50", "ms", "latency", "log", "lower", 0.06, 0.05),
+    Gated("failed_share", "failed", "share", "delivery", "count", "lower", 0.06, 0.005),
+    Gated("quality", "quality", "share", "quality", "share", "higher", 0.05, 0.03),
+    Gated("usd_per_1k", "$/1k requests", "USD", "cost", "log", "lower", 0.04, 0.05),
+    Gated("output_tokens", "output tokens", "tokens", "watch", "log", "lower", 0.05, 0.10),
+    Gated("cached_share", "input from cache", "share", "watch", "share", "higher", 0.05, 0.05),
 )
-"""All that a gate judges, in the order of its rows. The weights sum to 1."""
+"""All that a gate judges, in the order of its rows. The weights of what can fail a build sum to 1; what is watched cannot."""
 
 GATED_BY_NAME: Mapping[str, Gated] = {gated.name: gated for gated in GATED}
 
@@ -179,3 +179,49 @@ def _share_se(residuals: Floats, mean: float, rows: pd.DataFrame) -> float:
     sums = np.bincount(blocks, weights=residuals)
     k = max(2, len(sums))
     return float(math.sqrt(k / (k - 1) * float((sums**2).sum())) / (len(residuals) * mean))
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One limit of the workload's slo, and what the night says of it. `at_least`: the figure must not be below the limit."""
+
+    name: str
+    label: str
+    unit: str
+    limit: float
+    at_least: bool
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+def bounds(selection: Selection, slo: Mapping[str, Any]) -> dict[str, tuple[Bound, ...]]:
+    """The absolute limits that single requests show, by target, each with the 95 % interval of the figure it limits."""
+    return {m.target: tuple(_bounds(m, slo)) if m.n else () for m in selection.targets}
+
+
+def _bounds(measured: Measured, slo: Mapping[str, Any]) -> Iterator[Bound]:
+    frame = measured.frame
+    for kind in ("ttft", "tpot", "e2e"):
+        for name, limit_ns in (slo.get(kind) or {}).items():
+            if limit_ns is None:
+                continue
+            known = frame[frame[kind].notna()]
+            value = low = high = None
+            if len(known) and bool(known["ok"].any()):
+                sample = quantile(floats(known, kind), codes(known, "block"), float(name[1:]) / 100)
+                inner = sample.interval()
+                value, low, high = sample.estimate, inner.low, inner.high
+            label = f"{kind.upper()} {name}"
+            yield Bound(f"slo_{kind}_{name}_ms", label, "ms", limit_ns / 1e6, False, value, low, high, len(known))
+    most, least = (slo.get("error_rate") or {}).get("max"), (slo.get("goodput") or {}).get("min")
+    if most is not None:
+        yield _share_bound("slo_failed_share", "failed", most, False, 1.0 - floats(frame, "ok"), frame)
+    if least is not None and frame["within"].notna().any():
+        yield _share_bound("slo_within_share", "within slo", least, True, floats(frame, "within"), frame)
+
+
+def _share_bound(name: str, label: str, limit: float, at_least: bool, hits: Floats, frame: pd.DataFrame) -> Bound:
+    interval = clopper_pearson(float(hits.mean()), means.n_eff(hits, [codes(frame, "block")]))
+    return Bound(name, label, "share", limit, at_least, float(hits.mean()), interval.low, interval.high, len(frame))
