@@ -1,0 +1,135 @@
+"""A month of nights through the real program: runs against look-alikes, each judged by the gate when it has ended.
+
+Every night has a level of its own (5 % from night to night) at every target. From one night on, one target's first token comes
+later, and stays late. Runs are dated one day apart; nothing else is made up: plan, wire, rows, statistics and verdicts are the program's.
+
+    scripts/thirty-nights [--nights 30] [--from-night 25] [--shift 1.5] [--requests 120] [--keep DIR]
+"""
+
+import argparse
+import math
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import runner
+from bench.gate import GateResult
+from bench.gating import Wanted, gate
+from bench.preflight import Options
+from bench.wire.clock import Anchor
+
+DAY_NS = 86_400 * 10**9
+FIRST_NS = 1_790_812_800 * 10**9
+"""2026-10-01T00:00:00Z."""
+NIGHT_SD = 0.05
+TARGETS = """\
+version: 1
+targets:
+  - {id: steady, model: claude-sonnet-5-5, provider: anthropic}
+  - {id: shifty, model: claude-sonnet-5-5, provider: vertex, region: us-east5, project: p1}
+"""
+WORKLOAD = """\
+version: 1
+name: nightly
+title: A nightly look
+dataset:
+  type: inline
+  items:
+    - {id: one, question: "How many days?", expected: {gold: [{type: number, value: "30", unit: days}], answerable: true}}
+    - {id: two, question: "How many euros?", expected: {gold: [{type: number, value: "40", unit: euros}], answerable: true}}
+    - {id: three, question: "Who signs?", expected: {gold: [{type: name, value: "Lena Okafor"}], answerable: true}}
+    - {id: four, question: "Which site?", expected: {gold: [{type: name, value: "Aarhus"}], answerable: true}}
+messages:
+  - {role: user, content: "{{ question }}"}
+generation: {max_tokens: 64, stream: true}
+load: {pattern: concurrent, stages: [{concurrency: 8, requests: %d}], warmup: {requests: 4}, timeout: 5s, retries: 0}
+scoring:
+  scorers:
+    - {name: answer, type: facts, target: gold, required: true}
+"""
+
+
+@dataclass(frozen=True)
+class Month:
+    """What is tried: so many nights, and from which one on (counted from 1) the first token of `target` takes `shift` times as long."""
+
+    nights: int = 30
+    from_night: int = 25
+    shift: float = 1.5
+    requests: int = 120
+    target: str = "shifty"
+    seed: int = 1
+    calibrate: bool = True
+    told: list[tuple[int, GateResult]] = field(default_factory=list)
+
+
+def profiles(month: Month, night: int) -> dict[str, dict[str, object]]:
+    """How the look-alikes behave on a night: fast, with a level of its own; the shift on top."""
+    found: dict[str, dict[str, object]] = {}
+    for target in ("steady", "shifty"):
+        level = math.exp(random.Random(f"{month.seed}:{target}:{night}").gauss(0, NIGHT_SD))
+        if target == month.target and night >= month.from_night:
+            level *= month.shift
+        found[target] = {
+            "ttft_ms": {"p50": 60 * level, "p90": 90 * level},
+            "gap_ms": {"constant": 2},
+            "output_tokens": 8,
+        }
+    return found
+
+
+def play(month: Month, folder: Path, say: Callable[[str], None]) -> list[tuple[int, GateResult]]:
+    """Runs and judges every night; returns each with its number."""
+    (folder / "nightly.yaml").write_text(WORKLOAD % month.requests, encoding="utf-8")
+    (folder / "targets.yaml").write_text(TARGETS, encoding="utf-8")
+    results = folder / "results"
+    for night in range(1, month.nights + 1):
+        options = Options(
+            workload=folder / "nightly.yaml", targets=folder / "targets.yaml", simulate=True, out=results,
+            run_id=f"night-{night:02d}", seed=month.seed * 1000 + night, calibrate=month.calibrate,
+            profiles=profiles(month, night),
+        )  # fmt: skip
+        now = Anchor.take()
+        runner.run(
+            options, lambda _: None, Anchor(now.monotonic_ns, FIRST_NS + (night - 1) * DAY_NS + 2 * 3600 * 10**9)
+        )
+        result = gate(Wanted(f"simulated-night-{night:02d}", history=results), say)
+        month.told.append((night, result))
+        say(f"night {night:2d}  {result.verdict:<12} {result.sentence}")
+    return month.told
+
+
+def wrong(month: Month, told: Sequence[tuple[int, GateResult]]) -> list[str]:
+    """What is not as it must be: a regression of another target or of an earlier night, or a shifted night without one."""
+    found = []
+    for night, result in told:
+        called = {row.target for row in result.of("regression")}
+        due = {month.target} if night >= month.from_night else set()
+        if called != due:
+            found.append(f"night {night}: called {sorted(called) or 'nothing'}, due {sorted(due) or 'nothing'}")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nights", type=int, default=30)
+    parser.add_argument("--from-night", type=int, default=25)
+    parser.add_argument("--shift", type=float, default=1.5)
+    parser.add_argument("--requests", type=int, default=120)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="a folder for the runs; else they are removed")
+    given = parser.parse_args()
+    month = Month(given.nights, given.from_night, given.shift, given.requests, seed=given.seed)
+    with tempfile.TemporaryDirectory(prefix="thirty-nights-") as temporary:
+        folder = given.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = wrong(month, play(month, folder, print))
+    print("\n".join(found) if found else f"Only {month.target}, and only from night {month.from_night} on.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
