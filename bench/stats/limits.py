@@ -33,7 +33,7 @@ WINDOW = 28
 """Nights that make a limit, at most: four weeks, each weekday alike."""
 FEWEST = 10
 """Nights that make a limit, at the least."""
-ONE, TWO, THREE = 0.0135, 0.0030, 0.0070
+ONE, TWO, THREE = 0.0155, 0.0035, 0.0080
 """What a quiet night's family may raise in false alarms by one night, by the mean of two, and by that of three."""
 SUSPECT = 5.0
 """How many times as often as it is called by itself a quiet night may be suspect."""
