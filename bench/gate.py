@@ -242,9 +242,11 @@ def _described(row: GateRow, gated: Gated, now: NightFigure, walk: Walk, alpha: 
         fewest = limits.count_limit(centre, float(walk.spread[0, -1]), now.n, alpha.one)
         high = max(fewest / max(now.n, 1), centre + gated.floor)
     else:
-        expected, low, high = -centre, -beyond, -centre + width
+        expected, low, high = 0.0 - centre, 0.0 - beyond, width - centre
         effect = value - expected
     known = [None if end is None or math.isinf(end) else end for end in (low, high)]
+    if gated.unit == "share":
+        known = [None if end is None or not 0 <= end <= 1 else end for end in known]
     if not gated.watched and gated.better == "lower":
         known[0] = None
     if not gated.watched and gated.better == "higher":
@@ -337,7 +339,7 @@ def _environment(
     if row.kind == "latency" and row.value is not None and row.expected is not None:
         excess_ms, own_ms = row.value - row.expected, own_delay_ms(row.metric, tonight, before)
         if own_ms is not None and 0 < OWN_PART * excess_ms <= own_ms:
-            said = f"our own machine was {own_ms:.3g} ms slower than usual, of {excess_ms:.3g} ms (loopback, lateness)"
+            said = f"our own machine was {own_ms:.3g} ms slower than usual, of {excess_ms:.3g} ms (loopback, lateness, lag)"
             return replace(row, verdict="environment", reason=said)
     return row
 
@@ -350,9 +352,9 @@ def own_delay_ms(metric: str, tonight: Night, before: Sequence[Night]) -> float 
     if metric.startswith("tpot"):
         names: tuple[str, ...] = ("loopback_token_p50_ms",)
     elif metric.endswith("p50_ms"):
-        names = ("loopback_ttft_p50_ms", "lateness_p50_ms")
+        names = ("loopback_ttft_p50_ms", "lateness_p50_ms", "loop_lag_p50_ms")
     else:
-        names = ("loopback_ttft_p99_ms", "lateness_p99_ms")
+        names = ("loopback_ttft_p99_ms", "lateness_p99_ms", "loop_lag_p99_ms")
     more = []
     for name in names:
         then = [night.control[name] for night in before if name in night.control]

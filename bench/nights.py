@@ -6,7 +6,7 @@ of a UTC date the first valid run counts. A date without one is a gap: it is nei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,14 @@ from bench.store.find import run_folders
 from bench.store.recorded import MANIFEST
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.stats.nightly import Bound, NightFigure
 
 Say = Callable[[str], None]
+
+MOST_SPOILED = 0.2
+"""Of the requests of a night; with more of them taken while our own instrument was the bottleneck it is no measurement."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +86,10 @@ def night_of(*parts: runs.Run) -> Night:
         folder=parts[0].path,
         simulated=any(bool(run.manifest.get("simulated")) for run in parts),
         complete=all(bool(run.manifest.get("complete")) for run in parts),
-        invalid=tuple(str(reason) for run in parts for reason in run.manifest.get("invalid") or ()),
+        invalid=(
+            *(str(reason) for run in parts for reason in run.manifest.get("invalid") or ()),
+            *_spoiled(source.requests),
+        ),
         of_run=pool.facts_of_run(facts),
         of_target={about["id"]: pool.facts_of_target(about) for about in facts.get("targets") or []},
         figures=nightly.figures(selection, source.requests),
@@ -89,6 +97,14 @@ def night_of(*parts: runs.Run) -> Night:
         bounds=nightly.bounds(selection, slo),
         rows_sha256=((facts.get("files") or {}).get("requests.parquet") or {}).get("sha256"),
     )
+
+
+def _spoiled(requests: pd.DataFrame) -> Iterator[str]:
+    """Why rows that our own instrument spoiled make the whole night none: what is left of it is a selection."""
+    measured = requests[requests["phase"] == "measure"]
+    share = float(measured["spoiled"].fillna(False).astype(bool).mean()) if len(measured) else 0.0
+    if share > MOST_SPOILED:
+        yield f"our own machine was the bottleneck of {share:.0%} of the requests (spoiled; at most {MOST_SPOILED:.0%} may be)"
 
 
 def control_of(facts: Mapping[str, Any]) -> dict[str, float]:
@@ -102,8 +118,9 @@ def control_of(facts: Mapping[str, Any]) -> dict[str, float]:
         "lateness_p50_ms": (own.get("lateness_ms") or {}).get("p50"),
         "lateness_p99_ms": (own.get("lateness_ms") or {}).get("p99"),
     }
-    lag_ns = (own.get("lag_ns") or {}).get("p99")
-    found["loop_lag_p99_ms"] = None if lag_ns is None else lag_ns / 1e6
+    for name in ("p50", "p99"):
+        lag_ns = (own.get("lag_ns") or {}).get(name)
+        found[f"loop_lag_{name}_ms"] = None if lag_ns is None else lag_ns / 1e6
     return {name: float(value) for name, value in found.items() if value is not None}
 
 

@@ -3,7 +3,7 @@
 Every night has a level of its own (5 % from night to night) at every target. From one night on, one target's first token comes
 later, and stays late. Runs are dated one day apart; nothing else is made up: plan, wire, rows, statistics and verdicts are the program's.
 
-    scripts/thirty-nights [--nights 30] [--from-night 25] [--shift 1.5] [--requests 120] [--keep DIR]
+    scripts/thirty-nights [--nights 30] [--from-night 25] [--shift 1.5] [--requests 60] [--keep DIR]
 """
 
 import argparse
@@ -38,14 +38,14 @@ title: A nightly look
 dataset:
   type: inline
   items:
-    - {id: one, question: "How many days?", expected: {gold: [{type: number, value: "30", unit: days}], answerable: true}}
-    - {id: two, question: "How many euros?", expected: {gold: [{type: number, value: "40", unit: euros}], answerable: true}}
-    - {id: three, question: "Who signs?", expected: {gold: [{type: name, value: "Lena Okafor"}], answerable: true}}
-    - {id: four, question: "Which site?", expected: {gold: [{type: name, value: "Aarhus"}], answerable: true}}
+    - {id: one, question: "How many days?", answers: {right: ["30 days"], wrong: ["Nobody knows."]}, expected: {gold: [{type: number, value: "30", unit: days}], answerable: true}}
+    - {id: two, question: "How many euros?", answers: {right: ["40 euros"], wrong: ["Nobody knows."]}, expected: {gold: [{type: number, value: "40", unit: euros}], answerable: true}}
+    - {id: three, question: "Who signs?", answers: {right: ["Lena Okafor signs."], wrong: ["Nobody knows."]}, expected: {gold: [{type: name, value: "Lena Okafor"}], answerable: true}}
+    - {id: four, question: "Which site?", answers: {right: ["The site at Aarhus."], wrong: ["Nobody knows."]}, expected: {gold: [{type: name, value: "Aarhus"}], answerable: true}}
 messages:
   - {role: user, content: "{{ question }}"}
 generation: {max_tokens: 64, stream: true}
-load: {pattern: concurrent, stages: [{concurrency: 8, requests: %d}], warmup: {requests: 4}, timeout: 5s, retries: 0}
+load: {pattern: concurrent, stages: [{concurrency: 4, requests: %d}], warmup: {requests: 4}, timeout: 5s, retries: 0}
 scoring:
   scorers:
     - {name: answer, type: facts, target: gold, required: true}
@@ -59,7 +59,7 @@ class Month:
     nights: int = 30
     from_night: int = 25
     shift: float = 1.5
-    requests: int = 120
+    requests: int = 60
     target: str = "shifty"
     seed: int = 1
     calibrate: bool = True
@@ -74,8 +74,8 @@ def profiles(month: Month, night: int) -> dict[str, dict[str, object]]:
         if target == month.target and night >= month.from_night:
             level *= month.shift
         found[target] = {
-            "ttft_ms": {"p50": 60 * level, "p90": 90 * level},
-            "gap_ms": {"constant": 2},
+            "ttft_ms": {"p50": 150 * level, "p90": 210 * level},
+            "gap_ms": {"constant": 5},
             "output_tokens": 8,
         }
     return found
@@ -118,7 +118,7 @@ def main() -> int:
     parser.add_argument("--nights", type=int, default=30)
     parser.add_argument("--from-night", type=int, default=25)
     parser.add_argument("--shift", type=float, default=1.5)
-    parser.add_argument("--requests", type=int, default=120)
+    parser.add_argument("--requests", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="a folder for the runs; else they are removed")
     given = parser.parse_args()
