@@ -170,7 +170,7 @@ def _row(
     if walk.learning[0, -1]:
         if assume:
             return replace(row, reason="the baseline does not have it")
-        return replace(row, verdict="learning", reason=f"learning ({many}/{FEWEST})")
+        return replace(row, verdict="learning", low=None, high=None, reason=f"learning ({many}/{FEWEST})")
     word, reason = _word(gated, walk)
     if confirm is not None:
         parts = [_walked(gated, [*figures, night.figures.get(target, {}).get(gated.name, UNKNOWN)], alpha, assume)
@@ -236,7 +236,7 @@ def _described(row: GateRow, gated: Gated, now: NightFigure, walk: Walk, alpha: 
     if gated.scale == "log":
         expected = math.exp(centre)
         effect = value / expected - 1
-        low, high = math.exp(centre - width), math.exp(beyond)
+        low, high = _exp(centre - width), _exp(beyond)
     elif gated.scale == "count":
         expected, effect, low = centre, value - centre, None
         fewest = limits.count_limit(centre, float(walk.spread[0, -1]), now.n, alpha.one)
@@ -252,6 +252,10 @@ def _described(row: GateRow, gated: Gated, now: NightFigure, walk: Walk, alpha: 
     if not gated.watched and gated.better == "higher":
         known[1] = None
     return replace(row, expected=expected, low=known[0], high=known[1], effect=effect)
+
+
+def _exp(x: float) -> float:
+    return math.exp(x) if x < 700 else math.inf
 
 
 def _word(gated: Gated, walk: Walk) -> tuple[Word, str]:

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.stats.quantiles import Floats, Ints
-from bench.stats.special import normal_quantile, t_quantile
+from bench.stats.special import betainc, normal_quantile
 
 Bools = npt.NDArray[np.bool_]
 
@@ -249,15 +249,28 @@ def _last(values: Floats, night: int) -> Floats:
     return np.where(known & (behind <= WINDOW), before, np.nan)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _factors(alpha: float, k: int, prior_nights: int = 0) -> Floats:
     """How many standard deviations the mean of k new nights may lie off the mean of m old ones, by m; infinitely many where
-    nothing is known of the spread. Nights of a prior know the spread, and nothing of the mean."""
-    more = max(0, prior_nights - 1)
+    too little is known of the spread. Nights of a prior know the spread, and nothing of the mean."""
+    more, fewest = max(0, prior_nights - 1), 1 if prior_nights else FEWEST
     return np.array([
-        t_quantile(1 - alpha, m - 1 + more) * math.sqrt(1 / k + 1 / m) if alpha > 0 and m > 0 and m - 1 + more > 0 else math.inf
+        _t_upper(alpha, m - 1 + more) * math.sqrt(1 / k + 1 / m) if alpha > 0 and m >= fewest else math.inf
         for m in range(WINDOW + 1)
     ])  # fmt: skip
+
+
+def _t_upper(alpha: float, df: int) -> float:
+    """The t that Student's t passes with probability alpha <= 1/2: Newton's steps on the tail, which is convex there."""
+    t = -normal_quantile(alpha)  # below the root: t has the longer tail
+    log_scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
+    for _ in range(100):
+        tail = 0.5 * betainc(df / 2, 0.5, df / (df + t * t))
+        step = (tail - alpha) / math.exp(log_scale - (df + 1) / 2 * math.log1p(t * t / df))
+        t += step
+        if step < 1e-12 * t:
+            break
+    return t
 
 
 def _walk(there: Bools, judge: Callable[[int, Bools], Judged], fewest: int) -> Walk:
