@@ -12,7 +12,7 @@ from bench import baseline as baselines
 from bench.errors import BenchError, CannotRun, ConfigError, Problem
 from bench.gate import Confirmed, GateResult, concluded, judge
 from bench.metrics import plural
-from bench.nights import Night, differing, night_of, one_per_date, read_nights, utc_date
+from bench.nights import Night, differing, known_night, night_of, one_per_date, read_nights, utc_date
 from bench.stats.limits import WINDOW
 from bench.stats.pool import facts_of_run
 from bench.store import runs
@@ -45,7 +45,7 @@ def gate(wanted: Wanted, say: Say) -> GateResult:
     run = runs.open_run(runs.find_run(wanted.run, wanted.history))
     if changed := runs.verify_digests(run):
         say(f"Warning: changed since the run wrote them: {', '.join(changed)}")
-    tonight = night_of(run)
+    tonight = known_night(run)
     if wanted.control is not None and wanted.control not in tonight.targets:
         have = ", ".join(tonight.targets)
         raise ConfigError([Problem("command line", "--control", wanted.control, f"a target of the run: {have}")])
@@ -72,7 +72,7 @@ def _confirmed(run: runs.Run, tonight: Night, wanted: Wanted) -> Confirmed | Non
     if wanted.confirm is None:
         return None
     again_run = runs.open_run(runs.find_run(wanted.confirm, wanted.history))
-    again = night_of(again_run)
+    again = known_night(again_run)
     problems = [
         Problem("--confirm", "unlike the run", what, "a re-run of the same") for what in _unlike(again, tonight)
     ]
@@ -112,7 +112,7 @@ def _baseline(
     nights = []
     for folder in folders:
         try:
-            nights.append(night_of(runs.open_run(folder)))
+            nights.append(known_night(runs.open_run(folder)))
         except BenchError as error:
             if len(folders) == 1:
                 raise
@@ -199,7 +199,7 @@ def _some(names: Sequence[str]) -> str:
 
 def nights_named(refs: Sequence[str], results: Path) -> list[Night]:
     """The nights of runs that are named, by time. Raises CannotRun when there is none."""
-    found = [night_of(runs.open_run(folder)) for folder in find_runs(list(refs), results)]
+    found = [known_night(runs.open_run(folder)) for folder in find_runs(list(refs), results)]
     if not found:
         raise CannotRun("no run was named", "give runs, or a folder of runs")
     return sorted(found, key=lambda night: (night.started_unix_ns, night.run_id))
