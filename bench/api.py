@@ -81,6 +81,7 @@ def run(
     workers: int | Literal["auto"] = 1,
     seed: int = 1,
     max_usd: str | int | Decimal | None = None,
+    max_minutes: float | None = None,
     labels: Mapping[str, str] | None = None,
     calibrate: bool = True,
     limits: Literal["pace", "probe", "off"] = "pace",
@@ -110,7 +111,12 @@ def run(
         limit_usd = Decimal(-1)
     if limit_usd is not None and not (limit_usd.is_finite() and limit_usd > 0):
         problems.append(Problem("bench.run", "max_usd", repr(max_usd), "an amount above 0, e.g. '5.00'"))
-    for name, number in (("concurrency", concurrency), ("requests", requests), ("request_rate", request_rate)):
+    for name, number in (
+        ("concurrency", concurrency),
+        ("requests", requests),
+        ("request_rate", request_rate),
+        ("max_minutes", max_minutes),
+    ):
         if number is not None and number <= 0:
             problems.append(Problem("bench.run", name, repr(number), "a number above 0"))
     if workers != "auto" and not (isinstance(workers, int) and workers >= 1):
@@ -124,6 +130,7 @@ def run(
             workload=Path(workload), targets=file, only=only, simulate=simulate, out=Path(out), run_id=run_id,
             resume=resume, concurrency=concurrency, request_rate=request_rate, requests=requests,
             duration_ns=duration_ns, lanes=lanes, quick=quick, seed=seed, max_usd=limit_usd,
+            max_minutes=max_minutes,
             labels=tuple((labels or {}).items()), calibrate=calibrate, replies=replies, limits=limits,
             workers=None if workers == "auto" else workers,
             command=_command(workload, duration, file if isinstance(targets, str | os.PathLike) else None, locals()),
@@ -151,7 +158,7 @@ def _listed(targets: Any) -> Iterator[tuple[Path | None, tuple[str, ...]]]:
 
 
 _FLAGS = ("simulate", "out", "run_id", "resume", "concurrency", "request_rate", "requests", "lanes", "quick", "workers",
-          "seed", "max_usd", "limits", "replies")  # fmt: skip
+          "seed", "max_usd", "max_minutes", "limits", "replies")  # fmt: skip
 
 
 def _command(

@@ -8,7 +8,21 @@ from collections.abc import Sequence
 import typer
 
 from bench import __version__, commands
-from bench.commands import compare, doctor, plan, prices, report, run, score, simulate, targets, tco, workload
+from bench.commands import (
+    baseline,
+    compare,
+    doctor,
+    gate,
+    plan,
+    prices,
+    report,
+    run,
+    score,
+    simulate,
+    targets,
+    tco,
+    workload,
+)
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
 from bench.redact import clean, refresh
 
@@ -24,6 +38,8 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("gate")(gate.gate)
+app.add_typer(baseline.app, name="baseline")
 app.command("score")(score.score)
 app.command("tco")(tco.tco)
 app.command("targets")(targets.targets)

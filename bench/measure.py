@@ -75,14 +75,16 @@ class Search(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A hard limit in USD. `most_usd` is what one try at a target's dearest request may cost; it is held back while in flight.
+    """Hard limits of money and time. `most_usd` is what one try at a target's dearest request may cost; it is held back while in
+    flight.
 
-    `spent_usd` is what earlier segments of the run have cost.
+    `spent_usd` is what earlier segments of the run have cost. Nothing is sent after `ends_ns` (on the monotonic clock).
     """
 
     limit_usd: Decimal | None
     most_usd: Mapping[str, Decimal]
     spent_usd: Decimal = Decimal(0)
+    ends_ns: int | None = None
 
     @property
     def left_usd(self) -> Decimal | None:
@@ -195,6 +197,14 @@ async def measure(
             search.note(record["request"])
         return done
 
+    async def until_late(ends_ns: int) -> None:
+        """Stops sending when the time is up, if anything is left to send."""
+        nonlocal over_budget
+        await alarm.until(ends_ns)
+        if any(lamp.sent < lamp.planned for lamp in lamps.values()):
+            over_budget = True
+            control.stop("the time limit was reached")
+
     async def run_leg(leg: range) -> None:
         """One stretch of load, from its start to its last reply."""
         nonlocal started_ns, cut
@@ -215,8 +225,11 @@ async def measure(
             cut += sessions.cut
 
     calibration = None
+    late = None
     with seat.listening(abort), quiet_gc():
         try:
+            if budget.ends_ns is not None:
+                late = asyncio.ensure_future(until_late(budget.ends_ns))
             if calibration_folder is not None and any(planned.values()):
                 progress({"say": "Measuring ourselves on loopback at the planned load."})
                 calibration = await calibrate(peak_streams(load, len(lanes)), wire, alarm, calibration_folder, cpu_ns)
@@ -251,6 +264,8 @@ async def measure(
             ticker.cancel()
             progress({"targets": snapshots(lamps)})
         finally:
+            if late is not None:
+                late.cancel()
             lag.stop()
             alarm.close()
     if control.error is not None:

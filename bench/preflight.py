@@ -45,6 +45,8 @@ class Options:
     quick: bool = False
     seed: int = 1
     max_usd: Decimal | None = None
+    max_minutes: float | None = None
+    """From the start of the program: nothing is sent later."""
     labels: tuple[tuple[str, str], ...] = ()
     calibrate: bool = True
     replies: Literal["full", "hashed", "none"] = "full"
@@ -57,6 +59,8 @@ class Options:
     """The campaign that this run is a block of, for the manifest."""
     prices: Path | None = None
     """The user's own price file, in place of the one that the targets name."""
+    profiles: Mapping[str, Mapping[str, Any]] | None = None
+    """How look-alikes behave, by target, instead of as shipped; for simulated runs alone."""
 
 
 @dataclass(frozen=True, slots=True)

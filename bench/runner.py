@@ -49,9 +49,9 @@ class Result:
     manifest: Mapping[str, Any]
 
 
-def run(options: Options, progress: Callable[[dict[str, Any]], None]) -> Result:
-    """Everything that `bench run` does, short of printing."""
-    anchor = Anchor.take()
+def run(options: Options, progress: Callable[[dict[str, Any]], None], anchor: Anchor | None = None) -> Result:
+    """Everything that `bench run` does, short of printing. `anchor`: the moment to take for now, of another date."""
+    anchor = anchor or Anchor.take()
     today = date.fromisoformat(anchor.wall_iso(anchor.monotonic_ns)[:10])
     job = preflight.prepare(options, today)
     for problem in job.skipped:
@@ -113,7 +113,8 @@ def _targets(job: Job, folder: Path, segment: int) -> Iterator[tuple[Ready, ...]
     if not job.options.simulate:
         yield job.ready
         return
-    with simulated(job, folder, truth=f"truth-r{segment}.parquet" if segment else "truth.parquet") as ready:
+    truth = f"truth-r{segment}.parquet" if segment else "truth.parquet"
+    with simulated(job, folder, job.options.profiles, truth) as ready:
         yield ready
 
 
@@ -132,6 +133,7 @@ def _measured(
     options = job.options
     segment = 0 if earlier is None else earlier.segment
     most = {e.target_id: e.usd_dearest for e in job.estimate if e.usd_dearest is not None}
+    ends_ns = None if options.max_minutes is None else anchor.monotonic_ns + round(options.max_minutes * 6e10)
     resent = None if earlier is None else earlier.resent(planned, most)
     spent_usd = Decimal(0) if earlier is None or resent is None else earlier.spent_usd(resent, most)
     manifest = resume.begin(_manifest(job, ready, run_id, folder, anchor, planned), earlier, resent)
@@ -145,7 +147,7 @@ def _measured(
         progress({"say": said})
     work = Work(
         run_id, folder, manifest, anchor, today, planned, job.load, job.workload, ready,
-        Budget(job.limit_usd, most, spent_usd), simulate=options.simulate, calibrate=options.calibrate,
+        Budget(job.limit_usd, most, spent_usd, ends_ns), simulate=options.simulate, calibrate=options.calibrate,
         segment=segment, remaining=remaining,
     )  # fmt: skip
     with Journal(journal_path(folder, segment), manifest) as journal:

@@ -67,6 +67,9 @@ def run(
     ] = "1",
     seed: Annotated[int, typer.Option(help="Seed of order, due times and look-alikes.")] = 1,
     max_usd: Annotated[str | None, typer.Option(help="Stop before spending more, replies in flight included.")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Send nothing after so many minutes from the start.")
+    ] = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Print requests, tokens, dollars and minutes; send nothing.")
     ] = False,
@@ -158,6 +161,7 @@ def run(
         quick=quick,
         seed=seed,
         max_usd=limit,
+        max_minutes=max_minutes,
         labels=tuple(labels),
         calibrate=calibrate,
         limits=limits.value,
@@ -224,6 +228,7 @@ def _run(options: Any, as_json: bool) -> int:
     if not result.manifest["complete"]:
         from bench.store.runs import resume_command
 
-        how = " with a higher --max-usd" if result.exit_code == EXIT_BUDGET else ""
+        which = "--max-minutes" if "time" in str(result.manifest["stopped"]) else "--max-usd"
+        how = f" with a higher {which}" if result.exit_code == EXIT_BUDGET else ""
         print(f"To go on where it stopped{how}: {resume_command(result.manifest, result.folder)}", file=sys.stderr)
     return result.exit_code

@@ -75,6 +75,16 @@ def differences(manifests: Sequence[Mapping[str, Any]]) -> list[Difference]:
     return found
 
 
+def facts_of_run(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What must be alike of two runs as a whole, in words."""
+    return dict(_of_run(manifest))
+
+
+def facts_of_target(about: Mapping[str, Any]) -> dict[str, str]:
+    """What must be alike of a target in two runs, in words."""
+    return _of_target(about)
+
+
 def _of_run(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     workload = manifest.get("workload") or {}
     yield "simulated or real", "simulated" if manifest.get("simulated") else "real"

@@ -204,6 +204,8 @@ def _partial(manifest: Mapping[str, Any]) -> str | None:
         return None
     if manifest.get("recovered"):
         return "the run crashed"
+    if "time limit" in str(manifest.get("stopped") or ""):
+        return str(manifest["stopped"])
     return _STOPPED.get(
         manifest.get("exit_status") or 0, "the run did not finish, or its manifest does not say that it did"
     )
