@@ -151,7 +151,11 @@ def _large(chosen: Sequence[runs.Run], wanted: Wanted, rows: int) -> Table:
     table = tabulate.of_columns([run.path for run in chosen], facts, rows, wanted.baseline, wanted.approx)
     if len(chosen) == 1:
         return table
-    return replace(table, partial=pool.unfinished(manifests), title=f"{table.title}: {len(chosen)} runs pooled")
+    units, few = pool.of_what(manifests)
+    return replace(
+        table, partial=pool.unfinished(manifests), title=f"{table.title}: {len(chosen)} runs pooled",
+        alarms=(*table.alarms, *few), notes=(f"{len(chosen)} runs pooled, {units}", *pool.missing(manifests), *table.notes),
+    )  # fmt: skip
 
 
 def _source(run: runs.Run) -> Source:

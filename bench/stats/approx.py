@@ -20,7 +20,7 @@ from bench.stats import drafts, means, proof, ratios, residue, shares, sketch, s
 from bench.stats.cells import BOOTSTRAP, FEW_BLOCKS, LATENCY, NO_LIMITS, resamples, too_few
 from bench.stats.comparisons import QUANTILES, Draft, evidence, finish
 from bench.stats.exploratory import blank
-from bench.stats.measured import DURATIONS
+from bench.stats.measured import DURATIONS, whole_runs
 from bench.stats.quantiles import Floats, Interval
 from bench.stats.scale import Stored, proofs
 from bench.stats.special import normal_quantile, t_cdf, t_inflation, t_quantile
@@ -138,6 +138,8 @@ def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any], limi
         if said is not None and math.isfinite(said[1])
         else int(requests.ints("block_id").max(initial=0)) + 1
     )
+    if whole_runs(manifest):
+        most = 1
     blocks = most * max(1, len(requests.counts))
     groups = min(GROUPS, blocks)
     clusters = manifest.get("clusters") or {}
@@ -182,7 +184,8 @@ def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any], limi
         of_case += [
             sources.setdefault(clusters.get(name) or name, len(sources)) % GROUPS for name in case_names[len(of_case) :]
         ]
-        group = (((run * most + chunk["block_id"]) * groups) // blocks).astype(np.int64)
+        block = chunk["block_id"] if most > 1 else 0.0
+        group = (((np.full(len(of), run * most) + block) * groups) // blocks).astype(np.int64)
         right = judged.of_rows(of, run, chunk["seq"], ok)
         first, firsts = chunk["first_attempt_outcome"]
         columns = _columns(chunk, ok, _is(first, firsts, "ok"), right, from_due, limits)

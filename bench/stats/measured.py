@@ -34,6 +34,8 @@ READ = tuple(
     dict.fromkeys((*_READ, *DURATIONS, "target", "model", "provider", "region", "phase", "spoiled", "simulated"))
 )
 """All that `select` reads of the requests."""
+OF_RUNS = "variance_unit"
+"""Key of a manifest of several runs: "run" where a run counts as one block, else every block of every run does."""
 PAIR = ["run_id", "block_id", "case_id", "repeat"]
 """What two targets' rows must share to be a pair. Rows of one target that share all of it are paired in the order they stand."""
 
@@ -127,7 +129,7 @@ def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, 
     from_due = len(counted) > 0 and bool(counted["due_ns"].notna().all())
     limits = slo.limits_ms((manifest.get("workload") or {}).get("slo") or {})
     worst = _worst(scores, required_scorers(scores, manifest))
-    rules = _Rules(from_due, worst, manifest.get("clusters") or {}, limits)
+    rules = _Rules(from_due, worst, manifest.get("clusters") or {}, limits, whole_runs(manifest))
     columns = [name for name in _READ if name in counted]
     pair, of = _pairs(counted), counted["target"].to_numpy(dtype=object)
     targets = []
@@ -189,13 +191,19 @@ class _Rules:
     """The worst required score of each request, by target; None when nothing was scored."""
     clusters: Mapping[str, str]
     limits: Mapping[str, float]
+    whole_runs: bool
+    """Whether all of a run is one block."""
+
+
+def whole_runs(manifest: Mapping[str, Any]) -> bool:
+    return manifest.get(OF_RUNS) == "run"
 
 
 def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, pair: Ints, rules: _Rules) -> Measured:
     frame = rows[["run_id", "block_id", "case_id", "repeat", "seq", "output_tokens"]].reset_index(drop=True)
     frame["pair"] = pair
-    frame["block"] = _grouped(frame, ["run_id", "block_id"])
     frame["run"] = _grouped(frame, ["run_id"])
+    frame["block"] = frame["run"] if rules.whole_runs else _grouped(frame, ["run_id", "block_id"])
     frame["cluster"] = _clusters(rows, rules.clusters)
     ok = (rows["outcome"] == "ok").to_numpy()
     frame["ok"] = ok

@@ -20,7 +20,7 @@ from bench.metrics import plural
 from bench.stats import pauses, proof, residue, slo, steady
 from bench.stats.cells import FIGURES, LATENCY, cell, cells, completed
 from bench.stats.levels import COLUMNS, TEXT_COLUMNS, levels_of
-from bench.stats.measured import DURATIONS, Measured, Selection
+from bench.stats.measured import DURATIONS, Measured, Selection, whole_runs
 from bench.stats.quantiles import Floats, Ints
 from bench.stats.table import Seen, check_baseline, finished
 from bench.stats.types import Cell, Level, Table
@@ -168,7 +168,9 @@ def ordered(requests: Stored, manifest: Mapping[str, Any], listed: Sequence[str]
     del key
     pair = _mixed(base, [(copy, _top(copy))])
     run, block = run[sorting], block[sorting]
-    whole = _mixed(run.astype(np.int64), [(block + 1, _top(block) + 1)])
+    whole = run.astype(np.int64)
+    if not whole_runs(manifest):
+        whole = _mixed(whole, [(block + 1, _top(block) + 1)])
     clusters = manifest.get("clusters") or {}
     sources = [str(clusters.get(name) or name) for name in cases]
     of_case = np.unique(sources or ["-"], return_inverse=True)[1].astype(np.int32)
