@@ -209,7 +209,11 @@ def pool(sources: Sequence[Source], baseline: str | None = None) -> Table:
     table = build(together.requests, together.attempts, together.scores, together.manifest, baseline)
     targets = select(together.requests, together.scores, together.manifest).targets
     units, few = of_what([s.manifest for s in sources])
-    notes = [_what(sources, together.requests, units), *missing([s.manifest for s in sources]), *_prices(together.requests)]
+    notes = [
+        _what(sources, together.requests, units),
+        *missing([s.manifest for s in sources]),
+        *_prices(together.requests),
+    ]
     notes += [note for source in sources for note in pauses.notes(source.requests, source.manifest)]
     return replace(
         table,
