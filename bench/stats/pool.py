@@ -16,7 +16,6 @@ import numpy as np
 
 from bench.metrics import METHOD_VERSION, plural
 from bench.stats import pauses
-from bench.stats.cells import FEW_BLOCKS
 from bench.stats.measured import OF_RUNS, Measured, codes, floats, select
 from bench.stats.quantiles import quantile
 from bench.stats.special import t_inflation
@@ -30,8 +29,9 @@ OF_TARGET = ("model", "model_id", "provider", "dialect", "region", "service_tier
 """Facts of a target that must be alike; its `params` must be, too."""
 FREE_OF_LOAD = frozenset({"budget_usd", "requests", "duration_ns", "warmup_requests", "max_in_flight"})
 """How long a load lasts changes how sure a figure is, not what it is of."""
-ENOUGH_RUNS = FEW_BLOCKS
-"""Runs from which on each counts as one block of the pool: with fewer, Student's t leaves little of what they tell."""
+ENOUGH_RUNS = 5
+"""Runs from which on each counts as one block of the pool. Student's t of four differences is the last that leaves an interval of
+use, and it covers (docs/method.md); of fewer runs nobody can tell how runs differ."""
 RUNS_VARY_LIMIT = 3.0
 """How many times the variance between runs may exceed what blocks promise before it is said."""
 
