@@ -332,14 +332,22 @@ def gaps(campaign: Campaign, log: Log) -> tuple[list[str], list[str]]:
         + (f", {to_come} to come" if to_come else "")
     ]  # fmt: skip
     if begun or to_come:
-        alarms.append("the campaign is not over: verdicts that are looked at before its end err more often than they say")
+        alarms.append(
+            "the campaign is not over: verdicts that are looked at before its end err more often than they say"
+        )
     fates = [(block.n, log.of(block)) for block in campaign.blocks]
     lost = [(n, fate) for n, fate in fates if fate.state in ("missed", "failed")]
     if lost:
-        alarms.append(f"{len(lost)} of {len(campaign.blocks)} blocks are missing: the figures are of the other times, and as kind as "
-                      "these were, if what stopped a block has to do with a target")  # fmt: skip
+        alarms.append(
+            f"{len(lost)} of {len(campaign.blocks)} blocks are missing: the figures are of the other times, and too kind, if what "
+            "stopped a block has to do with a target"
+        )
     for word in ("cut", "missed", "failed"):
-        notes += [f"{word}: {told}" for told in [_listed([(n, fate.reason) for n, fate in fates if fate.state == word])] if told]
+        notes += [
+            f"{word}: {told}"
+            for told in [_listed([(n, fate.reason) for n, fate in fates if fate.state == word])]
+            if told
+        ]
     invalid = _listed([(n, fate.reason) for n, fate in fates if fate.invalid])
     return alarms, notes + ([f"ran, but not validly: {invalid}"] if invalid else [])
 
@@ -349,5 +357,10 @@ def _listed(blocks: Sequence[tuple[int, str]]) -> str:
     by_reason: dict[str, list[int]] = {}
     for n, reason in blocks:
         by_reason.setdefault(reason, []).append(n)
-    said = [f"block {', '.join(map(str, numbers))}{f' ({reason})' if reason else ''}" for reason, numbers in by_reason.items()]
-    return "; ".join(said[:_MOST_REASONS]) + (f"; and {len(said) - _MOST_REASONS} more" if len(said) > _MOST_REASONS else "")
+    said = [
+        f"block {', '.join(map(str, numbers))}{f' ({reason})' if reason else ''}"
+        for reason, numbers in by_reason.items()
+    ]
+    return "; ".join(said[:_MOST_REASONS]) + (
+        f"; and {len(said) - _MOST_REASONS} more" if len(said) > _MOST_REASONS else ""
+    )

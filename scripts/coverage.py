@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))  # where a test loads this file from elsewhere
-from coverage_worlds import MILD, MIXTURE, RATE_PER_S, SEVERE, Paired, Queue, Spells, Weeks, stream
+from coverage_worlds import MILD, MIXTURE, RATE_PER_S, SEVERE, Paired, Queue, Weeks, stream
 
 from bench.stats import means, shares
 from bench.stats.levels import COLUMNS, TEXT_COLUMNS, levels_of
@@ -358,7 +358,9 @@ def campaigns(samples: int, ps: tuple[float, ...] = (0.5, 0.9), scenes: tuple[tu
                       {name: count / samples for name, count in ratio.items()})  # fmt: skip
 
 
-def achieved(samples: int, scenes: tuple[tuple[float, int], ...] = ((1.5, 20), (0.9, 20), (0.7, 20), (0.7, 40))) -> Iterator[Row]:
+def achieved(
+    samples: int, scenes: tuple[tuple[float, int], ...] = ((1.5, 20), (0.9, 20), (0.7, 20), (0.7, 40))
+) -> Iterator[Row]:
     """The achieved share of a level of an open loop, by the very function that makes it."""
     per = 25
     samples = max(1, samples // 4)  # 2,000 resamples of all stamps for each
@@ -408,7 +410,7 @@ STUDIES = (
     Study("Tests of equal ratios of sums", "How often two equal targets are called different at 5 %.", sums_tests),
     Study("Runs spread over a week",
           "The truth is that of the whole week. Latency goes with the time of day and drifts from hour to hour, and all requests of "
-          "a run share both. bench counts a run as one block in a campaign, and from 10 runs on; below that it counts their blocks, "
+          "a run share both. bench counts a run as one block in a campaign, and from 5 runs on; below that it counts their blocks, "
           "and says that the interval is of these runs alone.", campaigns),
     Study("Achieved share of a level",
           "An open loop against a server that falls behind, or does not; one request in twenty is refused. “iid” is the share that "

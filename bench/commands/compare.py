@@ -17,7 +17,9 @@ def compare(
     ] = None,
     campaign: Annotated[
         str | None,
-        typer.Option(help="All runs of a campaign, pooled, each of them one block; it need not be over.", metavar="NAME"),
+        typer.Option(
+            help="All runs of a campaign, pooled, each of them one block; it need not be over.", metavar="NAME"
+        ),
     ] = None,
     baseline: Annotated[
         str | None,
@@ -51,7 +53,9 @@ def compare(
     wanted = Wanted(baseline=baseline, pool=pool, by=by, weights=weights, force=force, approx=approx)
     if bool(run) == bool(campaign):
         got = "both" if run else "neither runs nor a campaign"
-        raise ConfigError([Problem("command line", "RUN, --campaign", got, "one of them, e.g. latest or --campaign week")])
+        raise ConfigError(
+            [Problem("command line", "RUN, --campaign", got, "one of them, e.g. latest or --campaign week")]
+        )
     table = table_of_campaign(campaign, wanted, out, warn) if campaign else table_of_all(run or [], wanted, out)
     print_table(table, as_json)
     return 0

@@ -53,12 +53,17 @@ def table_of_campaign(name: str, wanted: Wanted, out: Path, say: Say) -> Table:
     log = campaigns.read_log(campaign)
     ran = [fate.run_id for block in campaign.blocks if (fate := log.of(block)).run_id and fate.settled]
     if not ran:
-        raise CannotRun(f"campaign {name}: no block of it has run", f"what became of them: bench plan --campaign {name}")
+        raise CannotRun(
+            f"campaign {name}: no block of it has run", f"what became of them: bench plan --campaign {name}"
+        )
     found = opened_all([runs.find_run(run or "", campaign.results) for run in ran], campaign.results, say)
     table = table_of_runs(found, replace(wanted, pool=True), say)
     alarms, notes = campaigns.gaps(campaign, log)
     left = sum(not log.of(block).settled for block in campaign.blocks)
-    partial = [*([table.partial] if table.partial else []), *([f"{left} of {len(campaign.blocks)} blocks are to come"] if left else [])]
+    partial = [
+        *([table.partial] if table.partial else []),
+        *([f"{left} of {len(campaign.blocks)} blocks are to come"] if left else []),
+    ]
     return replace(
         table, title=f"{table.title} (campaign {name})", alarms=(*alarms, *table.alarms), notes=(*notes, *table.notes),
         partial="; ".join(partial) or None,

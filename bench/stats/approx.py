@@ -22,8 +22,8 @@ from bench.stats.comparisons import QUANTILES, Draft, evidence, finish
 from bench.stats.exploratory import blank
 from bench.stats.judged import Judged
 from bench.stats.measured import DURATIONS, whole_runs
-from bench.stats.quantiles import Floats, Interval
 from bench.stats.ordered import Stored
+from bench.stats.quantiles import Floats, Interval
 from bench.stats.scale import proofs
 from bench.stats.special import normal_quantile, t_cdf, t_inflation, t_quantile
 from bench.stats.table import _carried, _comparison_columns, _method, _partial, _reasons, check_baseline, columns_of

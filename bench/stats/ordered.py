@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -112,16 +113,7 @@ def ordered(requests: Stored, manifest: Mapping[str, Any], listed: Sequence[str]
     case, cases = requests.words("case_id")
     block = requests.ints("block_id").astype(np.int32)
     base = _base(requests, block, case, len(cases))
-
-    def rows_of(t: int) -> tuple[Big, Big]:
-        rows = np.flatnonzero(target == t)
-        key = base[rows]
-        if not in_order(key):
-            by = np.argsort(key, kind="stable")
-            rows, key = rows[by], key[by]
-        return rows, key
-
-    made = in_threads(rows_of, range(len(names)))
+    made = in_threads(partial(_rows_of, target, base), range(len(names)))
     del base
     pair = _pairs([key for _, key in made])
     edges = np.cumsum([0, *(len(rows) for rows, _ in made)])
@@ -147,6 +139,16 @@ def ordered(requests: Stored, manifest: Mapping[str, Any], listed: Sequence[str]
     found.closed = None if closed is None else found.put(closed)
     found.from_due = _all_due(requests, found)
     return found
+
+
+def _rows_of(target: Codes, base: Big, t: int) -> tuple[Big, Big]:
+    """The rows of one target in order, and their keys."""
+    rows = np.flatnonzero(target == t)
+    key = base[rows]
+    if in_order(key):
+        return rows, key
+    by = np.argsort(key, kind="stable")
+    return rows[by], key[by]
 
 
 def _base(requests: Stored, block: npt.NDArray[np.int32], case: Codes, cases: int) -> Big:

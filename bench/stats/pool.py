@@ -191,8 +191,8 @@ def of_what(manifests: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
     """What the unit of the pool is, in words for a note; and the alarm that is due where runs are too few."""
     count = len(manifests)
     if unit(manifests) == "run":
-        said = "each run counts as one block, since its requests share an hour: intervals are for the time the runs were spread over"
-        return said, []
+        of = "intervals are for the time the runs were spread over"
+        return f"each run counts as one block, since its requests share an hour: {of}", []
     return "blocks of all runs count as blocks", [
         f"{plural(count, 'run')} pooled, too few to tell how runs differ: intervals and verdicts are of these runs, not of the "
         f"time around them; from {ENOUGH_RUNS} runs on each counts as one block"

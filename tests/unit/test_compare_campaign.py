@@ -64,7 +64,10 @@ def test_a_campaign_is_compared_over_or_not_with_what_is_missing_under_the_table
     assert main(["compare", "--campaign", "week", "--json"]) == 0
     table = json.loads(capsys.readouterr().out)
     # 4 blocks of 4 prompts in each plan; the run is the block of the campaign.
-    assert [(row["target"], row["n"], row["blocks"]) for row in table["rows"]] == [("anthropic", 64, 4), ("bedrock", 64, 4)]
+    assert [(row["target"], row["n"], row["blocks"]) for row in table["rows"]] == [
+        ("anthropic", 64, 4),
+        ("bedrock", 64, 4),
+    ]
     notes, alarms = "\n".join(table["notes"]), "\n".join(table["alarms"])
     assert "campaign week, published 2026-11-21T00:00:00Z, sha256 " in notes
     assert "3 of 6 blocks done, 1 cut, 1 missed" in notes
