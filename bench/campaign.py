@@ -339,7 +339,7 @@ def gaps(campaign: Campaign, log: Log) -> tuple[list[str], list[str]]:
     lost = [(n, fate) for n, fate in fates if fate.state in ("missed", "failed")]
     if lost:
         alarms.append(
-            f"{len(lost)} of {len(campaign.blocks)} blocks are missing: the figures are of the other times, and too kind, if what "
+            f"{len(lost)} of {len(campaign.blocks)} blocks are missing: the figures are of the other times, and too kind if what "
             "stopped a block has to do with a target"
         )
     for word in ("cut", "missed", "failed"):
