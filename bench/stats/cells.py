@@ -12,8 +12,8 @@ import numpy as np
 
 from bench.metrics import BY_NAME, METRICS, PROBABILITY, plural
 from bench.stats import costs, means, quantiles, ratios, shares
-from bench.stats.measured import Measured, codes, compact, floats
-from bench.stats.quantiles import Floats, Ints
+from bench.stats.groups import Floats, Ints, sums_of
+from bench.stats.measured import Measured, codes, floats
 from bench.stats.types import Cell
 from bench.stats.windows import block_seconds, folded
 
@@ -109,16 +109,14 @@ def too_few(blocks: int) -> str:
 
 
 def _quantile(measured: Measured, name: str, column: str, ok_only: bool) -> Cell:
-    frame = measured.frame
-    known = frame[column].notna() & (frame["ok"] if ok_only else True)
     gap = measured.gaps.get(_GAP_OF.get(column, column))
-    if not bool(known.any()):
+    known = measured.sample(column, ok_only)
+    if known is None:
         return _unknown(name, gap or "no request succeeded")
-    if measured.ok and not bool((known & frame["ok"]).any()):
+    # Failures are known to be infinite, so a sample may be of failures alone.
+    if measured.ok and not ok_only and not (measured.frame["ok"] & measured.frame[column].notna()).any():
         return _unknown(name, gap or "not known")
-    which = known.to_numpy()
-    values, blocks = floats(frame, column)[which], compact(frame["block"].to_numpy()[which])
-    sample = quantiles.quantile(values, blocks, PROBABILITY[BY_NAME[name].statistic])
+    sample = known.quantile(PROBABILITY[BY_NAME[name].statistic])
     interval = sample.interval()
     warnings = _few(sample.blocks) + ([gap] if gap else [])
     if math.isinf(sample.estimate):
@@ -143,8 +141,10 @@ def groupings(frame: pd.DataFrame) -> list[Ints]:
 
 def _quality(measured: Measured, answered: bool) -> Cell:
     name = "quality_answered" if answered else "quality"
-    frame, gap = measured.frame, measured.gaps.get("right")
-    frame = frame[frame["right"].notna() & (frame["ok"] if answered else True)]
+    gap, frame = measured.gaps.get("right"), measured.frame[["right", "ok", "block", "cluster"]]
+    known = frame["right"].notna() & (frame["ok"] if answered else True)
+    if not known.all():
+        frame = frame[known]
     if len(frame) == 0 or (measured.ok and not bool(frame["ok"].any())):
         return _unknown(name, gap or "no request succeeded")
     right = floats(frame, "right")
@@ -155,15 +155,14 @@ def _quality(measured: Measured, answered: bool) -> Cell:
                 "Wilson, n_eff by case source and block", BY_NAME[name].unit, tuple(warnings))  # fmt: skip
 
 
-def _priced(measured: Measured) -> bool:
+def cost_known(measured: Measured) -> bool:
     """Whether nearly every successful request has a known cost: a mean over what happens to be known is no mean."""
-    ok = measured.frame[measured.frame["ok"]]
-    return len(ok) > 0 and float(ok["cost"].notna().mean()) >= 0.9
+    known = measured.frame["cost"].notna() & measured.frame["ok"]
+    return measured.ok > 0 and int(known.sum()) >= 0.9 * measured.ok
 
 
 def _cost_warnings(measured: Measured) -> list[str]:
-    failed = measured.frame[~measured.frame["ok"]]
-    unknown = int(failed["cost"].isna().sum())
+    unknown = int((measured.frame["cost"].isna() & ~measured.frame["ok"]).sum())
     gap = measured.gaps.get("cost")
     tried = 0
     if "unpriced" in measured.frame:  # where the final try's cost is known, what is not is that of tries before it
@@ -176,9 +175,11 @@ def _cost_warnings(measured: Measured) -> list[str]:
 
 
 def _usd_per_1k(measured: Measured) -> Cell:
-    if not _priced(measured):
+    if not cost_known(measured):
         return _unknown("usd_per_1k", measured.gaps.get("cost", "no request succeeded"))
-    frame = measured.frame[measured.frame["cost"].notna()]
+    frame = measured.frame[["cost", "block", "cluster"]]
+    known = frame["cost"].notna()
+    frame = frame if known.all() else frame[known]
     usd = floats(frame, "cost") * 1000
     interval = means.mean_interval(usd, groupings(frame))
     low = None if interval.low is None else max(0.0, interval.low)
@@ -187,12 +188,12 @@ def _usd_per_1k(measured: Measured) -> Cell:
 
 
 def block_sums(values: Floats, blocks: Ints, count: int) -> Floats:
-    return np.bincount(blocks, weights=np.nan_to_num(values), minlength=count).astype(np.float64)
+    return sums_of(np.nan_to_num(values) if np.isnan(values.sum()) else values, blocks, count)
 
 
 def _usd_per_correct(measured: Measured, seed: int) -> Cell:
     frame = measured.frame
-    if not _priced(measured):
+    if not cost_known(measured):
         return _unknown("usd_per_correct", measured.gaps.get("cost", "no request succeeded"))
     if not bool((frame["right"].notna() & frame["ok"]).any()):
         return _unknown("usd_per_correct", measured.gaps.get("right", "no score"))
@@ -207,7 +208,7 @@ def _usd_per_correct(measured: Measured, seed: int) -> Cell:
 def _of_money(name: str, measured: Measured, _: bool, seed: int, limits: Mapping[str, float]) -> Cell:
     """A ratio of `bench.stats.costs`."""
     frame = measured.frame
-    if not _priced(measured):
+    if not cost_known(measured):
         return _unknown(name, measured.gaps.get("cost", "no request succeeded"))
     if name == "usd_per_success" and not limits:
         return _unknown(name, NO_LIMITS)
@@ -223,21 +224,26 @@ def _of_money(name: str, measured: Measured, _: bool, seed: int, limits: Mapping
             return _unknown(name, costs.NOTHING[name])
         return Cell(math.inf, None, None, int(known.sum()), None, "", "USD", (*warnings, costs.NO_SUCCESS))
     made = of_sums(above, below, *folded(codes(frame, "block")), seed, BY_NAME[name].unit, warnings)
-    return replace(made, n=int(known.sum()))
+    n = int(known.sum())
+    return replace(made, n=n, n_eff=None if made.n_eff is None else min(made.n_eff, n))
 
 
 def cost_and_right(frame: pd.DataFrame) -> tuple[Floats, Floats]:
     """Cost and rightness per request; a row of which either is unknown adds nothing to either."""
-    cost, right = floats(frame, "cost"), floats(frame, "right")
+    return known_sums(floats(frame, "cost"), floats(frame, "right"))
+
+
+def known_sums(cost: Floats, right: Floats) -> tuple[Floats, Floats]:
     known = ~np.isnan(cost) & ~np.isnan(right)
+    if known.all():
+        return cost, right
     return np.where(known, cost, 0.0), np.where(known, right, 0.0)
 
 
 def _system_speed(measured: Measured, from_due: bool, seed: int) -> Cell:
     frame = measured.frame
-    delivered = frame[frame["ok"]]
-    unknown = int(delivered["output_tokens"].isna().sum())
-    if len(delivered) and unknown == len(delivered):
+    unknown = int((frame["ok"] & frame["output_tokens"].isna()).sum())
+    if measured.ok and unknown == measured.ok:
         return _unknown("system_tokens_per_s", "no token counts were reported")
     warnings = [f"{plural(unknown, 'ok request')} without a token count"] if unknown else []
     tokens = np.where(frame["ok"], floats(frame, "output_tokens"), 0.0)
@@ -269,6 +275,8 @@ def seconds_of(frame: pd.DataFrame, blocks: Ints, count: int, from_due: bool, si
     starts = floats(frame, f"{'due_ns' if from_due else 'sent_ns'}{side}")
     ends = floats(frame, f"end_ns{side}")
     runs = codes(frame, "run")
+    if len(runs) and not runs.any():
+        return block_seconds(starts, ends, blocks, count)
     seconds = np.zeros(count)
     for run in range(int(runs.max()) + 1 if len(runs) else 0):
         mine = runs == run

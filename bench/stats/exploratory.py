@@ -12,6 +12,7 @@ import numpy as np
 from bench.metrics import BY_NAME
 from bench.stats import costs, means, quantiles, ratios
 from bench.stats.cells import BOOTSTRAP, block_sums, groupings, resamples, seconds_of
+from bench.stats.groups import compact
 from bench.stats.measured import Measured, codes, floats
 from bench.stats.types import CompareKind, Comparison
 from bench.stats.windows import folded
@@ -52,13 +53,14 @@ def blank(baseline: str, target: str, name: str, kind: CompareKind, margin: floa
 
 def _paired_ratio(a: Measured, b: Measured, both: pd.DataFrame, column: str) -> Comparison | None:
     """The median of per-prompt ratios: sharper than the ratio of medians, and another question."""
-    known = both[["block", f"{column}_a", f"{column}_b"]]
-    values_a, values_b = (floats(known, f"{column}_{side}") for side in "ab")
-    known = known[(np.isfinite(values_a) | np.isfinite(values_b)) & (values_a > 0) & ~np.isnan(values_b)]
-    if len(known) == 0:
+    a_ms, b_ms, blocks = floats(both, f"{column}_a"), floats(both, f"{column}_b"), both["block"].to_numpy()
+    told = (np.isfinite(a_ms) | np.isfinite(b_ms)) & (a_ms > 0) & ~np.isnan(b_ms)
+    if not told.any():
         return None
+    if not told.all():
+        a_ms, b_ms, blocks = a_ms[told], b_ms[told], blocks[told]
     # A failure on one side only is a ratio of infinity or 0, and sorts where it belongs.
-    sample = quantiles.quantile(floats(known, f"{column}_b") / floats(known, f"{column}_a"), codes(known, "block"), 0.5)
+    sample = quantiles.quantile(b_ms / a_ms, compact(blocks), 0.5)
     interval = sample.interval()
 
     def at(conf: float) -> ratios.LogRatio:
@@ -90,7 +92,8 @@ def _difference(a: Measured, b: Measured, both: pd.DataFrame, column: str, name:
 def _by_bootstrap(a: Measured, b: Measured, both: pd.DataFrame, seed: int) -> Comparison | None:
     """The difference of quality once more, with whole groups resampled: a second opinion that assumes less."""
     known = both[["block", "cluster", "right_a", "right_b"]]
-    known = known[known["right_a"].notna() & known["right_b"].notna()]
+    there = known["right_a"].notna() & known["right_b"].notna()
+    known = known if there.all() else known[there]
     if len(known) == 0:
         return None
     differences = floats(known, "right_b") - floats(known, "right_a")

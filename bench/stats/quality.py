@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.metrics import figure
 from bench.stats import means, shares
 from bench.stats.cells import groupings, of_sums, too_few_warnings
 from bench.stats.comparisons import pairs
-from bench.stats.measured import Measured, codes, compact, floats
-from bench.stats.quantiles import Floats
+from bench.stats.groups import Floats, compact
+from bench.stats.measured import Measured, codes, floats
 from bench.stats.types import Bar, BarWord, Cell, Comparison, Judged
 from bench.stats.windows import folded
 
@@ -36,14 +37,15 @@ DRIFT = (0.90, 1.10)
 @dataclass(frozen=True, eq=False)
 class Scored:
     """The stored scores, however they were read. `of(target, scorer)` has a value for each row of the target's frame: NaN
-    where the scorer did not judge, or the request did not end ok."""
+    where the scorer did not judge, or the request did not end ok. `ended(target, outcome)` tells which rows ended so."""
 
     there: frozenset[str]
     of: Callable[[str, str], Floats]
+    ended: Callable[[str, str], npt.NDArray[np.bool_]]
 
 
-def scored(targets: Sequence[Measured], scores: pd.DataFrame) -> Scored:
-    """From a data frame of scores.parquet."""
+def scored(targets: Sequence[Measured], scores: pd.DataFrame, rows: pd.DataFrame | None) -> Scored:
+    """From data frames of scores.parquet and of the rows that count."""
     frames = {m.target: m.frame for m in targets}
     known = scores[scores["value"].notna()]
 
@@ -53,13 +55,16 @@ def scored(targets: Sequence[Measured], scores: pd.DataFrame) -> Scored:
         values = floats(frame[key].merge(mine.drop_duplicates(key, keep="last"), on=key, how="left"), "value")
         return np.where(frame["ok"].to_numpy(), values, np.nan)
 
-    return Scored(frozenset(str(name) for name in scores["scorer"].dropna().unique()), of)
+    def ended(target: str, outcome: str) -> npt.NDArray[np.bool_]:
+        assert rows is not None
+        return (rows.loc[rows["target"] == target, "outcome"] == outcome).to_numpy(dtype=bool)
+
+    return Scored(frozenset(str(name) for name in scores["scorer"].dropna().unique()), of, ended)
 
 
 def judged(
     targets: Sequence[Measured],
     baselines: Mapping[str, Measured],
-    rows: pd.DataFrame,
     said: Scored,
     manifest: Mapping[str, Any],
     cells: Mapping[str, Mapping[str, Cell]],
@@ -81,7 +86,7 @@ def judged(
     return tuple(
         Judged(
             m.target, baselines[m.target].target if m.target in baselines else None, means_of[m.target], apart[m.target],
-            _undelivered(m, rows), lengths.get(m.target),
+            _undelivered(m, said), lengths.get(m.target),
             tuple(bars(m.target, manifest, {**cells[m.target], **means_of[m.target]}, apart[m.target], compared)),
         )
         for m in present
@@ -151,13 +156,12 @@ def _difference(a: Measured, b: Measured, values: Mapping[str, Floats]) -> Cell:
     )  # fmt: skip
 
 
-def _undelivered(measured: Measured, rows: pd.DataFrame) -> dict[str, Cell]:
+def _undelivered(measured: Measured, said: Scored) -> dict[str, Cell]:
     """Shares of all requests that ended refused, filtered or truncated."""
-    outcome = rows.loc[rows["target"] == measured.target, "outcome"].to_numpy(dtype=object)
     blocks, few = codes(measured.frame, "block"), too_few_warnings(measured.blocks)
     made = {}
     for name in UNDELIVERED:
-        hits = (outcome == name).astype(np.float64)
+        hits = said.ended(measured.target, name).astype(np.float64)
         effective = means.n_eff(hits, [blocks])
         ends = shares.clopper_pearson(float(hits.mean()), effective)
         made[name] = Cell(float(hits.mean()), ends.low, ends.high, len(hits), effective,

@@ -23,6 +23,7 @@ from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish, pairs
 from bench.stats.levels import COLUMNS, SUSTAINED, TEXT_COLUMNS, levels_of
 from bench.stats.measured import READ, Measured, Selection, floats, required_scorers, select
+from bench.stats.tally import ATTEMPT_FIELDS, ROW_FIELDS, Tally, words_of
 from bench.stats.types import Cell, Comparison, Judged, Level, Row, Table
 from bench.stats.verdicts import ALPHA, MARGINS, MIN_BLOCKS
 
@@ -41,12 +42,12 @@ __all__ = [
     "summary_rows",
 ]
 
-ATTEMPT_COLUMNS = ("run_id", "target", "seq", *residue.ATTEMPT_FIELDS, *proof.FIELDS)
+ATTEMPT_COLUMNS = ("run_id", "target", "seq", *ATTEMPT_FIELDS, *proof.FIELDS)
 """All that `build` reads of the attempts."""
 SCORE_COLUMNS = ("run_id", "target", "seq", "scorer", "scorer_type", "value", "reason")
 """All that `build` reads of the scores."""
 REQUEST_COLUMNS = tuple(dict.fromkeys((
-    *READ, *COLUMNS, *pauses.STAMPS, *residue.ROW_FIELDS, "attempts", "fault_code", "region_proof",
+    *READ, *COLUMNS, *pauses.STAMPS, *ROW_FIELDS, "attempts", "fault_code", "region_proof",
 )))  # fmt: skip
 """All that `build` reads of the requests."""
 
@@ -59,8 +60,8 @@ _STOPPED = {130: "interrupted", 5: "the spending limit was reached"}
 class Seen:
     """What a table says besides its figures, however its rows were read."""
 
-    attempts: pd.DataFrame
-    """With the columns of `residue.ATTEMPT_FIELDS`."""
+    attempts: Tally
+    """Of the columns of `tally.ATTEMPT_FIELDS`."""
     proofs: pd.DataFrame
     """Attempts with the columns of `proof.FIELDS`: those that it speaks of, at the least."""
     scorer_gaps: Sequence[str]
@@ -98,11 +99,11 @@ def build(
     }
     simulated = requests["simulated"].fillna(False).astype(bool)
     seen = Seen(
-        attempts=attempts, proofs=attempts,
+        attempts=Tally(words_of(attempts, ATTEMPT_FIELDS)), proofs=attempts,
         scorer_gaps=residue.scorer_gaps(scores, required_scorers(scores, manifest)) if len(scores) else [],
         simulated=bool(manifest.get("simulated")) or bool(simulated.any()), mixed=not bool(simulated.all()),
         levels=_levels(requests, manifest), levels_sent=int(requests["level"].nunique()),
-        scores=quality.scored(selection.targets, scores),
+        scores=quality.scored(selection.targets, scores, selection.rows),
     )  # fmt: skip
     return finished(selection, figures, seen, manifest, baseline, (*steady.alarms(steadiness),), unjudged)
 
@@ -144,7 +145,7 @@ def finished(
     said = first_screen.answers(targets, rows, compared, seed, margins)
     lengths = quality.lengths(baselines, targets, seed)
     pairs.cache_clear()
-    by_scorer = quality.judged(targets, baselines, selection.rows, seen.scores, manifest, figures, compared, lengths)
+    by_scorer = quality.judged(targets, baselines, seen.scores, manifest, figures, compared, lengths)
     return Table(
         title=_title(manifest, targets),
         run_id=str(manifest.get("run_id") or ""),
@@ -227,11 +228,13 @@ def _drafts(
     selection: Selection, baselines: Mapping[str, Measured], seed: int, margins: Mapping[str, float]
 ) -> list[Draft]:
     by_name = {m.target: m for m in selection.targets}
-    return [
-        draft
-        for target, base in baselines.items()
-        for draft in compare(base, by_name[target], seed, margins, selection.from_due, selection.limits)
-    ]
+    drafts: list[Draft] = []
+    for target, base in baselines.items():
+        drafts += compare(base, by_name[target], seed, margins, selection.from_due, selection.limits)
+        by_name[target].samples.clear()
+    for base in baselines.values():
+        base.samples.clear()
+    return drafts
 
 
 def _comparison_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
@@ -241,7 +244,7 @@ def _comparison_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
 
 def _alarms(selection: Selection, seen: Seen, manifest: Mapping[str, Any]) -> list[str]:
     targets = selection.targets
-    said = [*selection.alarms, *residue.alarms(targets, selection.rows)]
+    said = [*selection.alarms, *residue.alarms(targets, selection.tally)]
     said += [
         f"{plural(n, 'session')} of {target} ended early, since a reply did not come: later turns are missing"
         for target, n in (manifest.get("sessions_cut") or {}).items()
@@ -263,7 +266,7 @@ def _alarms(selection: Selection, seen: Seen, manifest: Mapping[str, Any]) -> li
 def _notes(
     selection: Selection, seen: Seen, manifest: Mapping[str, Any], comparisons: Sequence[Comparison]
 ) -> list[str]:
-    targets, rows = selection.targets, selection.rows
+    targets, rows = selection.targets, selection.tally
     origin = "due times of the plan (open loop)" if selection.from_due else "first sends (closed loop)"
     notes = [f"TTFT and E2E count from the {origin}, retries and waits included; a failed request is infinitely slow"]
     if selection.limits:

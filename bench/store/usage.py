@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.errors import CannotRun
-from bench.store.columns import _coded
+from bench.store.columns import Words
 
 ROWS = 1 << 17
 """So many at a time: their columns stay in the processor's cache."""
@@ -62,7 +62,7 @@ class Table:
     def _coded(self, rows: Any, name: str, there: set[str]) -> NDArray[np.int32]:
         if name not in there:
             return np.full(len(rows), NONE, np.int32)
-        return _coded(_column(rows, name), self.words.setdefault(name, {}))
+        return Words(self.words.setdefault(name, {})).codes(_column(rows, name))
 
     def has(self, name: str) -> bool:
         return self.path.is_file() and name in pq.read_schema(self.path).names
