@@ -72,13 +72,18 @@ def claims(workload: Workload) -> list[Claim]:
         values = measures[name](workload) if stated and name in measures else []
         for quantile, claimed in (stated or {}).items():
             at = float(quantile[1:])
-            measured = float(np.percentile(values, at, method="inverted_cdf")) if values else None
+            measured = percentile(values, at) if values else None
             found.append(_claim(f"{name} {quantile}", claimed, measured, at, exact=name == "turns"))
     if shape.shared_prefix_tokens is not None:
         found.append(_claim("shared_prefix_tokens", shape.shared_prefix_tokens, shared_prefix(workload), 50.0))
     if shape.reusable_prefix is not None:
         found.append(Claim("reusable_prefix", shape.reusable_prefix, None, None))
     return found
+
+
+def percentile(values: Sequence[float], at: float) -> float:
+    """The smallest value that `at` percent of the values do not exceed: always one of them."""
+    return float(np.percentile(values, at, method="inverted_cdf"))
 
 
 def _claim(name: str, claimed: float, measured: float | None, at: float, exact: bool = False) -> Claim:
@@ -133,9 +138,9 @@ def lines(workload: Workload) -> Iterator[tuple[str, bool]]:
     """What was found, in words, each with whether it speaks for the workload."""
     for claim in claims(workload):
         if claim.measured is None:
-            yield f"{claim.name}: claimed {claim.claimed:g}, cannot be measured before a run", True
+            yield f"{claim.name}: claimed {claim.claimed:,g}, cannot be measured before a run", True
         else:
-            said = f"{claim.name}: claimed {claim.claimed:g}, measured {claim.measured:.4g}"
+            said = f"{claim.name}: claimed {claim.claimed:,g}, measured {_number(claim.measured)}"
             yield (said if claim.holds else f"{said}: OFF"), bool(claim.holds)
     found = oracle(workload)
     if found is None:
@@ -143,8 +148,12 @@ def lines(workload: Workload) -> Iterator[tuple[str, bool]]:
     if not found.replies:
         yield "gold: no case has a reference reply, so whether the gold can be reached is not known", True
         return
-    yield f"gold: {found.right} of {found.replies} reference replies score 1", found.holds
+    yield f"gold: {found.right:,} of {found.replies:,} reference replies score 1", found.holds
     for case_id, why in found.failed[:3]:
         yield f"  {case_id}: {why}", False
     if found.without_reply:
         yield f"  {found.without_reply} of {len(workload.cases)} cases have no reference reply", True
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -21,12 +21,17 @@ from bench.workload import Workload
 
 BARS = "▁▂▃▄▅▆▇█"
 COLUMNS = 60
+BESIDE_BARS = 34
+"""Room for the words on the line of the bars."""
 PER_COLUMN = 4
 """Fewer prompts than this in a column show the noise of the draw, not the shape."""
 
 
-def lines(workload: Workload, seed: int = 1) -> Iterator[str]:
-    """The stages with their counts, the length, the expected concurrency and the offered rate over time, per target."""
+def lines(workload: Workload, seed: int = 1, columns: int = 100) -> Iterator[str]:
+    """The stages with their counts, the length, the expected concurrency and the offered rate over time, per target.
+
+    Lines that begin with spaces are rows of a table, the bars fit into `columns`; the rest are sentences, which may be wrapped.
+    """
     load = in_order(workload.load, seed)
     unit = "sessions" if load.session else "prompts"
     yield f"load: {_name(load)}; for each target:"
@@ -37,7 +42,7 @@ def lines(workload: Workload, seed: int = 1) -> Iterator[str]:
         yield "  " + "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True))
     yield from _totals(workload, load, unit)
     if not load.closed:
-        yield from _plot(load, seed)
+        yield from _plot(load, seed, columns)
 
 
 def _name(load: Load) -> str:
@@ -98,7 +103,7 @@ def _totals(workload: Workload, load: Load, unit: str) -> Iterator[str]:
         )
 
 
-def _plot(load: Load, seed: int) -> Iterator[str]:
+def _plot(load: Load, seed: int, columns: int) -> Iterator[str]:
     """The offered rate over the length of the schedule, from the due times themselves. Levels of a sweep stand side by side."""
     made = stream(load, 1, seed)
     assert made.due_ns is not None
@@ -107,7 +112,9 @@ def _plot(load: Load, seed: int) -> Iterator[str]:
         begins = np.cumsum([0.0, *(stage_length_s(stage) for stage in load.stages[:-1])])
         at_s = at_s + np.repeat(begins, made.stages)
     whole_s = (length_ns(load) or round(stage_length_s(load.stages[0]) * 1e9)) / 1e9
-    counts, _ = np.histogram(at_s, bins=min(COLUMNS, max(1, len(at_s) // PER_COLUMN)), range=(0.0, whole_s))
+    counts, _ = np.histogram(
+        at_s, bins=max(1, min(COLUMNS, columns - BESIDE_BARS, len(at_s) // PER_COLUMN)), range=(0.0, whole_s)
+    )
     top = counts.max()
     bars = "".join(BARS[round(n / top * (len(BARS) - 1))] if n else " " for n in counts)
     yield f"offered  {bars}  up to {top / (whole_s / len(counts)):.3g}/s in {_time(round(whole_s / len(counts) * 1e9))}"

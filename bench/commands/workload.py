@@ -67,9 +67,7 @@ _LENGTHS = (("input", "input_tokens_p50"), ("reference reply", "output_tokens_p5
 
 
 def _facts(path: Path, workload: Workload) -> dict[str, Any]:
-    from statistics import median
-
-    from bench.claims import input_tokens
+    from bench.claims import input_tokens, percentile
     from bench.tokens import tokens
 
     replies = [tokens(case.answers["right"][0]) for case in workload.cases if case.answers.get("right")]
@@ -80,8 +78,8 @@ def _facts(path: Path, workload: Workload) -> dict[str, Any]:
         "tags": list(workload.spec.tags),
         "cases": len(workload.cases),
         "sessions": len(workload.sessions) or None,
-        "input_tokens_p50": round(median(map(input_tokens, workload.cases))),
-        "output_tokens_p50": round(median(replies)) if replies else None,
+        "input_tokens_p50": round(percentile([input_tokens(case) for case in workload.cases], 50)),
+        "output_tokens_p50": round(percentile(replies, 50)) if replies else None,
         "scorers": [f"{spec.name} ({spec.type})" for spec in workload.scorers],
         "digest": workload.digest,
     }
@@ -186,12 +184,13 @@ def _checked(file: Path, targets: Path | None) -> bool:
     found = list(claims.lines(workload))
     against = not all(good for _, good in found)
     verdict = "its own claims do not hold" if against else "fine"
-    head = f"{len(workload.cases)} cases, {len(workload.scorers)} scorers, digest {workload.digest[:16]}"
+    scorers = "1 scorer" if len(workload.scorers) == 1 else f"{len(workload.scorers)} scorers"
+    head = f"{len(workload.cases):,} cases, {scorers}, digest {workload.digest[:16]}"
     print(_wrapped(f"{file}: {head}: {verdict}", width, ""))
     for said, _ in found:
         print(_wrapped(said.strip(), width, "    " if said.startswith("  ") else "  "))
-    for line in lines(workload):
-        print(line)
+    for line in lines(workload, columns=width):
+        print(line if line.startswith("  ") else _wrapped(line, width, ""))
     for line in _estimate(file, targets):
         print(_wrapped(line, width, "" if line.endswith(":") else "  "))
     return against

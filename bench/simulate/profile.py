@@ -18,6 +18,8 @@ A <time> is a distribution in ms: {"constant": 50}, {"uniform": [a, b]}, or logn
     output_tokens     64                 length of the reply to a prompt that the answers have no entry for
     accuracy          1.0                share of replies that are the entry's right answer
     abstain_share     0                  share that abstain; the rest is wrong
+    own_share         0.2                share of replies whose kind is chance of this target alone; the rest follows a difficulty
+                                         of the prompt that all targets share, as clouds of one model do
     cache             none               {"hit_share", "min_tokens": 1024}: prompt caching
     limits            none               {"rpm", "itpm", "otpm"}: enforced per minute, and told in headers
     markers           false              obey [[fault: ...]] in prompts (tests)
@@ -76,6 +78,7 @@ class Profile:
     output_tokens: int | None = None
     accuracy: float = 1.0
     abstain_share: float = 0.0
+    own_share: float = 0.2
     cache_hit_share: float | None = None
     cache_min_tokens: int = 1024
     limits: tuple[tuple[str, int], ...] = ()
@@ -217,6 +220,7 @@ def parse_profile(data: Any, where: str, problems: list[Problem], path: str = "p
         output_tokens=output_tokens if told_output else None,
         accuracy=accuracy,
         abstain_share=abstain_share,
+        own_share=top.share("own_share", plain.own_share),
         cache_hit_share=cache.share("hit_share") if told_cache else None,
         cache_min_tokens=cache.count("min_tokens", plain.cache_min_tokens),
         limits=tuple((key, n) for key in ("rpm", "itpm", "otpm") if (n := limits.count(key, 0))),

@@ -2,6 +2,10 @@
 
 The generator is seeded by (seed, target, prompt key, repeat), so that the order in which requests arrive does not
 change what a prompt gets; every number is drawn for every request, so that turning one share up moves nothing else.
+
+Clouds that serve one model find the same prompts hard. So a prompt has a difficulty, drawn from (seed, prompt key) and the same
+at every target, and a reply is right where its target's accuracy reaches above it: the less accurate target fails wherever the
+more accurate one does, and on some prompts more. A share of replies (`own_share`) takes a number of its own instead.
 """
 
 from __future__ import annotations
@@ -50,7 +54,7 @@ def plan(
     if fault and fault.name == "status" and fault.code == OVERLOADED:
         fault = replace(fault, code=door.fault_refusal(OVERLOADED)[0])
 
-    case_id, kind, parts = _words(profile, answers, key, kind_draw, pick)
+    case_id, kind, parts = _words(profile, answers, key, hardness(seed, key, profile.own_share, kind_draw), pick)
     made_seed = random.Random(f"{seed}:{key}").getrandbits(32)  # the same at every target, as a model's own would be
     calls = calls_for(ask, made_seed)
     if calls:
@@ -111,6 +115,16 @@ def plan(
     )
 
 
+def hardness(seed: int, key: str, own_share: float, draw: float) -> float:
+    """How accurate a target must be to get this prompt right, in 0..1: `draw` says whether chance of its own decides that.
+
+    Uniform over prompts either way, so that shares of right replies are as the profile says.
+    """
+    if draw < own_share:
+        return draw / own_share
+    return random.Random(f"{seed}:{key}:hardness").random()
+
+
 def calls_for(ask: Ask, seed: int) -> tuple[tuple[str, str], ...]:
     """The calls (name, JSON arguments) that the request gets: the tool that is forced, one where any is required or the
     prompt says `[[tool]]`, and all of them where it says `[[parallel]]`; none otherwise.
@@ -147,15 +161,15 @@ def _drawn_fault(profile: Profile, draw: float) -> Fault | None:
 
 
 def _words(
-    profile: Profile, answers: Answers, key: str, draw: float, pick: float
+    profile: Profile, answers: Answers, key: str, hard: float, pick: float
 ) -> tuple[str | None, str, tuple[str, ...]]:
-    """(case id, kind, pieces) of what is said: an answer of the drawn kind, or filler where the prompt has no entry."""
+    """(case id, kind, pieces) of what is said: an answer of the due kind, or filler where the prompt has no entry."""
     entry = answers.get(key)
     if entry is None:
         count = DEFAULT_OUTPUT_TOKENS if profile.output_tokens is None else profile.output_tokens
         return None, "filler", filler(count)
     right, abstain = profile.accuracy, profile.accuracy + profile.abstain_share
-    wanted = "right" if draw < right else "abstain" if draw < abstain else "wrong"
+    wanted = "right" if hard < right else "abstain" if hard < abstain else "wrong"
     kind, text = choose(entry, wanted, pick)
     return entry.case_id, kind, pieces(text)
 

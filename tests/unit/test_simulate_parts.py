@@ -303,6 +303,39 @@ def test_kinds_come_in_their_shares():
     assert {"right", "wrong", "abstain"} == set(kinds)
 
 
+def right_at(name: str, accuracy: float, **more) -> set[str]:
+    """Of 2,000 prompts, those that a target of this name and accuracy gets right."""
+    answers = {f"k{n}": Entry(f"c{n}", {"right": ["r"], "wrong": ["w"]}) for n in range(2000)}
+    target = TargetConfig(name, "anthropic", "m", Profile(accuracy=accuracy, **more), {})
+    ask = Ask(prompt="p", stream=True, input_tokens=2000, max_tokens=None)
+    door = DOOR_CLASSES["anthropic"]()
+    scripts = {key: plan(door, target, ask, key=key, repeat=0, seed=1, answers=answers, wall_s=0) for key in answers}
+    return {key for key, script in scripts.items() if script.kind == "right"}
+
+
+def test_without_chance_of_its_own_a_target_fails_wherever_a_more_accurate_one_does():
+    best, better, worse = (right_at(*one, own_share=0) for one in (("a", 0.95), ("b", 0.95), ("c", 0.89)))
+    assert best == better > worse
+
+
+def test_equal_targets_differ_on_few_prompts_and_as_many_either_way():
+    # Two of accuracy 0.9 that share no difficulty differ on 2 x 0.9 x 0.1 = 18 % of prompts. Here both follow it on
+    # 0.8 x 0.8 of them, so that 0.36 x 18 % = 6.5 % are left: 130 of 2,000, standard error 11.
+    a, b = right_at("a", 0.9), right_at("b", 0.9)
+    assert len(a ^ b) == pytest.approx(130, abs=35)
+    assert len(a - b) == pytest.approx(len(b - a), abs=35)
+    apart = right_at("a", 0.9, own_share=1) ^ right_at("b", 0.9, own_share=1)
+    assert len(apart) == pytest.approx(360, abs=52)  # standard error 17
+
+
+def test_a_difference_set_is_the_difference_found():
+    # 6 points of 2,000 are 120; 64 % of the prompts are shared: 77 go one way, and of the other 36 % of prompts
+    # 0.95 x 0.11 = 10.5 % one way and 0.05 x 0.89 = 4.5 % the other: 75 and 32. So 152 against 32, standard errors 12 and 6.
+    better, worse = right_at("a", 0.95), right_at("b", 0.89)
+    assert len(better - worse) == pytest.approx(152, abs=36)
+    assert len(worse - better) == pytest.approx(32, abs=18)
+
+
 def test_faults_come_in_their_shares_and_at_most_one_each():
     profile, _ = profile_of(
         {"throttle": {"share": 0.2, "retry_after_s": 3}, "overload_share": 0.1, "error_share": 0.05}

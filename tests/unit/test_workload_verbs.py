@@ -110,7 +110,7 @@ def test_show_prints_the_body_as_each_target_is_sent_it(place, capsys):
 def test_check_measures_every_claim_and_tries_the_gold(place, capsys):
     code, out, _ = said(capsys, "check", "workloads/small.yaml")
     assert code == 0
-    assert "2 cases, 1 scorers" in out
+    assert "2 cases, 1 scorer," in out
     assert "input_tokens p50: claimed 5, measured 5" in out  # two words and a full stop, and two words
     assert "shared_prefix_tokens: claimed 4, measured 4" in out  # "Colour only." and "the "
     assert "reusable_prefix: claimed 0.5, cannot be measured before a run" in out
