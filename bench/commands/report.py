@@ -1,45 +1,102 @@
-"""`bench report`: a run's table as a file to attach."""
+"""`bench report`: the table of one run or several as files to attach, in the form each reader uses."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.errors import ConfigError, Problem
+from bench.errors import CannotRun, ConfigError, Problem
 
-FORMATS = ("md", "json")
+if TYPE_CHECKING:
+    from bench.store.runs import Run
 
 
 def report(
-    run: Annotated[str, typer.Argument(help="A run: its folder, its id, the beginning of its id, or latest.")],
-    formats: Annotated[str, typer.Option("--format", help="md and json, with commas.")] = "md",
-    out: Annotated[Path | None, typer.Option(help="Folder for the files. Default: the run's own.")] = None,
+    run: Annotated[
+        list[str],
+        typer.Argument(
+            help="Runs: a folder, an id, the beginning of an id, a date, latest, or a pattern.", metavar="RUN..."
+        ),
+    ],
+    formats: Annotated[
+        str, typer.Option("--format", help="What to write, with commas: html, md, json, ...", metavar="NAME,...")
+    ] = "html,md",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files. Default: the run's own, or the last one's of several.")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Folder for every chart as a file of its own.", metavar="DIR")
+    ] = None,
     results: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     baseline: Annotated[
-        str | None, typer.Option(help="Target that the others are compared with. Default: the first.")
+        str | None,
+        typer.Option(
+            help="Target that the others are compared with; of runs side by side, the run. Default: the first."
+        ),
     ] = None,
+    pool: Annotated[
+        bool, typer.Option("--pool", help="Put the blocks of all runs together, instead of runs side by side.")
+    ] = False,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Slices beside the table: input_tokens (where lengths differ), hour, tag:NAME, or none.",
+            metavar="SLICE",
+        ),
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare unlike runs, with what differs under the table.")
+    ] = False,
 ) -> int:
-    """Write a run's table as Markdown or JSON."""
-    import json
+    """Write the table of a run, or of several, as files: a page, a document, a sheet, data."""
+    from bench.commands.tables import Wanted, in_order, opened_all, table_of_runs, warn
+    from bench.report import formats as known
+    from bench.report.build import document
 
-    from bench.commands.tables import table_of
-    from bench.report import markdown
-    from bench.report.data import as_dict
-    from bench.store import runs
-
-    wanted = [name.strip() for name in formats.split(",") if name.strip()]
-    unknown = [name for name in wanted if name not in FORMATS]
+    wanted = list(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
+    unknown = [name for name in wanted if name not in known.names()]
     if unknown or not wanted:
-        raise ConfigError([Problem("command line", "--format", formats, f"one or more of {', '.join(FORMATS)}")])
-    folder = out or runs.find_run(run, results)
-    table = table_of(run, baseline, results)
-    mark = "simulated-" if table.simulated else ""
-    folder.mkdir(parents=True, exist_ok=True)
+        want = f"one or more of {', '.join(known.names())}"
+        raise ConfigError([Problem("command line", "--format", formats, want)])
+    found = opened_all(run, results, warn)
+    sliced = None if by == "none" else by or _by_length(found, pool)
+    table = table_of_runs(found, Wanted(baseline=baseline, pool=pool, by=sliced, force=force), warn)
+    found = in_order(found)
+    made = document(table, found, pool)
+    folder = out or found[-1].path
     for name in wanted:
-        path = folder / f"{mark}report.{name}"
-        text = markdown.render(table) if name == "md" else json.dumps(as_dict(table), indent=1)
-        path.write_text(text, encoding="utf-8")
-        print(path)
+        try:
+            content = known.renderer(name)(made)
+        except ImportError as error:
+            raise CannotRun(f"--format {name} needs {error.name}", "pip install 'bench[report]'") from error
+        print(_written(folder / known.file_name(name, made), content))
+    if plots is not None:
+        from bench.report.plots import files
+
+        for file, content in files(made):
+            print(_written(plots / file, content))
     return 0
+
+
+def _by_length(found: Sequence[Run], pool: bool) -> str | None:
+    """Slices by length, where they can be made and the prompts lie in more than one band."""
+    from bench.stats.slices import bands_of_cases
+    from bench.store.columns import stored_rows
+    from bench.tabulate import IN_MEMORY_ROWS
+
+    if (len(found) > 1 and not pool) or sum(stored_rows(run.path, "requests") for run in found) > IN_MEMORY_ROWS:
+        return None
+    bands = {band for run in found for band in bands_of_cases(run.requests).values()}
+    return "input_tokens" if len(bands) > 1 else None
+
+
+def _written(path: Path, content: bytes) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise CannotRun(f"{path}: cannot write: {error.strerror or error}", "write elsewhere with --out DIR") from error
+    return path

@@ -82,10 +82,9 @@ def table_of_runs(found: Sequence[runs.Run], wanted: Wanted, say: Say) -> Table:
     """One run: its targets. Several: each target over the runs side by side, or all blocks pooled."""
     from bench.stats import pool
 
-    distinct = {str(run.manifest.get("run_id") or run.path): run for run in found}
-    if len(distinct) < len(found):
-        say(f"{len(found) - len(distinct)} given more than once: a run counts once.")
-    chosen = sorted(distinct.values(), key=lambda run: (run.manifest.get("started_unix_ns") or 0, str(run.path)))
+    chosen = in_order(found)
+    if len(chosen) < len(found):
+        say(f"{len(found) - len(chosen)} given more than once: a run counts once.")
     manifests = [run.manifest for run in chosen]
     unlike = pool.differences(manifests) if len(chosen) > 1 else []
     if unlike and not wanted.force:
@@ -100,6 +99,12 @@ def table_of_runs(found: Sequence[runs.Run], wanted: Wanted, say: Say) -> Table:
         forced = tuple(f"unlike, and compared all the same (--force): {one}" for one in unlike)
         table = replace(table, alarms=(*table.alarms, *forced))
     return table
+
+
+def in_order(found: Sequence[runs.Run]) -> list[runs.Run]:
+    """Each run once, in the order of their start."""
+    distinct = {str(run.manifest.get("run_id") or run.path): run for run in found}
+    return sorted(distinct.values(), key=lambda run: (run.manifest.get("started_unix_ns") or 0, str(run.path)))
 
 
 def _unlike(one: Difference) -> Problem:

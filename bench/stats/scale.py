@@ -318,18 +318,27 @@ def _figures_of(*columns: str) -> list[str]:
     return [name for name, (column, _) in LATENCY.items() if column in columns]
 
 
+def latencies_ms(rows: Ordered, ttft_ms: Floats) -> tuple[Floats, Floats]:
+    """TTFT and E2E as a caller sees them, from the due time or the first send; NaN: not known, inf: failed.
+
+    `ttft_ms` is the stored column of that name: where it is null, nothing was streamed.
+    """
+    ttft = (
+        rows.floats("ttft_due_ms") if rows.from_due else (rows.floats("first_token_ns") - rows.floats("sent_ns")) / 1e6
+    )
+    ttft[np.isnan(ttft_ms)] = np.nan
+    ttft[~rows.ok] = np.inf
+    e2e = rows.floats("e2e_due_ms" if rows.from_due else "e2e_all_ms")
+    e2e[~rows.ok] = np.inf
+    return ttft, e2e
+
+
 def _targets(
     rows: Ordered, right: Floats, scored: bool, manifest: Mapping[str, Any], limits: Mapping[str, float]
 ) -> tuple[list[Measured], Floats]:
     """The targets with what comparisons need; and `ttft_ms` of all rows, which another figure needs."""
     ok, hidden, ttft_ms = rows.ok, _hidden(rows), rows.floats("ttft_ms")
-    ttft = (
-        rows.floats("ttft_due_ms") if rows.from_due else (rows.floats("first_token_ns") - rows.floats("sent_ns")) / 1e6
-    )
-    ttft[np.isnan(ttft_ms)] = np.nan
-    ttft[~ok] = np.inf
-    e2e = rows.floats("e2e_due_ms" if rows.from_due else "e2e_all_ms")
-    e2e[~ok] = np.inf
+    ttft, e2e = latencies_ms(rows, ttft_ms)
     tpot = rows.floats("tpot_ms")
     tokens = rows.floats("output_tokens")
     within, not_known = np.full(len(ok), np.nan, np.float32), np.zeros(len(ok), dtype=bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,14 @@ def arrow(table: str, frame: pd.DataFrame) -> pa.Table:
     return pa.table(columns)
 
 
-def store(results: Path, run_id: str, day: int = 0, facts: Mapping[str, Any] | None = None, **example: Any) -> Path:
-    """A sealed run of `stats_example.example`; `facts` change the manifest, `day` counts from 2026-11-21."""
+def store(
+    results: Path, run_id: str, day: int = 0, facts: Mapping[str, Any] | None = None,
+    change: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows, **example: Any,
+) -> Path:  # fmt: skip
+    """A sealed run of `stats_example.example`; `facts` change the manifest, `change` the requests, `day` counts from
+    2026-11-21."""
     requests, _, scores, manifest = stats_example.example(**example)
+    requests = change(requests)
     requests["run_id"] = scores["run_id"] = run_id
     began_ns = 1_795_219_200 * 10**9 + day * DAY_NS  # 2026-11-21T00:00:00Z is day 20,778: 20,778 x 86,400
     cases = sorted(set(requests["case_id"]))

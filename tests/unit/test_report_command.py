@@ -1,0 +1,102 @@
+"""`bench report`: which files it writes, where, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import pytest
+
+from bench.cli import main
+from bench.report import formats
+
+from .report_examples import lengths
+from .stats_example import CLOUDS
+from .stored_example import store
+
+TWO = CLOUDS[:2]
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        code = main(["report", *words])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_a_run_is_reported_beside_its_rows_in_every_format_asked_for(bench, tmp_path):
+    run = store(tmp_path / "results", "one", clouds=TWO, prompts=24, change=lengths)
+    code, out, _ = bench("latest", "--format", "html, md,json,html")
+    assert code == 0
+    names = [f"simulated-report.{name}" for name in ("html", "md", "json")]
+    assert out.split() == [str(run.relative_to(tmp_path) / name) for name in names]
+    assert (run / names[0]).read_text().startswith("<!doctype html>")
+    told = json.loads((run / names[2]).read_text())
+    # 400 x 1.08 to the power of 0 to 23: 400 to 2,348 tokens, three bands with 256-1k and 1k-4k in it
+    assert [part["label"] for part in told["slices"]] == ["256-1k", "1k-4k"]
+
+
+def test_slices_are_left_out_where_all_prompts_are_of_a_length_or_nobody_wants_them(bench, tmp_path):
+    store(tmp_path / "results", "even", clouds=TWO, prompts=12)
+    store(tmp_path / "results", "spread", day=1, clouds=TWO, prompts=12, change=lengths)
+    for words in (("even",), ("spread", "--by", "none")):
+        assert bench(*words, "--format", "json", "--out", "out")[0] == 0
+        assert json.loads((tmp_path / "out" / "simulated-report.json").read_text())["slices"] == []
+
+
+def test_runs_side_by_side_and_pooled_are_reported_into_the_last_ones_folder(bench, tmp_path):
+    store(tmp_path / "results", "monday", clouds=TWO, prompts=24)
+    slower = (TWO[0], replace(TWO[1], ttft_ms=1500.0))
+    last = store(tmp_path / "results", "tuesday", day=1, clouds=slower, prompts=24, seed=8)
+    page = last / "simulated-report.html"
+    assert bench("monday", "tuesday", "--format", "html")[0] == 0
+    assert "Has anything changed between these 2 runs?" in page.read_text()
+    assert "bedrock @tuesday" in page.read_text()
+    assert bench("monday", "tuesday", "--pool", "--format", "html")[0] == 0
+    assert "claude-sonnet-4-5 at 2 targets, over 2 runs" in page.read_text()
+
+
+def test_every_chart_is_written_as_a_file_that_says_what_it_is(bench, tmp_path):
+    store(
+        tmp_path / "results",
+        "one",
+        clouds=TWO,
+        prompts=24,
+        change=lengths,
+        facts={"complete": False, "exit_status": 130},
+    )
+    code, out, _ = bench("one", "--format", "md", "--out", "out", "--plots", "plots", "--by", "none")
+    assert code == 0
+    drawn = sorted((tmp_path / "plots").glob("*.svg"))
+    assert len(drawn) >= 5
+    assert {f"plots/{path.name}" for path in drawn} <= set(out.split())
+    for path in drawn:
+        assert path.name.startswith("simulated-")
+        root = ET.fromstring(path.read_bytes())
+        words = [element.text for element in root.iter() if element.text]
+        assert "SIMULATED PARTIAL" in words
+        assert root.attrib["aria-label"]
+        assert root.attrib["width"].isdigit()
+
+
+@pytest.mark.parametrize("asked", ["doc", "", "html,doc"])
+def test_a_format_that_does_not_exist_is_refused_with_those_that_do(bench, tmp_path, asked):
+    store(tmp_path / "results", "one", clouds=TWO, prompts=8)
+    code, out, err = bench("one", "--format", asked)
+    assert (code, out) == (2, "")
+    assert f"one or more of {', '.join(formats.names())}" in " ".join(err.split())
+    assert {"html", "json", "md"} <= set(formats.names())
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_the_next_step(bench, tmp_path):
+    store(tmp_path / "results", "one", clouds=TWO, prompts=8)
+    (tmp_path / "file").write_text("")
+    code, _, err = bench("one", "--format", "json", "--out", "file", "--by", "none")
+    assert code == 3
+    assert "cannot write" in err
+    assert "--out DIR" in err
