@@ -12,7 +12,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import runner
@@ -66,7 +66,6 @@ class Month:
     target: str = "shifty"
     seed: int = 1
     calibrate: bool = True
-    told: list[tuple[int, GateResult]] = field(default_factory=list)
 
 
 def profiles(month: Month, night: int) -> dict[str, dict[str, object]]:
@@ -84,12 +83,13 @@ def profiles(month: Month, night: int) -> dict[str, dict[str, object]]:
     return found
 
 
-def play(month: Month, folder: Path, say: Callable[[str], None]) -> list[tuple[int, GateResult]]:
-    """Runs and judges every night; returns each with its number."""
+def play(month: Month, folder: Path, say: Callable[[str], None], first: int = 1) -> list[tuple[int, GateResult]]:
+    """Runs and judges every night from the `first` on; returns each with its number."""
+    told = []
     (folder / "nightly.yaml").write_text(WORKLOAD % month.requests, encoding="utf-8")
     (folder / "targets.yaml").write_text(TARGETS, encoding="utf-8")
     results = folder / "results"
-    for night in range(1, month.nights + 1):
+    for night in range(first, month.nights + 1):
         for attempt in range(1, MOST_TRIES + 1):
             name = f"night-{night:02d}-{attempt}"
             options = Options(
@@ -103,8 +103,8 @@ def play(month: Month, folder: Path, say: Callable[[str], None]) -> list[tuple[i
             say(f"night {night:2d}  {result.verdict:<12} {result.sentence}")
             if result.verdict != "invalid":
                 break
-        month.told.append((night, result))
-    return month.told
+        told.append((night, result))
+    return told
 
 
 def wrong(month: Month, told: Sequence[tuple[int, GateResult]]) -> list[str]:

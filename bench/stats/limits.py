@@ -284,6 +284,10 @@ def _walk(there: Bools, judge: Callable[[int, Bools], Judged], fewest: int) -> W
     counted = there.copy()
     bad, good = _Side(series), _Side(series)
     for night in range(nights):
+        known = np.minimum(there[:, :night].sum(axis=1), WINDOW)
+        if night < nights - 1 and (known < fewest).all():  # nothing to judge by, for any series
+            flags["learning"][:, night], counts[:, night] = there[:, night], known
+            continue
         tonight = judge(night, counted)
         ready = there[:, night] & (tonight.base.nights >= fewest)
         counts[:, night] = tonight.base.nights
@@ -313,12 +317,13 @@ class _Side:
 
         Of a night no more than the limit of a single night enters a mean: one wild night does not call the two after it.
         """
+        if not ready.any():
+            return ready, ready
         one, two, three = tonight.limits
         alone = ready & (score > one)
         clipped = np.minimum(score, one)
-        with np.errstate(invalid="ignore"):
-            pair = np.mean([clipped, self.score[:, 1]], axis=0) > two
-            trio = np.mean([clipped, self.score[:, 1], self.score[:, 0]], axis=0) > three
+        pair = (clipped + self.score[:, 1]) / 2 > two
+        trio = (clipped + self.score[:, 1] + self.score[:, 0]) / 3 > three
         together = ready & (score > tonight.again) & (pair | trio)
         called = alone | together
         counted[:, night] &= ~called
@@ -326,8 +331,10 @@ class _Side:
             for before, then in zip(self.night[row], self.score[row], strict=True):
                 if then > tonight.again[row]:
                     counted[row, before] = False
-        self.score[ready] = np.stack([self.score[ready, 1], clipped[ready]], axis=1)
-        self.night[ready] = np.stack([self.night[ready, 1], np.full(int(ready.sum()), night)], axis=1)
+        self.score[:, 0] = np.where(ready, self.score[:, 1], self.score[:, 0])
+        self.score[:, 1] = np.where(ready, clipped, self.score[:, 1])
+        self.night[:, 0] = np.where(ready, self.night[:, 1], self.night[:, 0])
+        self.night[:, 1] = np.where(ready, night, self.night[:, 1])
         self.run = np.where(ready, np.where(called, self.run + 1, 0), self.run)
         return called, alone
 
