@@ -127,7 +127,8 @@ def over_time(curves: Sequence[Curves], styles: Styles) -> Block:
                      for i, m in enumerate(course) if m in good)  # fmt: skip
         failed = tuple(Point(m.at_s / factor, m.median_ms if m in good and m.median_ms else y.high, said[m])
                        for m in course if m.failed)  # fmt: skip
-        series.append(Series(one.target, "line", line, one.target, style))
+        if line:
+            series.append(Series(one.target, "line", line, one.target, style))
         if failed:
             series.append(Series(f"{one.target}, failed requests", "cross", failed, one.target, style))
         worst = max(good, key=lambda m: m.median_ms or 0.0, default=None)

@@ -100,3 +100,22 @@ def test_a_folder_that_cannot_be_written_is_told_with_the_next_step(bench, tmp_p
     assert code == 3
     assert "cannot write" in err
     assert "--out DIR" in err
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (lambda rows: rows.iloc[:0], "nothing was measured"),  # a run that ended before its first reply
+        (lambda rows: rows[rows["target"] == "bedrock"], "nothing was measured for anthropic"),
+        (
+            lambda rows: rows.assign(spoiled=True),
+            "24 spoiled",
+        ),  # twelve prompts at two targets, all of them while we were slow
+        (lambda rows: rows.assign(ttft_ms=None, ttft_due_ms=None, first_token_ns=None), "nothing was streamed"),
+    ],
+)
+def test_a_run_without_what_a_chart_needs_still_makes_a_report(bench, tmp_path, kept, said):
+    run = store(tmp_path / "results", "bare", clouds=TWO, prompts=12, change=kept)
+    assert bench("bare", "--format", "html,md,json", "--plots", "plots")[0] == 0
+    page = (run / "simulated-report.html").read_text()
+    assert said in page.lower()
