@@ -155,10 +155,10 @@ class Tags(HTMLParser):
 
 def test_the_summary_has_the_verdict_what_is_called_and_every_figure():
     text = summary.render(BAD)
-    assert text.startswith("## ❌ Regression\n\nWorse than promised, a: TTFT p50 (+40%).")
-    assert "| a | TTFT p50 | ❌&nbsp;regression | 840&nbsp;ms | 600&nbsp;ms | \\+40&nbsp;% | at most" in text
+    assert text.startswith("## ✖ Regression\n\nWorse than promised, a: TTFT p50 (+40%).")
+    assert "| a | TTFT p50 | ✖&nbsp;regression | 840&nbsp;ms | 600&nbsp;ms | \\+40&nbsp;% | at most" in text
     assert "16 of 18 figures ok. Run `night-28` of 2026-10-29, against history in results." in text
-    assert "❌ regression, ⚠️ suspect; no sign: ok." in text
+    assert "✖ regression, ⚠ suspect; no sign: ok." in text
 
 
 def test_every_line_of_a_table_has_as_many_columns_even_with_hostile_names():
@@ -283,7 +283,7 @@ def test_in_github_actions_the_summary_is_appended_and_errors_are_annotated(tmp_
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     ci_command.write(BAD, tmp_path / "new" / "junit.xml", tmp_path / "forms")
-    assert path.read_text().startswith("before\n## ❌ Regression")
+    assert path.read_text().startswith("before\n## ✖ Regression")
     assert capsys.readouterr().err.startswith("::error title=")
     assert {file.name for file in (tmp_path / "forms").iterdir()} == {*ci.FORMS, "gate.json"}
     assert (tmp_path / "new" / "junit.xml").read_text() == (tmp_path / "forms" / "junit.xml").read_text()

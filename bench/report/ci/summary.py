@@ -16,8 +16,8 @@ from bench.report.plain import cleaned
 MOST_BYTES: Final = 1_000_000
 """GitHub takes a mebibyte of each step, and shows nothing of what is larger."""
 SIGN: Final[dict[Word, str]] = {
-    "invalid": "⛔", "regression": "❌", "environment": "🏠", "suspect": "⚠️", "inconclusive": "❔", "learning": "⏳",
-    "improvement": "⬆️", "ok": "✅",
+    "invalid": "✖", "regression": "✖", "environment": "⌂", "suspect": "⚠", "inconclusive": "?", "learning": "…",
+    "improvement": "▲", "ok": "✔",
 }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def _cell(row: GateRow | None) -> str:
         return ""
     sign = "" if row.verdict == "ok" else f"{SIGN[row.verdict]} "
     told = "" if row.effect is None else f"<br><sub>{_firm(change(row))}</sub>"
-    return f"{sign}{_firm(shown(row.value, row.unit))}{told}"
+    return f"{_firm(f'{sign}{shown(row.value, row.unit)}')}{told}"
 
 
 def _firm(text: str) -> str:

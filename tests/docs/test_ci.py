@@ -1,0 +1,173 @@
+"""The workflow files of the manual: valid for the services that read them, and their steps do what they say, run here in order."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent.parent
+GITHUB, GITLAB = ROOT / "docs" / "ci" / "github.yml", ROOT / "docs" / "ci" / "gitlab.yml"
+WORKLOAD = """\
+version: 1
+name: night
+title: A small night
+dataset:
+  type: inline
+  items:
+    - {id: one, question: "How many days?", answers: {right: ["30 days"], wrong: ["Nobody knows."]}, expected: {gold: [{type: number, value: "30", unit: days}], answerable: true}}
+    - {id: two, question: "How many euros?", answers: {right: ["40 euros"], wrong: ["Nobody knows."]}, expected: {gold: [{type: number, value: "40", unit: euros}], answerable: true}}
+messages:
+  - {role: user, content: "{{ question }}"}
+generation: {max_tokens: 16, stream: true}
+load: {pattern: concurrent, stages: [{concurrency: 16, requests: 8}], warmup: {requests: 1}, timeout: 5s, retries: 0}
+slo: {goodput: {ttft: %s, min: 0.9}}
+scoring:
+  scorers:
+    - {name: answer, type: facts, target: gold, required: true}
+"""
+TARGETS = """\
+version: 1
+targets:
+  - {id: one, model: claude-sonnet-5-5, provider: anthropic}
+  - {id: two, model: claude-sonnet-5-5, provider: vertex, region: us-east5, project: p1}
+"""
+
+
+def parsed(path: Path) -> dict:
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Path:
+    """A checkout in small: the scripts that the steps call, a workload, two targets."""
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "nightly").symlink_to(ROOT / "scripts" / "nightly")
+    shim = tmp_path / "scripts" / "bench"
+    shim.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m bench "$@"\n')
+    shim.chmod(0o755)
+    (tmp_path / "targets.yaml").write_text(TARGETS)
+    return tmp_path
+
+
+def run(step: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return subprocess.run(
+        ["bash", "-e", "-c", step],
+        cwd=folder,
+        env={**kept, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(("path", "schema"), [(GITHUB, "github-workflows"), (GITLAB, "gitlab-ci")])
+def test_the_file_is_valid_by_the_schema_of_its_service(path, schema):
+    pytest.importorskip("check_jsonschema")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_schema_check_would_notice(tmp_path):
+    pytest.importorskip("check_jsonschema")
+    broken = tmp_path / "broken.yml"
+    broken.write_text(GITHUB.read_text().replace("runs-on:", "runs-at:"))
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(broken)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+def steps() -> Iterator[dict]:
+    yield from parsed(GITHUB)["jobs"]["night"]["steps"]
+
+
+def test_no_expression_is_pasted_into_a_shell():
+    """What an expression holds would be run as a command: they stand in `env`, `if` and `with` alone."""
+    assert not [step["run"] for step in steps() if "${{" in step.get("run", "")]
+
+
+def test_keys_reach_the_one_step_that_needs_them():
+    with_keys = [step["name"] for step in steps() if "secrets." in json.dumps(step)]
+    assert with_keys == ["Measure and judge"]
+    assert "secrets." not in json.dumps(parsed(GITHUB)["jobs"]["night"]["env"])
+
+
+def test_both_files_bound_the_money_and_the_time_and_let_one_night_run_at_a_time():
+    job, night = parsed(GITHUB)["jobs"]["night"], parsed(GITLAB)["night"]
+    assert job["timeout-minutes"] == 150
+    assert night["timeout"] == "2 hours 30 minutes"
+    assert {"MAX_USD", "MAX_MINUTES"} <= set(job["env"])
+    assert {"MAX_USD", "MAX_MINUTES"} <= set(night["variables"])
+    assert parsed(GITHUB)["concurrency"]["cancel-in-progress"] is False
+    assert night["resource_group"]
+
+
+def variables(env: dict[str, str], given: dict[str, str]) -> dict[str, str]:
+    """What the service would set: a variable that is given, else the default that the file names, else nothing."""
+    found = {}
+    for name, text in env.items():
+        default = re.search(r"\|\| '([^']*)' }}$", text)
+        found[name] = given.get(name, default[1] if default else text if "${{" not in text else "")
+    return found
+
+
+def test_the_steps_for_github_confirm_an_alarm_and_end_red(sandbox):
+    """An slo that no target can keep: red on the first night, so that the same is measured again and both are judged."""
+    (sandbox / "night.yaml").write_text(WORKLOAD % "1ms")
+    job = parsed(GITHUB)["jobs"]["night"]
+    given = {
+        "WORKLOAD": "night.yaml",
+        "BENCH_FLAGS": "--simulate --no-calibrate",
+        "JITTER_S": "0",
+        "NIGHT": "night-7-1",
+    }
+    env = {**variables(job["env"], given), "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(sandbox / "summary.md")}
+    codes = {}
+    for step in steps():
+        if "run" in step:
+            done = run(step["run"], sandbox, {**env, **variables(step.get("env", {}), {})})
+            codes[step["name"]] = done.returncode
+    assert codes == {"Install": 0, "Wait a little, never equally long": 0, "Measure and judge": 1}, done.stderr
+    runs = sorted(path.name for path in sandbox.glob("results/date=*/run=*"))
+    assert runs == ["run=simulated-night-7-1", "run=simulated-night-7-1-again"]
+    wanted = job["steps"][-1]["with"]["path"].split()
+    assert len(list(sandbox.glob(wanted[1].replace("${{ env.NIGHT }}", env["NIGHT"])))) == 2
+    summary = (sandbox / "summary.md").read_text()
+    assert summary.count("## ") == 1  # the first look says nothing
+    assert "SIMULATED" in summary
+    assert "confirmed with simulated\\-night" in summary.replace("simulated-", "simulated\\-")
+    assert done.stderr.count("::error title=SIMULATED bench gate%3A") == 2
+    assert done.stdout.rstrip().splitlines()[-1].startswith("::")
+    root = ET.parse(sandbox / "reports" / "junit.xml").getroot()
+    assert int(root.get("failures")) == 2
+    assert (sandbox / "reports" / "trend.html").stat().st_size > 1000
+
+
+def test_the_steps_for_gitlab_end_green_and_leave_what_is_collected(sandbox):
+    (sandbox / "night.yaml").write_text(WORKLOAD % "30s")
+    job = parsed(GITLAB)["night"]
+    given = {**job["variables"], "WORKLOAD": "night.yaml", "BENCH_FLAGS": "--simulate --no-calibrate", "JITTER_S": "0"}
+    env = {**given, "NIGHT": "night-8", "CI_JOB_ID": "8", "AWS_ID_TOKEN": "t", "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"}
+    tell = 'test "$(cat "$AWS_WEB_IDENTITY_TOKEN_FILE")" = t; test -z "${AZURE_FEDERATED_TOKEN_FILE:-}"'
+    done = run("\n".join([*job["before_script"], tell, *job["script"]]), sandbox, env)
+    assert done.returncode == 0, done.stderr
+    assert run("\n".join(job["after_script"]), sandbox, env).returncode == 0
+    assert not (sandbox / "oidc").exists()
+    for path in job["artifacts"]["reports"].values():
+        assert (sandbox / path).stat().st_size > 2, path
+    for path in job["artifacts"]["paths"]:
+        assert list(sandbox.glob(path.replace("$CI_JOB_ID", "8"))), path
+
+
+def test_a_run_that_could_not_be_made_ends_the_night_with_its_code(sandbox):
+    done = run("scripts/nightly missing.yaml --simulate", sandbox, {"GITHUB_ACTIONS": "true"})
+    assert done.returncode == 2
+    assert "::error title=bench gate could not judge::" in done.stderr
