@@ -8,7 +8,20 @@ from collections.abc import Sequence
 import typer
 
 from bench import __version__, commands
-from bench.commands import baseline, compare, doctor, gate, plan, report, run, score, simulate, targets, workload
+from bench.commands import (
+    baseline,
+    compare,
+    doctor,
+    gate,
+    history,
+    plan,
+    report,
+    run,
+    score,
+    simulate,
+    targets,
+    workload,
+)
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
 from bench.redact import clean, refresh
 
@@ -25,6 +38,7 @@ app.command("plan")(plan.plan)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("gate")(gate.gate)
+app.command("history")(history.history)
 app.add_typer(baseline.app, name="baseline")
 app.command("score")(score.score)
 app.command("targets")(targets.targets)
