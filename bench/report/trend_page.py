@@ -208,7 +208,7 @@ def _axis(figure: Gated, values: Sequence[float]) -> Axis:
     if not values:
         return linear(figure.unit, [0, 1])
     if figure.unit == "share":
-        return linear(figure.label, values, percent=True, margin=True)
+        return linear(figure.label, [*values, *([0.05] if max(values) == 0 else [])], percent=True, margin=True)
     if max(values) > 3 * min(values):
         return log(f"{figure.unit}, logarithmic", values)
     return linear(figure.unit, values, margin=True)

@@ -35,7 +35,7 @@ TARGETS = """\
 version: 1
 targets:
   - {id: one, model: claude-sonnet-5-5, provider: anthropic}
-  - {id: two, model: claude-sonnet-5-5, provider: vertex, region: us-east5, project: p1}
+  - {id: two, model: claude-sonnet-5-5, provider: anthropic}
 """
 
 
