@@ -63,13 +63,15 @@ def _search(values: Floats, begin: int, alpha: float, rng: np.random.Generator, 
         return
     distances = np.abs(values[:, None] - values[None, :])
     score, at = _best(distances[None])
+    alpha = max(alpha, 2 / (MOST_ORDERS + 1))  # fewer orders could never show it; reached beyond some hundred series
     p = _chance(distances, float(score[0]), alpha, rng)
     if p > alpha:
         return
     split = int(at[0])
     found[begin + split] = p
-    _search(values[:split], begin, alpha, rng, found)
-    _search(values[split:], begin + split, alpha, rng, found)
+    # Each search of a part is a new chance of a false change: it is held to half of what its whole was.
+    _search(values[:split], begin, alpha / 2, rng, found)
+    _search(values[split:], begin + split, alpha / 2, rng, found)
 
 
 def _best(distances: Floats) -> tuple[Floats, np.ndarray]:
