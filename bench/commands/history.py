@@ -32,6 +32,8 @@ def history(
     from bench.report import trend as report
     from bench.trend import Wanted, trend
 
+    if html is not None and html.is_dir():
+        raise CannotRun(f"{html}: a folder", f"name a file, e.g. {html / 'trend.html'}")
     found = trend(Wanted(results, workload, target, metric, last), warn)
     if html is not None:
         from bench.report.trend_page import page

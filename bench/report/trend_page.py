@@ -200,8 +200,18 @@ def _chart(trend: Trend, figure: Gated, looks: Mapping[str, int | None]) -> Char
             marks.append(Drawn(f"{one.target}, failed", "cross", failed, one.target, looks[one.target]))
     return Chart(
         f"{figure.name.replace('_', '-')}-trend", figure.label, _summary(figure, drawn), _calendar(trend.dates), y, tuple(marks),
-        _table(trend, figure, drawn), watermark="SIMULATED" if trend.simulated else "",
+        _table(trend, figure, drawn), _chart_notes(trend), "SIMULATED" if trend.simulated else "",
     )  # fmt: skip
+
+
+def _chart_notes(trend: Trend) -> tuple[Note, ...]:
+    """What in this history makes its lines stop."""
+    why = [
+        word
+        for word, there in (("a date has no valid night", trend.gaps), ("nights are unlike those before", trend.breaks))
+        if there
+    ]
+    return (Note(f"a line stops where {', and where '.join(why)}: see below"),) if why else ()
 
 
 def _axis(figure: Gated, values: Sequence[float]) -> Axis:

@@ -11,6 +11,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.report import ci
+from bench.stats.changes import ALPHA, FEWEST_EACH_SIDE
 
 ROOT = Path(__file__).parent.parent.parent
 GITHUB, GITLAB = ROOT / "docs" / "ci" / "github.yml", ROOT / "docs" / "ci" / "gitlab.yml"
@@ -86,6 +91,31 @@ def test_the_schema_check_would_notice(tmp_path):
 
 def steps() -> Iterator[dict]:
     yield from parsed(GITHUB)["jobs"]["night"]["steps"]
+
+
+def test_every_flag_and_file_of_the_page_exists():
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    for command in re.findall(r"^    scripts/bench (\S[^#\n]*?)\s*(?:#.*)?$", page, re.MULTILINE):
+        verb, *words = command.split()
+        shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200"})
+        assert {word for word in words if word.startswith("--")} <= set(re.findall(r"--[a-z-]+", shown.output)), command
+    for link in re.findall(r"\]\(([^)#]+)", page):
+        assert (ROOT / "docs" / link).exists(), link
+    assert set(re.findall(r"^\| `(\S+?)` \|", page, re.MULTILINE)) == {*ci.FORMS, "gate.json"}
+    assert "needs five nights on both sides" in page
+    assert FEWEST_EACH_SIDE == 5
+    assert f"in at most {ALPHA:.0%}".replace("%", " %") in page
+
+
+def test_the_script_says_what_it_reads():
+    """Every name that the script reads from the environment stands in its own words, and the files set no other."""
+    text = (ROOT / "scripts" / "nightly").read_text(encoding="utf-8")
+    read = set(re.findall(r"\$\{([A-Z_]+):", text)) | {"KEEP"}
+    told = set(re.findall(r"^#     ([A-Z_]+) ", text, re.MULTILINE))
+    assert read == told
+    own = {"WORKLOAD", "BENCH_FLAGS", "JITTER_S"}
+    assert set(parsed(GITHUB)["jobs"]["night"]["env"]) - own <= told
+    assert set(parsed(GITLAB)["night"]["variables"]) - own <= told
 
 
 def test_no_expression_is_pasted_into_a_shell():
