@@ -35,8 +35,9 @@ def open_run(ref: str | os.PathLike[str], results: str | os.PathLike[str] = "res
 
 
 def compare(
-    runs: Run | str | os.PathLike[str] | Sequence[Run | str | os.PathLike[str]],
+    runs: Run | str | os.PathLike[str] | Sequence[Run | str | os.PathLike[str]] = (),
     *,
+    campaign: str | None = None,
     baseline: str | None = None,
     pool: bool = False,
     by: str | None = None,
@@ -48,19 +49,23 @@ def compare(
     """The table that `bench compare` prints, as values: `table.row("vertex").cells["ttft_p50_ms"].value`, `.low`, `.high`.
 
     One run gives its targets; several give each target side by side, or with `pool` all their blocks together. A name may
-    stand for several runs, as on the command line. Raises BenchError, with everything that is unlike.
+    stand for several runs, as on the command line. `campaign` instead of runs stands for all the runs of a campaign, each
+    of them one block. Raises BenchError, with everything that is unlike.
     """
-    from bench.commands.tables import Wanted, opened_all, table_of_runs
+    from bench.commands.tables import Wanted, opened_all, table_of_campaign, table_of_runs
     from bench.store.runs import Run
 
     given = [runs] if isinstance(runs, Run | str | os.PathLike) else list(runs)
-    found: list[Run] = []
-    for one in given:
-        found += [one] if isinstance(one, Run) else opened_all([os.fspath(one)], Path(results), _warn)
-    if not found:
-        raise ConfigError([Problem("bench.compare", "runs", "none", "a run, or a list of runs")])
     mix = None if weights is None else Path(weights)
     wanted = Wanted(baseline=baseline, pool=pool, by=by, weights=mix, force=force, approx=approx)
+    if campaign is not None and not given:
+        return table_of_campaign(campaign, wanted, Path(results), _warn)
+    found: list[Run] = []
+    for one in given if campaign is None else []:
+        found += [one] if isinstance(one, Run) else opened_all([os.fspath(one)], Path(results), _warn)
+    if not found:
+        got = "none" if campaign is None else "both them and a campaign"
+        raise ConfigError([Problem("bench.compare", "runs", got, "a run, a list of runs, or a campaign")])
     return table_of_runs(found, wanted, _warn)
 
 

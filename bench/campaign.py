@@ -36,6 +36,8 @@ DAY_NS = 86_400 * 10**9
 GRACE_NS = 15 * 60 * 10**9
 """How late a block may start, unless --grace says: one block that runs over, one round of a timer."""
 MOST_BLOCKS = 10_000
+_MOST_REASONS = 6
+"""Reasons for missing blocks that are listed; `bench plan --campaign` has them all."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 _NOT_KEPT = ("run_id", "resume", "seed", "max_usd", "campaign", "out", "command")
 """Options that belong to one run, or to the campaign itself."""
@@ -317,3 +319,48 @@ def words(campaign: Campaign, log: Log, limit_usd: Decimal | None) -> str:
     parts += [f"{n} {state}" for state in ("cut", "missed", "failed") if (n := log.count(state))]
     spent = f"${log.spent_usd:.2f} spent" + ("" if limit_usd is None else f" of ${limit_usd}")
     return ", ".join([*parts, spent])
+
+
+def gaps(campaign: Campaign, log: Log) -> tuple[list[str], list[str]]:
+    """What a table of the campaign's runs must say of the others: (what puts its figures in doubt, what is missing and why)."""
+    begun = [block for block in campaign.blocks if log.of(block).state == "begun"]
+    to_come = sum(log.of(block).state == "to come" for block in campaign.blocks)
+    alarms, notes = [], [
+        f"campaign {campaign.name}, published {campaign.facts['published']}, sha256 {campaign.facts['digest']}: "
+        + words(campaign, log, None)
+        + (f", {len(begun)} under way and not in the table" if begun else "")
+        + (f", {to_come} to come" if to_come else "")
+    ]  # fmt: skip
+    if begun or to_come:
+        alarms.append(
+            "the campaign is not over: verdicts that are looked at before its end err more often than they say"
+        )
+    fates = [(block.n, log.of(block)) for block in campaign.blocks]
+    lost = [(n, fate) for n, fate in fates if fate.state in ("missed", "failed")]
+    if lost:
+        alarms.append(
+            f"{len(lost)} of {len(campaign.blocks)} blocks are missing: the figures are of the other times, and too kind if what "
+            "stopped a block has to do with a target"
+        )
+    for word in ("cut", "missed", "failed"):
+        notes += [
+            f"{word}: {told}"
+            for told in [_listed([(n, fate.reason) for n, fate in fates if fate.state == word])]
+            if told
+        ]
+    invalid = _listed([(n, fate.reason) for n, fate in fates if fate.invalid])
+    return alarms, notes + ([f"ran, but not validly: {invalid}"] if invalid else [])
+
+
+def _listed(blocks: Sequence[tuple[int, str]]) -> str:
+    """Blocks by their reason; of many reasons the first ones."""
+    by_reason: dict[str, list[int]] = {}
+    for n, reason in blocks:
+        by_reason.setdefault(reason, []).append(n)
+    said = [
+        f"block {', '.join(map(str, numbers))}{f' ({reason})' if reason else ''}"
+        for reason, numbers in by_reason.items()
+    ]
+    return "; ".join(said[:_MOST_REASONS]) + (
+        f"; and {len(said) - _MOST_REASONS} more" if len(said) > _MOST_REASONS else ""
+    )

@@ -1,6 +1,7 @@
 """What a workload claims of itself, held against what it holds: its lengths, and that its gold can be reached.
 
-Tokens are characters divided by 4.5, as the claims are written. A claim of a p99 may be off by 30 %, any other by 15 %.
+Tokens are counted as `bench.tokens` estimates them, as the claims are written. A claim of a p99 may be off by 30 %, any other
+by 15 %.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import numpy as np
 
 from bench import score
 from bench.record import Case, Reply
+from bench.tokens import tokens
 from bench.workload import Workload
 
-CHARS_PER_TOKEN = 4.5
 TOLERANCE, TAIL_TOLERANCE, TAIL = 0.15, 0.30, 99.0
 TURNS_TOLERANCE = 0.5
 """Counts of turns are whole numbers; a quantile of them may fall between two."""
@@ -43,10 +44,6 @@ class Oracle:
     @property
     def holds(self) -> bool:
         return self.right == self.replies
-
-
-def tokens(text: str) -> float:
-    return len(text) / CHARS_PER_TOKEN
 
 
 def input_tokens(case: Case) -> float:

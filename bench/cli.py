@@ -15,11 +15,13 @@ from bench.commands import (
     gate,
     history,
     plan,
+    prices,
     report,
     run,
     score,
     simulate,
     targets,
+    tco,
     workload,
 )
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
@@ -41,9 +43,11 @@ app.command("gate")(gate.gate)
 app.command("history")(history.history)
 app.add_typer(baseline.app, name="baseline")
 app.command("score")(score.score)
+app.command("tco")(tco.tco)
 app.command("targets")(targets.targets)
 app.command("doctor")(doctor.doctor)
 app.add_typer(workload.app, name="workload")
+app.add_typer(prices.app, name="price")
 app.command("simulate")(simulate.simulate)
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from bench.engine.send import Done, Lane
 from bench.metrics import derive_row
+from bench.price.cost import Cost, itemised, may_be_billed
 from bench.providers import telemetry
 from bench.providers.headers import kept
-from bench.providers.identity import identify
+from bench.providers.identity import Identity, identify
 from bench.record import Attempt, Reply, Usage
-from bench.redact import clean_all
+from bench.redact import clean_row
 from bench.targets import Target
 from bench.wire.clock import Anchor
 
@@ -35,7 +36,7 @@ class Context:
     run_id: str
     anchor: Anchor
     lag_ns: Callable[[int, int], int]
-    price: Callable[[str, Usage, str | None], tuple[Decimal | None, str | None]]
+    price: Callable[[str, Usage, str | None], Cost]
     stacks: Mapping[str, str]
     start_ns: Callable[[], int | None]
     worker: int = 0
@@ -67,9 +68,9 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         streamed=streamed,
     )
     lag_ns = context.lag_ns(first.exchange.sent_ns if due_ns is None else due_ns, exchange.end_ns)
-    who = identify(target, exchange, reply)
-    cost_usd, price_book = context.price(target.id, reply.usage, who.served_lane)
-    usage = reply.usage
+    known = [_Known.of(attempt, target, context) for attempt in done.attempts]
+    attempts = [_attempt_row(one, offset) for one in known]
+    usage, who, priced = reply.usage, known[-1].who, known[-1].priced
     row = {
         "run_id": context.run_id,
         "block_id": request.block_id,
@@ -112,23 +113,21 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "conn_reused": exchange.connection.reused,
         "loop_lag_ms": lag_ns / 1e6,
         "worker": context.worker,
-        "input_tokens": usage.input_tokens,
-        "cache_read_tokens": usage.cache_read_tokens,
-        "cache_write_5m_tokens": usage.cache_write_5m_tokens,
-        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
-        "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
+        **_tokens(usage),
         "usage_source": usage.source,
-        "cost_usd": cost_usd,
-        "price_book": price_book,
+        "cost_usd": priced.total,
+        **itemised(usage, priced),
+        "cost_retries_usd": _retries_usd(attempts[:-1]),
+        "unpriced_attempts": sum(row["may_be_billed"] and row["cost_usd"] is None for row in attempts),
+        "price_book": priced.entry_id,
         "client_stack": context.stacks.get(target.id),
         "region_proof": lane.provider.region_proof(target, exchange, reply),
     }
     return {
-        "request": clean_all(row),
-        "attempts": [clean_all(_attempt_row(a, target, offset)) for a in done.attempts],
+        "request": clean_row(row),
+        "attempts": [clean_row(row) for row in attempts],
         "chunks": [_chunk_row(a, offset) for a in done.attempts],
-        "reply": clean_all(_reply_row(reply)),
+        "reply": clean_row(_reply_row(reply)),
     }
 
 
@@ -148,9 +147,51 @@ def is_spoiled(derived: Mapping[str, float | None], lag_ns: Callable[[int, int],
     return own_ns > max(SPOILED_NS, floor_ns)
 
 
-def _attempt_row(attempt: Attempt, target: Target, offset: Callable[[int], int]) -> dict[str, Any]:
+def spent_usd(record: Mapping[str, Any], most_usd: Decimal) -> Decimal:
+    """What a finished request counts for against a limit: all its attempts, at `most_usd` each where one may have been billed and
+    does not say how much."""
+    usd = Decimal(0)
+    for row in record["attempts"]:
+        unknown = most_usd if row["may_be_billed"] else Decimal(0)
+        usd += row["cost_usd"] if row["cost_usd"] is not None else unknown
+    return usd
+
+
+def _tokens(usage: Usage) -> dict[str, int | None]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_5m_tokens": usage.cache_write_5m_tokens,
+        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+
+
+def _retries_usd(earlier: Sequence[Mapping[str, Any]]) -> Decimal | None:
+    """What the attempts before the final one cost; nothing when there were none, None when one of them may have cost more."""
+    known = [row["cost_usd"] for row in earlier if row["cost_usd"] is not None or row["may_be_billed"]]
+    return None if None in known else sum(known, Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An attempt with who answered it, and what it cost."""
+
+    attempt: Attempt
+    who: Identity
+    priced: Cost
+
+    @classmethod
+    def of(cls, attempt: Attempt, target: Target, context: Context) -> _Known:
+        who = identify(target, attempt.exchange, attempt.reply)
+        return cls(attempt, who, context.price(target.id, attempt.reply.usage, who.served_lane))
+
+
+def _attempt_row(known: _Known, offset: Callable[[int], int]) -> dict[str, Any]:
+    attempt, who, priced = known.attempt, known.who, known.priced
     exchange, connection, fault = attempt.exchange, attempt.exchange.connection, attempt.fault
-    who, limits = identify(target, exchange, attempt.reply), telemetry.read(exchange.headers)
+    limits = telemetry.read(exchange.headers)
     return {
         "attempt": attempt.n,
         "sent_ns": offset(exchange.sent_ns),
@@ -178,6 +219,11 @@ def _attempt_row(attempt: Attempt, target: Target, offset: Callable[[int], int])
         "profile_scope": who.profile_scope,
         "inference_geo": who.inference_geo,
         "identity": who.verdict,
+        "served_lane": who.served_lane,
+        **_tokens(attempt.reply.usage),
+        "cost_usd": priced.total,
+        "may_be_billed": may_be_billed(outcome(attempt), exchange.status, fault.code if fault else None),
+        "price_book": priced.entry_id,
     }
 
 

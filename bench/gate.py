@@ -297,7 +297,9 @@ def _blind(gated: Gated, row: GateRow) -> str:
     if gated.scale == "log" and not gated.watched and row.expected and row.high is not None:
         times = row.high / row.expected
         if math.log(times) > BLIND:
-            return f"nights differ so much that {times:.1f} times as much could not be told"
+            return (
+                f"nights, or the requests of this one, differ so much that {times:.1f} times as much could not be told"
+            )
     return ""
 
 

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -92,20 +91,17 @@ async def perform(
             await lane.provider.close()
 
 
-def _pricing(
-    ready: tuple[Ready, ...], today: date
-) -> Callable[[str, Usage, str | None], tuple[Decimal | None, str | None]]:
+def _pricing(ready: tuple[Ready, ...], today: date) -> Callable[[str, Usage, str | None], cost.Cost]:
     """What a reply cost, by the entry for the tier that it says served it."""
     by_id = {r.target.id: r for r in ready}
     entries: dict[tuple[str, str | None], book.PriceEntry | book.Unknown] = {}
 
-    def price(target_id: str, usage: Usage, lane: str | None) -> tuple[Decimal | None, str | None]:
+    def price(target_id: str, usage: Usage, lane: str | None) -> cost.Cost:
         one = by_id[target_id]
         entry = entries.get((target_id, lane))
         if entry is None:
             entry = entries[target_id, lane] = book.find(one.target, today, lane)
-        priced = cost.cost(usage, entry, caching=bool(one.params.cache_breakpoints))
-        return priced.total, priced.entry_id
+        return cost.cost(usage, entry, caching=bool(one.params.cache_breakpoints))
 
     for target_id in by_id:  # the first question reads files: now, not when the first reply is there
         price(target_id, Usage(input_tokens=1, output_tokens=1), None)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.calibrate import Calibration, calibrate
-from bench.collect import Context, record_of
+from bench.collect import Context, record_of, spent_usd
 from bench.engine import stages
 from bench.engine.live import Lamp
 from bench.engine.loops import closed_loop
@@ -75,7 +75,8 @@ class Search(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Hard limits of money and time. `most` is what one request to a target may cost at worst; it is held back while in flight.
+    """Hard limits of money and time. `most_usd` is what one try at a target's dearest request may cost; it is held back while in
+    flight.
 
     `spent_usd` is what earlier segments of the run have cost. Nothing is sent after `ends_ns` (on the monotonic clock).
     """
@@ -160,28 +161,37 @@ async def measure(
         return await prepare(lanes[request.target_id], request)
 
     async def fire(request: Request, prepared: Outgoing) -> Done | None:
-        nonlocal over_budget
         most = budget.most_usd.get(request.target_id, Decimal(0))
-        if not purse.hold(most):
-            over_budget = True
-            control.stop(f"the limit of ${budget.limit_usd} would be passed")
+        held = Decimal(0)
+
+        def afford() -> bool:
+            """Money for one more try is set aside, or the load ends here: every try may be billed."""
+            nonlocal over_budget, held
+            if not purse.hold(most):
+                over_budget = True
+                control.stop(f"the limit of ${budget.limit_usd} would be passed")
+                return False
+            held += most
+            return True
+
+        if not afford():
             return None
         lane, lamp = lanes[request.target_id], lamps[request.target_id]
         lamp.sent += 1
         seat.sending(request.seq)
-        cost = None
+        spent: Decimal | None = None
         try:
             journal.sent(request.seq)
-            done = await send(lane, request, prepared, wire, policy, sleep)
+            done = await send(lane, request, prepared, wire, policy, sleep, afford)
             record = record_of(done, lane, context, streamed[request.target_id])
             journal.append(record)
-            cost = record["request"]["cost_usd"]
+            spent = spent_usd(record, most)
         except Exception as error:
             control.failed(error)
             lamp.done += 1
             return None
         finally:
-            purse.settle(most, cost)
+            purse.settle(held, held if spent is None else spent)
         lamp.note(record["request"])
         if search is not None and request.phase == "measure":
             search.note(record["request"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +11,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench import dialects, environment, providers, quota, redact
-from bench.engine.pacing import in_order, length_ns, most_prompts, stream, think_ns, think_rng
+from bench.engine.pacing import in_order, length_ns, stream, think_ns, think_rng
 from bench.errors import CannotRun, ConfigError, Problem
+from bench.estimate import Estimate
+from bench.estimate import of_target as estimate_of
 from bench.load import Load, Stage, burst_stage
 from bench.plan import Plan, Sessions, build
-from bench.price import book, cost
-from bench.quota import CHARS_PER_TOKEN
+from bench.price.overlay import overlay_of
 from bench.record import Params
 from bench.registry.settings import effective_params, end_of_life, same_settings, without_cache
-from bench.targets import Target, load_targets
+from bench.targets import Target, load_targets, read_prices
 from bench.workload import Workload, load_workload, quick
 
 DEFAULT_TARGETS = Path("targets.yaml")
@@ -57,6 +57,8 @@ class Options:
     command: str = ""
     campaign: Mapping[str, Any] | None = None
     """The campaign that this run is a block of, for the manifest."""
+    prices: Path | None = None
+    """The user's own price file, in place of the one that the targets name."""
     profiles: Mapping[str, Mapping[str, Any]] | None = None
     """How look-alikes behave, by target, instead of as shipped; for simulated runs alone."""
 
@@ -88,19 +90,6 @@ class Job:
     """What should be known before it starts, though nothing is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a target's share of the plan may use. `usd_most` is the bill if every reply were as long as allowed."""
-
-    target_id: str
-    requests: int
-    input_tokens: int
-    output_tokens_most: int
-    usd_most: Decimal | None
-    usd_likely: Decimal | None
-    why_unknown: str | None
-
-
 def prepare(options: Options, today: date) -> Job:
     """Checks everything at once. Raises ConfigError for what is written wrongly, CannotRun when too few targets are left."""
     workload = load_workload(options.workload)
@@ -109,6 +98,11 @@ def prepare(options: Options, today: date) -> Job:
     load = _overridden(workload, options)
     workload = workload.with_load(load)
     targets = load_targets(_targets_file(options), list(options.only) or None, providers.names())
+    if options.prices is not None:
+        prices = read_prices(options.prices)
+        targets = [replace(target, prices=prices) for target in targets]
+    for name, text in {target.prices for target in targets if target.prices is not None}:
+        overlay_of(name, text)  # what is wrong in it is told now
     redact.learn_names(target.auth["env"] for target in targets if "env" in target.auth)
     ready: list[Ready] = []
     problems: list[Problem] = []
@@ -123,7 +117,7 @@ def prepare(options: Options, today: date) -> Job:
     unequal = same_settings([(r.target, r.params) for r in ready], {r.target.id: r.degraded for r in ready})
     if unequal:
         raise ConfigError(unequal)
-    estimate = tuple(_estimate(r, workload, load, today) for r in ready)
+    estimate = tuple(estimate_of(r.target, r.params, workload, load, len(ready), today) for r in ready)
     limit_usd = options.max_usd if options.max_usd is not None else _decimal(load.budget_usd)
     if limit_usd is not None:
         unknown = [
@@ -134,7 +128,7 @@ def prepare(options: Options, today: date) -> Job:
                 f"{e.why_unknown}; a limit in dollars needs it: price: {{input: ..., output: ...}} in USD per million tokens",
             )
             for e in estimate
-            if e.usd_most is None
+            if e.usd_most is None or e.usd_dearest is None
         ]
         if unknown:
             raise ConfigError(unknown)
@@ -303,32 +297,6 @@ def _swept(load: Load, units: int, options: Options) -> Load:
     if not options.quick:
         return load
     return replace(load, stages=tuple(s if s.requests is None else replace(s, requests=units) for s in load.stages))
-
-
-def _estimate(ready: Ready, workload: Workload, load: Load, today: date) -> Estimate:
-    turns = len(workload.cases) / len(workload.sessions) if workload.sessions else 1
-    requests = round(most_prompts(load) * turns) + load.warmup_requests
-    chars = sum(len(str(m["content"])) for case in workload.cases for m in case.messages) / len(workload.cases)
-    input_tokens = round(requests * chars / CHARS_PER_TOKEN)
-    most = requests * ready.params.max_tokens
-    shape = workload.spec.shape
-    typical = shape.output_tokens.get("p50") if shape and shape.output_tokens else None
-    found = book.find(ready.target, today)
-    if isinstance(found, book.Unknown):
-        return Estimate(ready.target.id, requests, input_tokens, most, None, None, found.reason)
-    ttl = (ready.params.cache_ttl or "5m") if ready.params.cache_breakpoints else None
-    per_request = cost.estimate(
-        math.ceil(input_tokens / requests),
-        ready.params.max_tokens,
-        found,
-        "1h" if ttl == "1h" else "5m" if ttl else None,
-    )
-    likely = None
-    if typical is not None:
-        each = cost.estimate(round(input_tokens / requests), round(typical), found)
-        likely = None if each.total is None else each.total * requests
-    usd_most = None if per_request.total is None else per_request.total * requests
-    return Estimate(ready.target.id, requests, input_tokens, most, usd_most, likely, per_request.reason or None)
 
 
 def planned(job: Job, targets: Sequence[Target]) -> Plan:

@@ -27,6 +27,7 @@ from bench.load import Load
 from bench.plan import NO_DUE, Plan
 from bench.record import Params
 from bench.targets import Target
+from bench.tokens import tokens
 from bench.workload import Workload
 
 CHARS_PER_TOKEN = 4.0
@@ -196,10 +197,9 @@ def _closed_notes(
 
 
 def _input_tokens(workload: Workload, params: Params) -> Mapping[str, int]:
-    tools = len(str(params.tools)) if params.tools else 0
+    tools = tokens(str(params.tools)) if params.tools else 0.0
     return {
-        case.id: math.ceil((tools + sum(len(str(m["content"])) for m in case.messages)) / CHARS_PER_TOKEN)
-        for case in workload.cases
+        case.id: math.ceil(tools + sum(tokens(str(m["content"])) for m in case.messages)) for case in workload.cases
     }
 
 

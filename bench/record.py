@@ -323,7 +323,15 @@ cache_write_1h_tokens | int64 | tokens | input written to the prompt cache for a
 output_tokens     | int64  | tokens | output, reasoning included
 reasoning_tokens  | int64  | tokens | the part of output that was reasoning
 usage_source      | string |   | provider or estimate; null when no count is known
-cost_usd          | decimal(38,12) | USD | cost at the price book's rate; null when the price or the usage is unknown
+cost_usd          | decimal(38,12) | USD | cost of the final attempt at the price book's rate; null when the price or the usage is unknown
+cost_input_usd    | decimal(38,12) | USD | the part of cost_usd that uncached input made; the five parts sum to cost_usd
+cost_cache_read_usd | decimal(38,12) | USD | the part that input read from the prompt cache made
+cost_cache_write_5m_usd | decimal(38,12) | USD | the part that input written to the cache for five minutes made
+cost_cache_write_1h_usd | decimal(38,12) | USD | the part that input written to the cache for an hour made
+cost_output_usd   | decimal(38,12) | USD | the part that output made, reasoning included
+cost_reasoning_usd | decimal(38,12) | USD | the part of cost_output_usd that was reasoning; null when its tokens are not reported
+cost_retries_usd  | decimal(38,12) | USD | cost of the attempts before the final one, not in cost_usd; null when one that may have been billed has no known cost
+unpriced_attempts | int32  |   | attempts, the final one included, that may have been billed and have no known cost
 price_book        | string |   | the price book entry used, with its date
 client_stack      | string |   | versions of the SDK that built the request and of our wire
 region_proof      | string |   | consistent, contradicted or unknown: whether the reply agrees with the region, model and door asked for
@@ -368,6 +376,16 @@ limit_output_tokens | int64 | tokens | limit of output tokens
 remaining_output_tokens | int64 | tokens | what was left of it
 reset_output_tokens_s | float64 | s | until it is filled again
 utilisation_share | float64 |  | share of a provisioned deployment in use, as its replies tell it
+served_lane       | string |   | service tier or capacity lane named in this try's reply
+input_tokens      | int64  | tokens | as in requests, of this try; null when it did not say
+cache_read_tokens | int64  | tokens | as in requests
+cache_write_5m_tokens | int64 | tokens | as in requests
+cache_write_1h_tokens | int64 | tokens | as in requests
+output_tokens     | int64  | tokens | as in requests
+reasoning_tokens  | int64  | tokens | as in requests
+cost_usd          | decimal(38,12) | USD | cost of this try; null when the price or the usage is unknown
+may_be_billed     | bool   |   | false when no model can have run: the try never left, or was turned away with an error
+price_book        | string |   | the price book entry used, with its date
 """)
 
 CHUNKS = IDENTITY + _columns("""

@@ -62,6 +62,14 @@ def clean_all(value: Any) -> Any:
     return value
 
 
+def clean_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A flat row with every text in it cleaned: itself, when one look over all of its texts finds no secret."""
+    texts = "\n".join([value for value in row.values() if isinstance(value, str)])
+    if any(spelling in texts for spelling in _spellings()):
+        return {key: clean_all(value) for key, value in row.items()}
+    return row
+
+
 def without_userinfo(address: str) -> str:
     """An address without the user and the password that it may hold."""
     scheme, sign, rest = address.partition("://")

@@ -18,7 +18,7 @@ from bench.stats.table import ATTEMPT_COLUMNS, build, summary_rows
 from bench.store import parquet, runs
 from bench.store.parquet import FileInfo
 from bench.wire.clock import Anchor
-from bench.workload import Workload, quick
+from bench.workload import Workload, quick, verdict_facts
 
 SCORES, SUMMARY = "scores.parquet", "summary.parquet"
 READ = ("requests.parquet", "replies.parquet")
@@ -101,6 +101,7 @@ def _rewritten(run: runs.Run, workload: Workload, command: str, note: str | None
     anchor = Anchor.take()
     facts = {**run.manifest}
     facts["scorers"] = [spec.model_dump() for spec in workload.scorers]
+    facts["workload"] = {**(facts.get("workload") or {}), **verdict_facts(workload)}
     facts["history"] = [
         *facts.get("history", ()),
         {

@@ -35,7 +35,7 @@ SEGMENT = ("started", "anchor", "host", "bench_version", "command", "environment
 """What a segment keeps of the facts that the program gathers when it starts."""
 OF_THIS_RUN = ("bench_version", "simulated", "seed", "replies", "workload", "load", "plan", "targets")
 """What must be the same when a run goes on."""
-FREE = frozenset({"budget_usd", "price", "limits", "notes", "title", "file", "slo", "schedule_sha256"})
+FREE = frozenset({"budget_usd", "price", "price_file", "limits", "notes", "title", "file", "slo", "schedule_sha256"})
 """Keys in them that change nothing in what is sent."""
 MOVED = frozenset({"base_url", "auth", "project", "resource", "route", "simulated"})
 """Keys of a target that `--simulate` sets anew each time."""
@@ -157,10 +157,11 @@ class Earlier:
             "perhaps_billed_usd_most": str(sum(known, Decimal(0))) if len(known) == len(each) else None,
         }
 
-    def spent_usd(self, resent: Mapping[str, Any]) -> Decimal:
-        """What the run has cost so far: what is recorded, and at the most what was sent without a record."""
+    def spent_usd(self, resent: Mapping[str, Any], most_usd: Mapping[str, Decimal]) -> Decimal:
+        """What the run has cost so far: what is recorded, and at the most what was sent without a record, or without a cost."""
         lost = [resent, *(segment.get("resent") or {} for segment in self.facts["segments"])]
         perhaps = sum((Decimal(one.get("perhaps_billed_usd_most") or 0) for one in lost), Decimal(0))
+        perhaps += sum((n * most_usd.get(target, Decimal(0)) for target, n in self.found.unpriced.items()), Decimal(0))
         return sum(self.found.spent_usd.values(), perhaps)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import platform
 import secrets
@@ -33,11 +34,11 @@ from bench.record import Reply
 from bench.simulation import simulated
 from bench.stats.slices import slice_tags
 from bench.stats.table import Table, summary_rows
-from bench.store import parquet, runs
+from bench.store import parquet, runs, schedule
 from bench.store.disk import digest
 from bench.store.journal import Journal, journal_path, journals
 from bench.wire.clock import Anchor, allowed_cores, asleep_ns, clock_facts
-from bench.workload import Workload
+from bench.workload import Workload, dataset_facts, verdict_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def _only_plain(job: Job) -> None:
 
 
 def _write_plan(planned: Plan, folder: Path, run_id: str) -> None:
-    parquet.write_table(folder / runs.SCHEDULE, "schedule", planned.rows(run_id))
+    schedule.write(folder / runs.SCHEDULE, planned, run_id)
 
 
 @contextmanager
@@ -131,10 +132,10 @@ def _measured(
     """Carries out the plan, or what an earlier segment left of it, into a journal."""
     options = job.options
     segment = 0 if earlier is None else earlier.segment
+    most = {e.target_id: e.usd_dearest for e in job.estimate if e.usd_dearest is not None}
     ends_ns = None if options.max_minutes is None else anchor.monotonic_ns + round(options.max_minutes * 6e10)
-    most = {e.target_id: e.usd_most / e.requests for e in job.estimate if e.usd_most is not None}
     resent = None if earlier is None else earlier.resent(planned, most)
-    spent_usd = Decimal(0) if earlier is None or resent is None else earlier.spent_usd(resent)
+    spent_usd = Decimal(0) if earlier is None or resent is None else earlier.spent_usd(resent, most)
     manifest = resume.begin(_manifest(job, ready, run_id, folder, anchor, planned), earlier, resent)
     remaining = resume.Remaining(None if earlier is None else earlier.found)
     search = sweep.search(job, planned, lambda plan: _write_plan(plan, folder, run_id))
@@ -180,6 +181,7 @@ def _measured(
 def _finish(job: Job, folder: Path, facts: dict[str, Any], measured: Measured) -> Result:
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
     files, dropped = parquet.write_tables(folder, amend=scoring(job.workload), replies=job.options.replies)
+    parquet.release_memory()
     for path in (folder / runs.SCHEDULE, *sorted(folder.glob("truth*.parquet"))):
         files[path.name] = parquet.info(path)
     complete = measured.reason is None
@@ -199,6 +201,7 @@ def _finish(job: Job, folder: Path, facts: dict[str, Any], measured: Measured) -
     facts["invalid"] = [*dict.fromkeys(found), *instrument.faults(requests, facts["segments"], folder)]
     facts["exit_status"] = _exit_status(measured, facts["invalid"])
     del requests
+    parquet.release_memory()
     table = tabulate.of_run(run, job.options.baseline)
     files["summary.parquet"] = parquet.write_table(
         folder / "summary.parquet", "summary", summary_rows(table, facts["run_id"])
@@ -275,6 +278,8 @@ def _manifest(
             "digest": workload.digest,
             "cases": len(workload.cases),
             "slo": workload.spec.slo.model_dump(exclude_none=True) if workload.spec.slo else {},
+            **dataset_facts(workload),
+            **verdict_facts(workload),
         },
         "scorers": [spec.model_dump() for spec in workload.scorers],
         "clusters": {case.id: case.cluster for case in workload.cases},
@@ -310,6 +315,9 @@ def _target_facts(ready: Ready) -> dict[str, Any]:
     facts["params"] = {k: v for k, v in dataclasses.asdict(ready.params).items() if v not in (None, {}, (), [])}
     if ready.params.extra_headers:  # their values may be keys
         facts["params"]["extra_headers"] = dict.fromkeys(ready.params.extra_headers, redact.MASK)
+    if facts.pop("prices", None) and target.prices:  # what was agreed with a cloud is not for every reader of a run
+        name, text = target.prices
+        facts["price_file"] = {"file": Path(name).name, "sha256": hashlib.sha256(text.encode()).hexdigest()}
     facts["notes"] = list(ready.notes)
     facts["route"] = providers.get(target.provider).route(target)
     return facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -21,7 +21,8 @@ class Target:
     """A model at an address, as one row of targets.yaml after defaults were filled in.
 
     `auth` holds references only (names of environment variables or profiles), never a secret. `price` holds decimal
-    numbers as text. `params` holds only what the file sets; None there means "not sent", whatever the workload says.
+    numbers as text; `prices` is the file with the user's own. `params` holds only what the file sets; None there means
+    "not sent", whatever the workload says.
     """
 
     id: str
@@ -45,6 +46,8 @@ class Target:
     price: Mapping[str, Any] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     simulated: bool = False
+    prices: tuple[str, str] | None = field(default=None, repr=False)
+    """Name and text of the user's own price file."""
 
 
 TOKEN_CLASSES = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
@@ -68,9 +71,27 @@ def load_targets(path: str | Path, only: Sequence[str] | None = None, doors: Col
         if target:
             targets.append(target)
     problems += _repeated_ids(loaded)
+    prices = None
+    if parsed is not None and parsed.prices is not None:
+        try:
+            prices = read_prices(Path(path).parent / parsed.prices)
+        except ConfigError as error:
+            problems += [loaded.problem(("prices",), "", f"{parsed.prices} {one.want}") for one in error.problems]
     if problems:
         raise ConfigError(sorted(set(problems), key=lambda problem: (_line(problem), problem.path)))
+    targets = [replace(target, prices=prices) for target in targets]
     return targets if only is None else _chosen(targets, only, str(path))
+
+
+def read_prices(path: str | Path) -> tuple[str, str]:
+    """Name and text of a price file: as it is now, whatever becomes of it during a run."""
+    name = str(path)
+    try:
+        return name, Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError([Problem(name, "", "", f"cannot be read: {error.strerror or error}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(name, "", "other bytes", "UTF-8 text")]) from None
 
 
 def json_schema() -> dict[str, Any]:
@@ -222,6 +243,9 @@ class TargetsFile(_Strict):
     """Targets: the models to compare and where they answer."""
 
     version: Literal[1] = Field(examples=[1])
+    prices: Text | None = Field(
+        default=None, description="the file with your own prices, beside this one", examples=["prices.yaml"]
+    )
     targets: list[TargetRow] = Field(min_length=1)
 
 

@@ -21,6 +21,7 @@ from bench.errors import ConfigError, Problem
 from bench.load import Count, DistributionSpec, Load, LoadSpec, Positive, SessionSpec, Stage, load_of
 from bench.load import problems as load_problems
 from bench.record import Case, Params
+from bench.reorder import ReorderSpec, reordered
 from bench.yamlfile import Duration, Loaded, check, load
 
 __all__ = ["Load", "Stage", "Workload", "WorkloadSpec", "load_workload"]
@@ -53,6 +54,7 @@ class DatasetSpec(Spec):
     limit: Count | None = None
     shuffle: bool = False
     items: list[dict[str, Any]] | None = None
+    reorder: ReorderSpec | None = None
     synthesise: Literal["corpus", "ids"] | None = None
     block_size: int | None = None
     timestamp_unit: Literal["auto", "ns", "us", "ms", "s", "iso"] | None = None
@@ -298,6 +300,8 @@ def load_workload(path: Path) -> Workload:
     params = params_of(spec.generation, Params())
     params = replace(params, tools=_tools(spec, loaded), **_cache(spec.cache))
     cases = tuple(_cases(spec, loaded))
+    if spec.dataset.reorder is not None:
+        cases = _reordered(cases, spec.dataset, loaded)
     if not cases:
         raise ConfigError([_problem(loaded, "dataset", "no items", "at least one item after filter and limit")])
     return Workload(
@@ -310,6 +314,24 @@ def load_workload(path: Path) -> Workload:
         load=load_of(spec.load, len(sessions_of(cases)) or len(cases)),
         digest=_digest(spec, cases),
     )
+
+
+def verdict_facts(workload: Workload) -> dict[str, Any]:
+    """What a run's manifest keeps of how the workload sums its scores up and when a target passes."""
+    scoring = workload.spec.scoring
+    if scoring is None or scoring.mode == "off":
+        return {"aggregate": {}, "pass": []}
+    return {
+        "aggregate": {} if scoring.aggregate is None else scoring.aggregate.model_dump(exclude_none=True),
+        "pass": [one.model_dump(exclude_none=True) for one in scoring.passes],
+    }
+
+
+def dataset_facts(workload: Workload) -> dict[str, Any]:
+    """What a run's manifest keeps of where the items come from: which copy of which test this was."""
+    dataset = workload.spec.dataset
+    kept = {"split": dataset.split, "seed": dataset.seed, "sha256": dataset.sha256, "generator": dataset.generator}
+    return {"dataset": {name: value for name, value in kept.items() if value is not None}}
 
 
 def params_of(generation: GenerationSpec, base: Params) -> Params:
@@ -401,6 +423,8 @@ def _not_runnable(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Problem]:
     if spec.messages is None and spec.dataset.type != "inline":
         yield problem("messages", "nothing", "the messages to send, e.g. [{role: user, content: '{{ question }}'}]")
     yield from _session_problems(spec, problem)
+    if spec.dataset.reorder is not None and spec.load.unit == "session":
+        yield problem("dataset.reorder", "sessions", "requests of their own; a session is not asked twice")
     if spec.scoring is not None:
         for at, scorer in enumerate(spec.scoring.scorers):
             if scorer.type not in score.names():
@@ -411,6 +435,52 @@ def _not_runnable(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Problem]:
             except ConfigError as error:
                 for wrong in error.problems:
                     yield problem(f"scoring.scorers.{at}.{wrong.path}", wrong.got, wrong.want)
+        yield from _verdict_problems(spec.scoring, problem)
+
+
+OWN_FIGURES = ("quality", "quality_answered", "weighted", "label_macro_f1", "label_invalid_share")
+"""What `pass` can name beside the scorers: the share right, the mean by weight, and the figures of labels."""
+
+
+def _verdict_problems(scoring: ScoringSpec, problem: Callable[[str, str, str], Problem]) -> Iterator[Problem]:
+    """What `scoring` says that no run of this version does, and bars that name nothing."""
+    if scoring.mode == "separate":
+        yield problem("scoring.mode", "separate", "inline (the replies that are timed are scored) or off")
+    if scoring.epochs != 1:
+        yield problem(
+            "scoring.epochs", str(scoring.epochs), "1; more requests of the same items: load.stages, requests"
+        )
+    if scoring.judge is not None:
+        yield problem("scoring.judge", "a judge", "scorers; this version has no judge")
+    names = [one.name for one in scoring.scorers]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        yield problem("scoring.scorers", f"{twice[0]} more than once", "a name of its own for every scorer")
+    known = f"one of {', '.join((*names, *OWN_FIGURES))}"
+    for at, one in enumerate(scoring.scorers):
+        if not one.weight > 0:
+            yield problem(f"scoring.scorers.{at}.weight", f"{one.weight:g}", "a number above 0, e.g. 0.5")
+    if (total := scoring.aggregate) is not None:
+        if total.metric not in (None, "weighted", *names):
+            yield problem("scoring.aggregate.metric", str(total.metric), f"one of {', '.join((*names, 'weighted'))}")
+        if total.reducer not in ("mean", ["mean"]):
+            yield problem("scoring.aggregate.reducer", str(total.reducer), "mean")
+        if total.ci != 0.95:
+            yield problem("scoring.aggregate.ci", f"{total.ci:g}", "0.95, the level of every interval")
+    for at, bar in enumerate(scoring.passes):
+        where = f"scoring.pass.{at}"
+        if bar.metric not in (*names, *OWN_FIGURES):
+            yield problem(f"{where}.metric", bar.metric, known)
+        if bar.min is None and bar.max is None and bar.margin is None:
+            yield problem(where, "no bar", "min, max, or vs: baseline with a margin")
+        if (bar.vs is None) != (bar.margin is None) or bar.vs not in (None, "baseline"):
+            yield problem(
+                where, f"vs {bar.vs}, margin {bar.margin}", "vs: baseline together with margin: 0.03, in shares of 1"
+            )
+        if bar.vs is not None and bar.metric not in (*names, "quality", "weighted"):
+            yield problem(
+                f"{where}.metric", bar.metric, f"one of {', '.join((*names, 'quality', 'weighted'))} beside vs"
+            )
 
 
 def _session_problems(spec: WorkloadSpec, problem: Callable[[str, str, str], Problem]) -> Iterator[Problem]:
@@ -533,6 +603,15 @@ def _cases(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Case]:
             yield from _turns(case, item, loaded, recorded=(spec.load.session or SessionSpec()).history == "recorded")
         else:
             yield case
+
+
+def _reordered(cases: Sequence[Case], dataset: DatasetSpec, loaded: Loaded) -> tuple[Case, ...]:
+    assert dataset.reorder is not None
+    try:
+        return tuple(reordered(cases, dataset.reorder, dataset.seed))
+    except ValueError as error:
+        want = f"the line {dataset.reorder.under!r} in its prompt, and two or more lines with '- ' below it"
+        raise ConfigError([_problem(loaded, "dataset.reorder.under", f"item {error} without a list", want)]) from None
 
 
 def _response_format(item: Mapping[str, Any], number: int, loaded: Loaded) -> Mapping[str, Any] | None:

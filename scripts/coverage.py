@@ -8,7 +8,6 @@ interval holds the truth; its standard error is sqrt(share (1 - share) / samples
 import argparse
 import math
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from dataclasses import replace as changed
@@ -17,7 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parent))  # where a test loads this file from elsewhere
+from coverage_worlds import MILD, MIXTURE, RATE_PER_S, SEVERE, Paired, Queue, Weeks, stream
+
 from bench.stats import means, shares
+from bench.stats.levels import COLUMNS, TEXT_COLUMNS, levels_of
 from bench.stats.quantiles import Interval, Quantile, binomial_rank, quantile
 from bench.stats.ratios import (
     Resamples,
@@ -30,7 +33,7 @@ from bench.stats.ratios import (
     sums_ratio,
     sums_ratio_p,
 )
-from bench.stats.special import normal_cdf, normal_quantile
+from bench.stats.special import normal_quantile
 from bench.stats.verdicts import MARGINS, WORDS, Evidence, holm, judge
 
 Z = normal_quantile(0.975)
@@ -51,11 +54,6 @@ class Study:
     about: str
     rows: Callable[[int], Iterator[Row]]
     """From the number of samples."""
-
-
-def stream(*names: object) -> np.random.Generator:
-    """A generator of its own for every case: leaving one out does not change another."""
-    return np.random.default_rng(zlib.crc32(repr(names).encode()))
 
 
 def covers(interval: Interval, truth: float) -> bool:
@@ -80,114 +78,6 @@ def bootstrap_interval(ordered: np.ndarray, p: float) -> Interval:
     k = math.ceil(n * p - 1e-9)
     ranks = [max(1, min(n, math.ceil(n * shares.beta_quantile(t, k, n - k + 1)))) for t in (0.025, 0.975)]
     return Interval(float(ordered[ranks[0] - 1]), float(ordered[ranks[1] - 1]), n)
-
-
-# ---------------------------------------------------------------- what is simulated
-
-
-@dataclass(frozen=True)
-class LogNormals:
-    """A mixture: (weight, median, spread of the log) of each part. The truth of a quantile is by formula."""
-
-    parts: tuple[tuple[float, float, float], ...]
-
-    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        weights, medians, spreads = (np.array(column) for column in zip(*self.parts, strict=True))
-        kind = rng.choice(len(self.parts), size=shape, p=weights)
-        return medians[kind] * np.exp(spreads[kind] * rng.standard_normal(shape))
-
-    def quantile(self, p: float) -> float:
-        low, high = -20.0, 20.0
-        for _ in range(100):
-            middle = (low + high) / 2
-            below = sum(w * normal_cdf((middle - math.log(m)) / s) for w, m, s in self.parts)
-            low, high = (middle, high) if below < p else (low, middle)
-        return math.exp(high)
-
-
-MIXTURE = LogNormals(((0.85, 0.8, 0.35), (0.13, 2.0, 0.5), (0.02, 12.0, 0.6)))
-"""Latency in seconds: 85 % around 0.8, 13 % around 2, 2 % around 12."""
-
-SLOW_SHARE, SLOW_FACTOR, TAIL_SHARE, TAIL_LOG, TAIL_SPREAD = 0.06, 2.5, 0.01, 1.5, 0.3
-
-
-@dataclass(frozen=True)
-class Spells:
-    """Latency that remembers: an AR(1) part, and slow spells of `spell` requests on average (6 % of time, 2.5 times as slow).
-
-    log x = log 0.9 + 0.4 (sqrt(0.4) AR1 + sqrt(0.6) noise); one request in a hundred is e^(1.5 ± 0.3) times as slow.
-    """
-
-    memory: float
-    spell: int
-
-    def draw(self, rng: np.random.Generator, blocks: int, length: int) -> np.ndarray:
-        """`blocks` stretches of `length` requests each that know nothing of each other."""
-        ar = np.empty((length, blocks))
-        ar[0] = rng.standard_normal(blocks)
-        innovation = math.sqrt(1 - self.memory**2) * rng.standard_normal((length, blocks))
-        for i in range(1, length):
-            ar[i] = self.memory * ar[i - 1] + innovation[i]
-        shape = (blocks, length)
-        log = math.log(0.9) + 0.4 * (math.sqrt(0.4) * ar.T + math.sqrt(0.6) * rng.standard_normal(shape))
-        log += math.log(SLOW_FACTOR) * self._slow(rng, blocks, length)
-        log += (rng.random(shape) < TAIL_SHARE) * (TAIL_LOG + TAIL_SPREAD * rng.standard_normal(shape))
-        return np.exp(log).ravel()
-
-    def _slow(self, rng: np.random.Generator, blocks: int, length: int) -> np.ndarray:
-        mean_fast = self.spell * (1 - SLOW_SHARE) / SLOW_SHARE
-        slow = np.zeros((blocks, length), dtype=bool)
-        for block in range(blocks):
-            at, state = 0, bool(rng.random() < SLOW_SHARE)
-            while at < length:
-                stay = int(rng.geometric(1 / self.spell if state else 1 / mean_fast))
-                slow[block, at : at + stay] = state
-                at, state = at + stay, not state
-        return slow
-
-    def marginal(self) -> LogNormals:
-        parts = []
-        for slow in (0, 1):
-            for tail in (0, 1):
-                weight = (SLOW_SHARE if slow else 1 - SLOW_SHARE) * (TAIL_SHARE if tail else 1 - TAIL_SHARE)
-                median = 0.9 * SLOW_FACTOR**slow * math.exp(TAIL_LOG * tail)
-                parts.append((weight, median, math.hypot(0.4, TAIL_SPREAD * tail)))
-        return LogNormals(tuple(parts))
-
-
-MILD, SEVERE = Spells(0.7, 10), Spells(0.9, 150)
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Two targets over the same prompts in the same blocks: prompts differ (0.5), blocks are slow for both (0.10) and for one
-    (0.12), and each request by itself (0.25), all spreads of the log. A share `tail` is e^(1.5 ± 0.3) times as slow."""
-
-    factor: float
-    tail_a: float = 0.02
-    tail_b: float = 0.02
-
-    def draw(self, rng: np.random.Generator, codes: np.ndarray, targets: int = 2) -> list[np.ndarray]:
-        n, blocks = len(codes), int(codes.max()) + 1
-        prompt, shared = 0.5 * rng.standard_normal(n), 0.10 * rng.standard_normal(blocks)
-        out = []
-        for target in range(targets):
-            own = shared + 0.12 * rng.standard_normal(blocks)
-            log = prompt + own[codes] + 0.25 * rng.standard_normal(n)
-            slow = rng.random(n) < (self.tail_b if target else self.tail_a)
-            log += slow * (TAIL_LOG + TAIL_SPREAD * rng.standard_normal(n))
-            out.append((self.factor if target else 1.0) * np.exp(log))
-        return out
-
-    def truth(self, p: float) -> float:
-        spread = math.sqrt(0.5**2 + 0.10**2 + 0.12**2 + 0.25**2)
-        a, b = (
-            LogNormals(
-                ((1 - tail, factor, spread), (tail, factor * math.exp(TAIL_LOG), math.hypot(spread, TAIL_SPREAD)))
-            )
-            for factor, tail in ((1.0, self.tail_a), (self.factor, self.tail_b))
-        )
-        return b.quantile(p) / a.quantile(p)
 
 
 # ---------------------------------------------------------------- the studies
@@ -442,6 +332,63 @@ def sums_tests(samples: int, counts: tuple[int, ...] = (24, 48)) -> Iterator[Row
                   {name: count / samples for name, count in counted.items()})  # fmt: skip
 
 
+def campaigns(samples: int, ps: tuple[float, ...] = (0.5, 0.9), scenes: tuple[tuple[int, int, int], ...] = (
+        (48, 30, 4), (12, 96, 4), (5, 96, 4))) -> Iterator[Row]:  # fmt: skip
+    """Runs over a week: what a run shares, its blocks share too, so they are not independent."""
+    process = Weeks(factor=1.1)
+    for runs, per_run, per_block in scenes:
+        n = runs * per_run
+        units = {"a run is one block": np.arange(n) // per_run, "its blocks are": np.arange(n) // per_block}
+        for p in ps:
+            rng, truth = stream("campaign", runs, p), process.marginal().quantile(p)
+            one, ratio = ({**dict.fromkeys((*units, "iid ranks"), 0)} for _ in range(2))
+            for _ in range(samples):
+                a, b = process.draw(rng, runs, per_run, per_block)
+                for name, codes in units.items():
+                    qa, qb = quantile(a, codes, p), quantile(b, codes, p)
+                    one[name] += covers(qa.interval(), truth)
+                    found = quantile_ratio(qa, qb)
+                    ratio[name] += found.low <= math.log(process.factor) <= found.high
+                one["iid ranks"] += covers(iid_interval(qa.ordered, p), truth)
+                naive = quantile_ratio(_without_blocks(qa), _without_blocks(qb))
+                ratio["iid ranks"] += naive.low <= math.log(process.factor) <= naive.high
+            told = f"{runs} runs of {per_run} in blocks of {per_block}"
+            yield Row(f"{told}: p{p * 100:g}", samples, {name: count / samples for name, count in one.items()})
+            yield Row(f"{told}: ratio of p{p * 100:g}, truly {process.factor:g}", samples,
+                      {name: count / samples for name, count in ratio.items()})  # fmt: skip
+
+
+def achieved(
+    samples: int, scenes: tuple[tuple[float, int], ...] = ((1.5, 20), (0.9, 20), (0.7, 20), (0.7, 40))
+) -> Iterator[Row]:
+    """The achieved share of a level of an open loop, by the very function that makes it."""
+    per = 25
+    samples = max(1, samples // 4)  # 2,000 resamples of all stamps for each
+    for serves, blocks in scenes:
+        rng, process, n = stream("achieved", serves, blocks), Queue(serves), blocks * per
+        counts = dict.fromkeys(("bench", "iid", "open"), 0)
+        bias = 0.0
+        for _ in range(samples):
+            due, end, ok = process.draw(rng, blocks, per)
+            rows = {name: np.full(n, np.nan) for name in COLUMNS if name not in TEXT_COLUMNS}
+            rows |= {
+                "target": np.full(n, "t", dtype=object), "phase": np.full(n, "measure", dtype=object),
+                "outcome": np.where(ok, "ok", "throttled").astype(object), "spoiled": np.zeros(n, bool),
+                "stage": np.zeros(n), "level": np.full(n, RATE_PER_S), "block_id": np.arange(n) // per, "due_ns": due,
+                "sent_ns": due, "end_ns": end,
+            }  # fmt: skip
+            [level] = levels_of(rows, {})
+            cell = level.cells["achieved_share"]
+            truth = process.truth()
+            counts["bench"] += covers(Interval(cell.low, cell.high, 0.0), truth)
+            counts["open"] += cell.high is None
+            naive = shares.wilson(float(ok.mean()), n)
+            counts["iid"] += covers(naive, truth)
+            bias += (cell.value - truth) / samples
+        yield Row(f"serves {serves:g} of what is offered, {blocks} blocks of {per}, true share {process.truth():.3f}", samples,
+                  {name: count / samples for name, count in counts.items()} | {"mean error": bias})  # fmt: skip
+
+
 STUDIES = (
     Study("Quantiles of independent requests",
           "25 blocks; latency is 85 % around 0.8 s, 13 % around 2 s, 2 % around 12 s. “open” is the share of intervals of bench "
@@ -461,6 +408,13 @@ STUDIES = (
     Study("Shares and differences of quality", "Answers from one source resemble each other.", shares_and_quality),
     Study("Ratios of sums", "Costs, tokens and times of a block go together.", sums),
     Study("Tests of equal ratios of sums", "How often two equal targets are called different at 5 %.", sums_tests),
+    Study("Runs spread over a week",
+          "The truth is that of the whole week. Latency goes with the time of day and drifts from hour to hour, and all requests of "
+          "a run share both. bench counts a run as one block in a campaign, and from 5 runs on; below that it counts their blocks, "
+          "and says that the interval is of these runs alone.", campaigns),
+    Study("Achieved share of a level",
+          "An open loop against a server that falls behind, or does not; one request in twenty is refused. “iid” is the share that "
+          "was answered, which knows nothing of time; “mean error” is of the estimate itself, in points.", achieved),
 )  # fmt: skip
 
 

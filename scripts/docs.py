@@ -1,11 +1,14 @@
-"""Writes the generated pages again: docs/columns.md, doors.md, portability.md and the JSON Schemas. With --check, only says whether they are current."""
+"""Writes what is generated again: docs/columns.md, doors.md, portability.md, the JSON Schemas and the packed price book. With --check, only says whether they are current."""
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 from bench.commands.matrix import page as portability_page
 from bench.portability import matrix
+from bench.price import book
+from bench.price.terms import json_schema as prices_schema
 from bench.providers import PROVIDERS
 from bench.record import TABLES
 from bench.targets import json_schema as targets_schema
@@ -50,6 +53,7 @@ def columns_page() -> str:
     return "\n".join(out) + "\n"
 
 
+@cache
 def pages() -> dict[Path, str]:
     return {
         ROOT / "docs/columns.md": columns_page(),
@@ -57,6 +61,8 @@ def pages() -> dict[Path, str]:
         ROOT / "docs/portability.md": portability_page(matrix(doors=tuple(PROVIDERS))),
         ROOT / "workloads/schema/workload.v1.json": json.dumps(workload_schema(), indent=1, sort_keys=True) + "\n",
         ROOT / "workloads/schema/targets.v1.json": json.dumps(targets_schema(), indent=1, sort_keys=True) + "\n",
+        ROOT / "workloads/schema/prices.v1.json": json.dumps(prices_schema(), indent=1, sort_keys=True) + "\n",
+        ROOT / "bench/price/data" / book.PACKED: book.packed(),
     }
 
 

@@ -45,7 +45,14 @@ WIRES = {
     "sse tls": ("openai-compatible", True),
     "aws tls": ("bedrock", True),
 }
+QUICK = ("200", "1000", "64 fast")
+QUICK_SHARED = ("200", "openai-compatible")
+"""Where `--quick` tries several workers."""
 MODEL_ID = "us.anthropic.claude-sonnet-5-5"
+PLAIN = "sse"
+"""What the other wires are held against."""
+Round = dict[str, dict[str, float | None]]
+"""The figures of one run over each wire."""
 RAMP_MS_PER_STREAM, LONGEST_RAMP_MS = 3, 2000
 """As the closed loop of bench ramps its first wave."""
 
@@ -77,39 +84,48 @@ class Place:
     compiled: Path | None
 
 
-def cell(load: str, wire: str, workers: int, place: Place) -> dict[str, float | None]:
-    """One run of bench and one of each yardstick, against one look-alike."""
-    streams, requests, profile, rate = LOADS[load]
-    door, tls = WIRES[wire]
+def cells(load: str, wires: list[str], workers: int, place: Place, bare: list[str], share: float) -> Round:
+    """One run of bench over each of these wires, all of one door, and one of each bare client, against one look-alike."""
+    streams, most, profile, rate = LOADS[load]
+    requests = max(streams, round(most * share))
+    door = WIRES[wires[0]][0]
     folder = Path(tempfile.mkdtemp(dir=place.folder))
     truth = folder / "truth.parquet"
-    target = {"id": "t", "door": door, "model_id": MODEL_ID, "profile": profile}
-    plain = {**target, "id": "yardstick", "profile": profile, "credentials": plain_credentials(door)}
+    target = {"door": door, "model_id": MODEL_ID, "profile": profile}
+    tls = {"tls": {"cert": str(place.certificate), "key": str(place.key)}}
     config = {"seed": 1, "truth": str(truth), "targets": [
-        {**target, **({"tls": {"cert": str(place.certificate), "key": str(place.key)}} if tls else {})}, plain,
+        {**target, "id": "plain"}, {**target, **tls, "id": "tls"},
+        {**target, "id": "yardstick", "credentials": plain_credentials(door)},
     ]}  # fmt: skip
     pattern, stage = ("constant", f"rate: {rate}") if rate else ("concurrent", f"concurrency: {streams}")
     (folder / "workload.yaml").write_text(WORKLOAD % (pattern, stage, requests))
+    process_cpu_s = {}
     with simulate.launch(config) as running:
         os.sched_setaffinity(running.pid, {place.server_core})
-        told = (
-            yardsticks(door, running.ports["yardstick"], streams, requests, place, folder)
-            if rate is None and workers == 1
-            else {}
-        )
-        scheme = "https" if tls else "http"
-        (folder / "targets.yaml").write_text(
-            json.dumps({"version": 1, "targets": [target_row(door, f"{scheme}://127.0.0.1:{running.ports['t']}")]})
-        )
-        process_cpu_s = run_bench(folder, workers, place)
+        told = {}
+        if rate is None and workers == 1:
+            told = yardsticks(door, running.ports["yardstick"], streams, requests, place, folder, bare)
+        for wire in wires:
+            scheme, name = ("https", "tls") if WIRES[wire][1] else ("http", "plain")
+            row = target_row(door, f"{scheme}://127.0.0.1:{running.ports[name]}")
+            (folder / "targets.yaml").write_text(json.dumps({"version": 1, "targets": [row]}))
+            process_cpu_s[wire] = run_bench(folder, wire, workers, place)
         running.stop()
-    run = next((folder / "results").glob("date=*/run=cell"))
-    found = {**figures(run, truth), "cpu_s_per_1000_process": process_cpu_s / requests * 1000, **told}
-    for name in ("python", "c"):
-        yard = found.get(f"yardstick_{name}_cpu_s_per_1000")
-        found[f"ratio_{name}"] = found["cpu_s_per_1000_load"] / yard if yard else None
+    found = {}
+    for wire in wires:
+        run = next((folder / "results").glob(f"date=*/run={name_of(wire)}"))
+        one = {**figures(run, truth), "cpu_s_per_1000_process": process_cpu_s[wire] / requests * 1000, **told}
+        for name in ("python", "c"):
+            yard = one.get(f"yardstick_{name}_cpu_s_per_1000")
+            one[f"ratio_{name}"] = one["cpu_s_per_1000_load"] / yard if yard else None
+        found[wire] = one
     shutil.rmtree(folder)
     return found
+
+
+def name_of(wire: str) -> str:
+    """A run's name."""
+    return wire.replace(" ", "-")
 
 
 def plain_credentials(door: str) -> dict[str, str]:
@@ -124,11 +140,11 @@ def target_row(door: str, address: str) -> dict[str, object]:
     return {**row, "base_url": f"{address}/v1", "auth": {"env": "SELFBENCH_KEY"}}
 
 
-def run_bench(folder: Path, workers: int, place: Place) -> float:
+def run_bench(folder: Path, wire: str, workers: int, place: Place) -> float:
     """`bench run` in the folder; gives the CPU seconds of it and everything that it started."""
     command = [
         sys.executable, "-m", "bench", "run", "workload.yaml", "--targets", "targets.yaml", "--only", "t", "--out", "results",
-        "--run-id", "cell", "--no-calibrate", "--json", "--workers", str(workers),
+        "--run-id", name_of(wire), "--no-calibrate", "--json", "--workers", str(workers),
     ]  # fmt: skip
     said = simulate.default_credentials("bedrock")
     environment = {
@@ -148,7 +164,9 @@ def run_bench(folder: Path, workers: int, place: Place) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def yardsticks(door: str, port: int, streams: int, requests: int, place: Place, folder: Path) -> dict[str, float]:
+def yardsticks(
+    door: str, port: int, streams: int, requests: int, place: Place, folder: Path, bare: list[str]
+) -> dict[str, float]:
     """What the bare clients cost for the same requests in the clear."""
     body = {"max_tokens": 256, "messages": [{"role": "user", "content": "Count upwards."}]}
     if door == "bedrock":
@@ -170,6 +188,8 @@ def yardsticks(door: str, port: int, streams: int, requests: int, place: Place, 
         programs["c"] = [str(place.compiled)]
     found = {}
     for name, program in programs.items():
+        if name not in bare:
+            continue
         done = subprocess.run(
             [*program, *words], preexec_fn=lambda: os.sched_setaffinity(0, {place.client_core}), capture_output=True, text=True,
             check=False,
@@ -284,7 +304,8 @@ def machine() -> str:
 
 
 COLUMNS = (
-    ("streams", 11), ("wire", 8), ("workers", 8), ("CPU s/1k", 9), ("process", 8), ("x Python", 9), ("x C", 7), ("replies/s", 10),
+    ("streams", 11), ("wire", 8), ("workers", 8), ("runs", 5), ("CPU s/1k", 9), ("process", 8), ("x Python", 9), ("x C", 7),
+    ("x plain", 8), ("C s/1k", 7), ("replies/s", 10), ("x C's", 6),
     ("TTFT err p50/p99 ms", 20), ("gap err p50/p99 ms", 19), ("late p99", 9), ("1 read", 7), ("core", 5), ("MB", 5),
 )  # fmt: skip
 
@@ -295,11 +316,13 @@ def head() -> str:
 
 def values(load: str, wire: str, workers: int, row: dict[str, float | None]) -> tuple[str, ...]:
     def number(name: str, form: str) -> str:
-        return "-" if row[name] is None else format(row[name], form)
+        return "-" if row.get(name) is None else format(row[name], form)
 
     return (
-        load, wire, str(workers), number("cpu_s_per_1000_load", ".2f"), number("cpu_s_per_1000_process", ".2f"),
-        number("ratio_python", ".2f"), number("ratio_c", ".2f"), number("replies_per_s", ".0f"),
+        load, wire, str(workers), number("n", ".0f"), number("cpu_s_per_1000_load", ".2f"),
+        number("cpu_s_per_1000_process", ".2f"), number("ratio_python", ".2f"), number("ratio_c", ".2f"),
+        number("ratio_plain", ".2f"), number("yardstick_c_cpu_s_per_1000", ".2f"), number("replies_per_s", ".0f"),
+        number("replies_ratio_c", ".2f"),
         f"{row['ttft_error_p50_ms']:.3f} / {row['ttft_error_p99_ms']:.2f}",
         f"{row['gap_error_p50_ms']:.3f} / {row['gap_error_p99_ms']:.2f}", number("lateness_p99_ms", ".2f"),
         number("same_read_share", ".1%"), number("core_share", ".0%"), number("rss_mb", ".0f"),
@@ -331,31 +354,70 @@ def main() -> None:
     parser.add_argument("--load", action="append", choices=LOADS, help="streams, or the name of a load")
     parser.add_argument("--wire", action="append", choices=WIRES)
     parser.add_argument("--workers", action="append", type=int, help="processes that send; 1 and 2, if not given")
+    parser.add_argument(
+        "--bare", action="append", choices=("python", "c"), help="the bare clients to hold it against; both"
+    )
+    parser.add_argument("--requests-share", type=float, default=1.0, help="share of each load's requests that is sent")
+    parser.add_argument("--quick", action="store_true",
+                        help="the main table in a few minutes: 200, 1,000 and 64 fast streams over every wire, half the "
+                        "requests, held against C; two workers at 200 streams")  # fmt: skip
+    parser.add_argument(
+        "--minutes", type=float, help="begin no round of cells after so many; rounds go through all cells"
+    )
     parser.add_argument("--markdown", action="store_true", help="the table for docs/selfbench.md, at the end")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    out = []
-    if not options.json:
-        print(f"{machine()}; medians of {options.repeat}\n{head()}", flush=True)
-    cells = [
-        (load, wire, workers)
+    share, bare = options.requests_share, options.bare or ["python", "c"]
+    if options.quick:
+        share, bare = share / 2, options.bare or ["c"]
+    kinds = [
+        (load, door, workers)
         for workers in options.workers or (1, 2)
-        for load in options.load or LOADS
-        for wire in options.wire or WIRES
-        if workers <= LOADS[load][0]
+        for load in options.load or (QUICK if options.quick else LOADS)
+        for door in dict.fromkeys(door for door, _ in WIRES.values())
+        if workers <= LOADS[load][0] and not (options.quick and workers > 1 and (load, door) != QUICK_SHARED)
     ]
+    if not options.json:
+        print(f"{machine()}; medians of up to {options.repeat}", flush=True)
+    rounds: list[dict[tuple[str, str, int], dict[str, float | None]]] = []
+    began = os.times().elapsed
     with tempfile.TemporaryDirectory() as folder:
         place = prepared(Path(folder))
-        for load, wire, workers in cells:
-            runs = [cell(load, wire, workers, place) for _ in range(options.repeat)]
-            row = {key: median([run[key] for run in runs]) for key in runs[0]}
-            out.append({"load": load, "wire": wire, "workers": workers, **row, "runs": runs})
-            if not options.json:
-                print(line(load, wire, workers, row), flush=True)
-    if options.markdown:
-        print(markdown(out, options.repeat))
+        for n in range(options.repeat):
+            if rounds and options.minutes and os.times().elapsed - began > 60 * options.minutes:
+                break
+            rounds.append({})
+            for load, door, workers in kinds:
+                wires = [wire for wire in options.wire or WIRES if WIRES[wire][0] == door]
+                if wires:
+                    found = cells(load, wires, workers, place, bare, share)
+                    rounds[-1] |= {(load, wire, workers): one for wire, one in found.items()}
+            if sys.stderr.isatty():
+                print(f"round {n + 1} of {options.repeat}", file=sys.stderr, flush=True)
+    out = table(rounds)
     if options.json:
         print(json.dumps({"machine": machine(), "load_average": os.getloadavg(), "cells": out}, indent=1))
+        return
+    print(head())
+    for row in out:
+        print(line(row["load"], row["wire"], row["workers"], row))
+    print(f"{os.times().elapsed - began:.0f} s, load average {os.getloadavg()[0]:.1f}")
+    if options.markdown:
+        print(markdown(out, len(rounds)))
+
+
+def table(rounds: list[dict[tuple[str, str, int], dict[str, float | None]]]) -> list[dict]:
+    """The median of every figure of every cell, and of its ratios to the plain wire and to C in the same round."""
+    out = []
+    for load, wire, workers in rounds[0]:
+        runs = [found[load, wire, workers] for found in rounds]
+        for run, found in zip(runs, rounds, strict=True):
+            plain, c = found.get((load, PLAIN, workers)), run.get("yardstick_c_replies_per_s")
+            run["ratio_plain"] = run["cpu_s_per_1000_load"] / plain["cpu_s_per_1000_load"] if plain else None
+            run["replies_ratio_c"] = run["replies_per_s"] / c if c else None
+        medians = {key: median([run[key] for run in runs]) for key in runs[0]}
+        out.append({"load": load, "wire": wire, "workers": workers, "n": len(runs), **medians, "runs": runs})
+    return out
 
 
 def median(values: list[float | None]) -> float | None:

@@ -10,11 +10,17 @@ import typer
 
 def compare(
     run: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="Runs: a folder, an id, the beginning of an id, a date, latest, or a pattern.", metavar="RUN..."
         ),
-    ],
+    ] = None,
+    campaign: Annotated[
+        str | None,
+        typer.Option(
+            help="All runs of a campaign, pooled, each of them one block; it need not be over.", metavar="NAME"
+        ),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -41,8 +47,15 @@ def compare(
 ) -> int:
     """Compare the targets of a run, or runs with each other: everything is computed anew from the rows."""
     from bench.commands.output import print_table
-    from bench.commands.tables import Wanted, table_of_all
+    from bench.commands.tables import Wanted, table_of_all, table_of_campaign, warn
+    from bench.errors import ConfigError, Problem
 
     wanted = Wanted(baseline=baseline, pool=pool, by=by, weights=weights, force=force, approx=approx)
-    print_table(table_of_all(run, wanted, out), as_json)
+    if bool(run) == bool(campaign):
+        got = "both" if run else "neither runs nor a campaign"
+        raise ConfigError(
+            [Problem("command line", "RUN, --campaign", got, "one of them, e.g. latest or --campaign week")]
+        )
+    table = table_of_campaign(campaign, wanted, out, warn) if campaign else table_of_all(run or [], wanted, out)
+    print_table(table, as_json)
     return 0

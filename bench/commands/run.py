@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -73,8 +71,9 @@ def run(
         float | None, typer.Option(min=0.01, help="Send nothing after so many minutes from the start.")
     ] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Print requests, tokens and dollars; send nothing.")
+        bool, typer.Option("--estimate", help="Print requests, tokens, dollars and minutes; send nothing.")
     ] = False,
+    prices: Annotated[Path | None, typer.Option(help="Your own prices over the list (docs/prices.md).")] = None,
     label: Annotated[list[str] | None, typer.Option(help="A note for the manifest, k=v.")] = None,
     baseline: Annotated[
         str | None, typer.Option(help="Target that the others are compared with. Default: the first.")
@@ -170,9 +169,12 @@ def run(
         baseline=baseline,
         workers=None if workers == "auto" else int(workers),
         command=shlex.join(["bench", *invocation]),
+        prices=prices,
     )
     if estimate:
-        return _estimate(options, as_json)
+        from bench.commands.estimated import estimated
+
+        return estimated(options, as_json)
     if blocks is not None and over is not None:
         from bench.commands.campaigns import begin
 
@@ -230,34 +232,3 @@ def _run(options: Any, as_json: bool) -> int:
         how = f" with a higher {which}" if result.exit_code == EXIT_BUDGET else ""
         print(f"To go on where it stopped{how}: {resume_command(result.manifest, result.folder)}", file=sys.stderr)
     return result.exit_code
-
-
-def _estimate(options: Any, as_json: bool) -> int:
-    from bench import preflight
-    from bench.wire.clock import today
-
-    job = preflight.prepare(options, today())
-    length_ns = preflight.expected_length_ns(job.load)
-    minutes = None if length_ns is None else round(length_ns / 6e10, 1)
-    rows = [dataclasses.asdict(estimate) for estimate in job.estimate]
-    if as_json:
-        print(json.dumps({"minutes": minutes, "targets": rows}, indent=1, default=str))
-        return 0
-    for problem in job.skipped:
-        print(f"Left out: {problem}", file=sys.stderr)
-    length = "as long as the replies take" if minutes is None else f"about {minutes:g} minutes, and the last replies"
-    print(f"{job.workload.name}: {length}. Nothing is sent.\n")
-    print(f"{'target':<24}{'requests':>9}{'input tokens':>14}{'output tokens':>20}{'$ likely':>10}{'$ at most':>11}")
-    for row in rows:
-        likely, most = (f"{row[key]:.2f}" if row[key] is not None else "–" for key in ("usd_likely", "usd_most"))
-        print(
-            f"{row['target_id']:<24}{row['requests']:>9,}{row['input_tokens']:>14,}"
-            f"{'at most ' + format(row['output_tokens_most'], ','):>20}{likely:>10}{most:>11}"
-        )
-    for row in rows:
-        if row["usd_most"] is None:
-            print(f"\n{row['target_id']}: cost not known: {row['why_unknown']}")
-    print(
-        "\nTokens are estimated at four characters each. At most: every reply as long as max_tokens allows, no retries."
-    )
-    return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import tabulate
-from bench.errors import BenchError, ConfigError, Problem
+from bench.errors import BenchError, CannotRun, ConfigError, Problem
 from bench.stats.table import Table, build
 from bench.store import runs
 from bench.store.columns import stored_rows
@@ -43,6 +43,31 @@ def table_of(ref: str, baseline: str | None, out: Path) -> Table:
 def table_of_all(refs: Sequence[str], wanted: Wanted, out: Path) -> Table:
     """The table of all the runs that are named."""
     return table_of_runs(opened_all(refs, out, warn), wanted, warn)
+
+
+def table_of_campaign(name: str, wanted: Wanted, out: Path, say: Say) -> Table:
+    """The table of all runs of a campaign, over or not; what is missing stands under it."""
+    from bench import campaign as campaigns
+
+    campaign = campaigns.opened(name, out)
+    log = campaigns.read_log(campaign)
+    ran = [fate.run_id for block in campaign.blocks if (fate := log.of(block)).run_id and fate.settled]
+    if not ran:
+        raise CannotRun(
+            f"campaign {name}: no block of it has run", f"what became of them: bench plan --campaign {name}"
+        )
+    found = opened_all([runs.find_run(run or "", campaign.results) for run in ran], campaign.results, say)
+    table = table_of_runs(found, replace(wanted, pool=True), say)
+    alarms, notes = campaigns.gaps(campaign, log)
+    left = sum(not log.of(block).settled for block in campaign.blocks)
+    partial = [
+        *([table.partial] if table.partial else []),
+        *([f"{left} of {len(campaign.blocks)} blocks are to come"] if left else []),
+    ]
+    return replace(
+        table, title=f"{table.title} (campaign {name})", alarms=(*alarms, *table.alarms), notes=(*notes, *table.notes),
+        partial="; ".join(partial) or None,
+    )  # fmt: skip
 
 
 def warn(text: str) -> None:
@@ -118,12 +143,13 @@ def _table(chosen: Sequence[runs.Run], wanted: Wanted) -> Table:
     weights = None if wanted.weights is None else mix.load_mix(wanted.weights)
     if (rows := sum(stored_rows(run.path, "requests") for run in chosen)) > tabulate.IN_MEMORY_ROWS or wanted.approx:
         return _large(chosen, wanted, rows)
-    if len(chosen) == 1 and weights is None and wanted.by is None:
+    together = wanted.pool and (len(chosen) > 1 or bool(chosen[0].manifest.get("campaign")))
+    if len(chosen) == 1 and weights is None and wanted.by is None and not together:
         return tabulate.of_run(chosen[0], wanted.baseline)
     sources = [_source(run) for run in chosen]
     if len(sources) > 1 and not wanted.pool:
         return beside.beside(sources, wanted.baseline)
-    if len(sources) == 1:
+    if not together:
         one = sources[0]
         table = build(one.requests, one.attempts, one.scores, one.manifest, wanted.baseline)
     else:
@@ -152,11 +178,16 @@ def _large(chosen: Sequence[runs.Run], wanted: Wanted, rows: int) -> Table:
         )
         raise ConfigError([Problem("command line", flag, "", want) for flag in asked])
     manifests = [run.manifest for run in chosen]
-    facts = manifests[0] if len(chosen) == 1 else pool.manifest_of(manifests)
+    together = len(chosen) > 1 or (wanted.pool and bool(manifests[0].get("campaign")))
+    facts = pool.manifest_of(manifests) if together else manifests[0]
     table = tabulate.of_columns([run.path for run in chosen], facts, rows, wanted.baseline, wanted.approx)
-    if len(chosen) == 1:
+    if not together:
         return table
-    return replace(table, partial=pool.unfinished(manifests), title=f"{table.title}: {len(chosen)} runs pooled")
+    units, few = pool.of_what(manifests)
+    return replace(
+        table, partial=pool.unfinished(manifests), title=f"{table.title}: {len(chosen)} runs pooled",
+        alarms=(*table.alarms, *few), notes=(f"{len(chosen)} runs pooled, {units}", *pool.missing(manifests), *table.notes),
+    )  # fmt: skip
 
 
 def _source(run: runs.Run) -> Source:

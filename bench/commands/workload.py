@@ -69,7 +69,8 @@ _LENGTHS = (("input", "input_tokens_p50"), ("reference reply", "output_tokens_p5
 def _facts(path: Path, workload: Workload) -> dict[str, Any]:
     from statistics import median
 
-    from bench.claims import input_tokens, tokens
+    from bench.claims import input_tokens
+    from bench.tokens import tokens
 
     replies = [tokens(case.answers["right"][0]) for case in workload.cases if case.answers.get("right")]
     return {
@@ -210,7 +211,7 @@ def _estimate(file: Path, targets: Path | None) -> list[str]:
         job = prepare(Options(workload=file, targets=listed, only=only, simulate=True, limits="off"), today())
     except BenchError as error:
         return [f"no estimate with {listed}: {line}" for line in error.message.split("\n")[:3]]
-    said = [f"a run with {listed}, tokens at four characters each:"]
+    said = [f"a run with {listed}, tokens as estimated:"]
     for e in job.estimate:
         likely, most = (f"${usd:.2f}" if usd is not None else "unknown" for usd in (e.usd_likely, e.usd_most))
         why = f" ({e.why_unknown})" if e.why_unknown and e.usd_most is None else ""

@@ -6,7 +6,7 @@ Everything here is total: whatever bytes a server sends, the answer is a value, 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import orjson
@@ -93,6 +93,10 @@ def malformed(data: bytes) -> bytes:
     return error_body("malformed_event", "an event that is not a JSON object: " + data[:200].decode("utf-8", "replace"))
 
 
+_OF_THE_END = 8
+"""A stream ends in a few events of other kinds: its finish reason, its usage."""
+
+
 class Repeats:
     """Reads events that equal an earlier event in everything but one string, without parsing them.
 
@@ -141,10 +145,11 @@ class Repeats:
         head, tail, start, after = self._head, self._tail, self._start, self._after
         if not head:
             return [None] * len(datas)
+        raws = self._run(datas)
         known = start + after  # an event that is no longer has an empty string, or head and tail overlap
-        raws = [
+        raws += [
             data[start:-after] if data.startswith(head) and data.endswith(tail) and len(data) > known else b""
-            for data in datas
+            for data in datas[len(raws) :]
         ]
         texts = _texts([raw for raw in raws if raw])
         if texts:
@@ -153,6 +158,20 @@ class Repeats:
             return texts
         following = iter(texts)
         return [next(following) if raw else None for raw in raws]
+
+    def _run(self, datas: Sequence[bytes]) -> list[bytes]:
+        """The strings of the events up to the last one that fits, where all of them fit: found out by one comparison.
+
+        Put back between head and tail, the strings give the same bytes again; each has the length that its event leaves for
+        it, so every head and tail stands where its event begins and ends.
+        """
+        n = next((n for n in range(len(datas), max(len(datas) - _OF_THE_END, 0), -1) if self._fits(datas[n - 1])), 0)
+        run, start, before = datas[:n], self._start, -self._after
+        raws = [data[start:before] for data in run]
+        if not raws or b"" in raws:
+            return []
+        same = self._head + (self._tail + self._head).join(raws) + self._tail == b"".join(run)
+        return raws if same else []
 
     def _fits(self, data: bytes) -> bool:
         return len(data) > self._start + self._after and data.startswith(self._head) and data.endswith(self._tail)
@@ -177,3 +196,37 @@ def _plain(raw: bytes) -> str | None:
         return raw.decode()
     except UnicodeDecodeError:
         return None
+
+
+class Unread:
+    """The numbers of the events that have to be parsed, one after the other.
+
+    Those between them whose text is known by an earlier one (`Repeats`) go into `texts` and `content_ns` without a look.
+    """
+
+    __slots__ = ("_at", "_datas", "_repeats", "_stamps", "_told", "content_ns", "texts")
+
+    def __init__(self, stamps: Sequence[int], datas: Sequence[bytes]) -> None:
+        self.texts: list[str] = []
+        self.content_ns: list[int] = []
+        self._stamps, self._datas = stamps, datas
+        self._repeats = Repeats()
+        self._told: list[str | None] = [None] * (len(datas) + 1)  # the last one stands for the end
+        self._at = -1
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            begin = self._at + 1
+            at = self._at = self._told.index(None, begin)
+            if at > begin:
+                self.texts += self._told[begin:at]  # type: ignore[arg-type]  # none of them is None
+                self.content_ns += self._stamps[begin:at]
+            if at == len(self._datas):
+                return
+            yield at
+
+    def learn(self, key: bytes, text: str) -> None:
+        """The event that was parsed just now carries nothing but `text` under `key`."""
+        following = self._at + 1
+        if self._repeats.learn(key, text, self._datas[self._at]):
+            self._told[following:-1] = self._repeats.texts_of(self._datas[following:])

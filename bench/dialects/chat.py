@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.dialects import body as read
-from bench.dialects import openai_api
+from bench.dialects import openai_api, openai_form
 from bench.dialects.openai_api import usage_of
 from bench.errors import BenchError
 from bench.record import Case, Exchange, Params, Reply, StopReason, ToolCall
@@ -75,7 +75,7 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
     if params.temperature is not None:
         body["temperature"] = params.temperature
     if params.tool_choice is not None:
-        name = openai_api.forced(params.tool_choice)
+        name = openai_form.forced(params.tool_choice)
         body["tool_choice"] = params.tool_choice if name is None else {"type": "function", "function": {"name": name}}
     if params.tools:
         body["tools"] = [dict(tool) for tool in params.tools]
@@ -103,9 +103,9 @@ def decode(exchange: Exchange) -> Reply:
 
 
 def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly: bool) -> Reply:
-    texts: list[str] = []
+    unread = read.Unread([arrived_ns for arrived_ns, _, _ in events], [data for _, _, data in events])
+    texts, content_ns = unread.texts, unread.content_ns
     thoughts: list[str] = []
-    content_ns: list[int] = []
     first_text_ns: int | None = None
     calls = _Calls()
     usage: Any = None
@@ -116,16 +116,9 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
     fingerprint: Any = None
     error: bytes | None = None
     refused = done = False
-    repeats = read.Repeats()
-    told: list[str | None] = []  # of the events from `told_from` on: their text, where it is known without parsing
-    told_from = 0
 
-    for at, (arrived_ns, event_name, data) in enumerate(events):
-        text = told[at - told_from] if told else None
-        if text is not None:
-            texts.append(text)
-            content_ns.append(arrived_ns)
-            continue
+    for at in unread:
+        arrived_ns, event_name, data = events[at]
         if not data:
             continue
         if data.startswith(b"[DONE]"):
@@ -171,8 +164,8 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
         parts = _calls_in(delta)
         content_ns += [arrived_ns for part in parts if calls.add(part)]
         more = thought or refusal or parts or choice.get("finish_reason") or used
-        if text and not more and repeats.learn(b"content", text, data):
-            told, told_from = repeats.texts_of([data for _, _, data in events[at + 1 :]]), at + 1
+        if text and not more:
+            unread.learn(b"content", text)
 
     native_stop = read.as_name(finish_reason)
     return Reply(

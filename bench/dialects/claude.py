@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench import registry
+from bench.dialects import openai_form
 from bench.errors import BenchError
 from bench.record import Case, Params
 from bench.targets import Target
@@ -77,6 +78,7 @@ def thinking(params: Params, target: Target) -> dict[str, Any] | None:
 
 def conversation(case: Case) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The system blocks and the turns. Results of tools that were called together share one turn, as the API wants."""
+    openai_form.nothing_lost(case, "Claude's API")
     system: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
     for message in case.messages:
@@ -92,14 +94,12 @@ def conversation(case: Case) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
             turns[-1]["content"].append(
                 {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": answer}
             )
-        elif role in ("user", "assistant"):
+        else:
             calls = [_tool_use(case, call) for call in message.get("tool_calls") or ()]
             if calls:
                 turns.append({"role": role, "content": (_blocks(case, content) if content else []) + calls})
             else:
                 turns.append({"role": role, "content": content if isinstance(content, str) else _blocks(case, content)})
-        else:
-            raise BenchError(f"case {case.id}: got role {role!r}; want system, user, assistant or tool")
     return system, turns
 
 
@@ -151,8 +151,8 @@ def _tool_use(case: Case, call: Mapping[str, Any]) -> dict[str, Any]:
 def tool(tool: Mapping[str, Any]) -> dict[str, Any] | None:
     if "input_schema" in tool and "name" in tool:
         return dict(tool)
-    function = tool.get("function")
-    if tool.get("type") != "function" or not isinstance(function, Mapping) or "name" not in function:
+    function = openai_form.function_of(tool)
+    if function is None:
         return None
     out: dict[str, Any] = {"name": function["name"]}
     if "description" in function:
@@ -168,9 +168,9 @@ def tool_choice(choice: Any) -> dict[str, Any] | None:
         return {"type": TOOL_CHOICES[choice]} if choice in TOOL_CHOICES else None
     if not isinstance(choice, Mapping):
         return None
-    function = choice.get("function")
-    if choice.get("type") == "function" and isinstance(function, Mapping) and "name" in function:
-        return {"type": "tool", "name": function["name"]}
+    name = openai_form.forced(choice)
+    if name is not None:
+        return {"type": "tool", "name": name}
     return dict(choice) if choice.get("type") in ("auto", "any", "none", "tool") else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from mimetypes import guess_type
 from typing import Any
 
+from bench.dialects import openai_form
 from bench.errors import BenchError
 from bench.record import Case
 
@@ -18,6 +19,7 @@ def conversation(case: Case) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
 
     Calls have no ids in version 1 of the API: a result belongs to the call of its name, and results keep their order.
     """
+    openai_form.nothing_lost(case, "Gemini")
     system: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
     names: dict[Any, str] = {}
@@ -34,14 +36,12 @@ def conversation(case: Case) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
             if not turns or "functionResponse" not in turns[-1]["parts"][-1]:
                 turns.append({"parts": [], "role": "user"})
             turns[-1]["parts"].append({"functionResponse": {"name": called, "response": _result(content)}})
-        elif role in ("user", "assistant"):
+        else:
             parts = _parts(case, content) if content else []
             for call in message.get("tool_calls") or ():
                 names[call.get("id")] = call["function"]["name"]
                 parts.append(_call(case, call))
             turns.append({"parts": parts, "role": "model" if role == "assistant" else "user"})
-        else:
-            raise BenchError(f"case {case.id}: got role {role!r}; want system, user, assistant or tool")
     return system, turns
 
 
@@ -110,8 +110,8 @@ def _result(content: Any) -> dict[str, Any]:
 
 def declaration(tool: Mapping[str, Any]) -> dict[str, Any] | None:
     """The declaration of a function; None for a tool that is none."""
-    function = tool.get("function")
-    if tool.get("type") != "function" or not isinstance(function, Mapping) or "name" not in function:
+    function = openai_form.function_of(tool)
+    if function is None:
         return None
     out: dict[str, Any] = {}
     if "description" in function:
@@ -126,9 +126,5 @@ def calling_config(choice: Any) -> dict[str, Any] | None:
     """How tools may be called; None for a choice that this API cannot say."""
     if isinstance(choice, str):
         return {"mode": MODES[choice]} if choice in MODES else None
-    if not isinstance(choice, Mapping):
-        return None
-    function = choice.get("function")
-    if choice.get("type") == "function" and isinstance(function, Mapping) and "name" in function:
-        return {"allowed_function_names": [function["name"]], "mode": "ANY"}
-    return None
+    name = openai_form.forced(choice)
+    return None if name is None else {"allowed_function_names": [name], "mode": "ANY"}

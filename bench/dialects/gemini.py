@@ -171,15 +171,10 @@ def decode(exchange: Exchange) -> Reply:
 
 
 def _read_events(said: _Said, events: list[tuple[int, bytes | None, bytes]]) -> None:
-    repeats = read.Repeats()
-    told: list[str | None] = []  # of the events from `told_from` on: their text, where it is known without parsing
-    told_from = 0
-    for at, (arrived_ns, event_name, data) in enumerate(events):
-        text = told[at - told_from] if told else None
-        if text is not None:
-            said.texts.append(text)
-            said.content_ns.append(arrived_ns)
-            continue
+    unread = read.Unread([arrived_ns for arrived_ns, _, _ in events], [data for _, _, data in events])
+    said.texts, said.content_ns = unread.texts, unread.content_ns
+    for at in unread:
+        arrived_ns, event_name, data = events[at]
         if not data:
             continue
         event = read.loads(data)
@@ -192,8 +187,8 @@ def _read_events(said: _Said, events: list[tuple[int, bytes | None, bytes]]) -> 
             said.error = said.error or data
             continue
         text = said.take(event, arrived_ns)
-        if text is not None and repeats.learn(b"text", text, data):
-            told, told_from = repeats.texts_of([data for _, _, data in events[at + 1 :]]), at + 1
+        if text is not None:
+            unread.learn(b"text", text)
 
 
 def _read_whole(said: _Said, data: bytes) -> None:

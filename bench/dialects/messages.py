@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import binascii
 import json
+from binascii import a2b_base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -136,24 +136,24 @@ def _unwrap_frames(pieces: read.Pieces) -> tuple[list[tuple[int, bytes, bool]], 
     events: list[tuple[int, bytes, bool]] = []
     known: dict[str, str] | None = None  # headers of a chunk: the frames of a stream share theirs
     for arrived_ns, headers, payload in messages:
-        kind = "event" if headers is known else headers.get(":message-type", "event")
-        if kind == "event":
-            if headers is not known and headers.get(":event-type", "chunk") != "chunk":
+        if headers is not known:
+            if headers.get(":message-type", "event") != "event":
+                error = error or frames.error_of(headers, payload)
+                continue
+            if headers.get(":event-type", "chunk") != "chunk":
                 continue
             known = headers
-            try:
-                events.append((arrived_ns, binascii.a2b_base64(read.loads(payload)["bytes"]), False))
-            except (TypeError, KeyError, ValueError):
-                error = error or read.malformed(payload)
-        else:
-            error = error or frames.error_of(headers, payload)
+        try:
+            events.append((arrived_ns, a2b_base64(read.loads(payload)["bytes"]), False))
+        except (TypeError, KeyError, ValueError):
+            error = error or read.malformed(payload)
     return events, error
 
 
 def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -> Reply:
-    texts: list[str] = []
+    unread = read.Unread([arrived_ns for arrived_ns, _, _ in events], [data for _, data, _ in events])
+    texts, content_ns = unread.texts, unread.content_ns
     thoughts: list[str] = []
-    content_ns: list[int] = []
     first_text_ns: int | None = None
     calls: dict[Any, tuple[str, str, list[str]]] = {}
     usage: dict[str, Any] = {}
@@ -164,16 +164,9 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
     stop_detail = ""
     bare: dict[Any, int] = {}  # calls without any arguments so far: when their blocks opened
     stopped = False
-    repeats = read.Repeats()
-    told: list[str | None] = []  # of the events from `told_from` on: their text, where it is known without parsing
-    told_from = 0
 
-    for at, (arrived_ns, data, is_error) in enumerate(events):
-        text = told[at - told_from] if told else None
-        if text is not None:
-            texts.append(text)
-            content_ns.append(arrived_ns)
-            continue
+    for at in unread:
+        arrived_ns, data, is_error = events[at]
         if not data:
             continue
         event = read.loads(data)
@@ -191,8 +184,7 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
                     content_ns.append(arrived_ns)
                     if first_text_ns is None:
                         first_text_ns = arrived_ns
-                    if repeats.learn(b"text", text, data):
-                        told, told_from = repeats.texts_of([data for _, data, _ in events[at + 1 :]]), at + 1
+                    unread.learn(b"text", text)
             elif what == "thinking_delta":
                 thought = read.as_text(delta.get("thinking"))
                 if thought:

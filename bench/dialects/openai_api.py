@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.dialects import body as read
+from bench.dialects.openai_form import forced, function_of
 from bench.record import Params, Usage
 
 TOOL_CHOICES = ("auto", "none", "required")
@@ -53,23 +54,6 @@ def degraded(params: Params, api: str) -> list[str]:
             "come further apart than that, cache hits do not compare"
         )
     return said
-
-
-def function_of(tool: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The function of a tool in the form of Chat Completions; None when it is none."""
-    function = tool.get("function")
-    if tool.get("type") != "function" or not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-        return None
-    return function
-
-
-def forced(choice: Any) -> str | None:
-    """The name of the function that a tool choice forces, nested as in Chat Completions or flat as in Responses."""
-    if not isinstance(choice, Mapping) or choice.get("type") != "function":
-        return None
-    function = choice.get("function", choice)
-    name = function.get("name") if isinstance(function, Mapping) else None
-    return name if isinstance(name, str) else None
 
 
 def with_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from bench.dialects import body as read
-from bench.dialects import openai_api
+from bench.dialects import openai_api, openai_form
 from bench.dialects.responses_input import items
 from bench.errors import BenchError
 from bench.record import Case, Exchange, Params, Reply, StopReason, ToolCall
@@ -70,7 +70,7 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
     if params.response_format is not None:
         body["text"] = {"format": _format(params.response_format)}
     if params.tool_choice is not None:
-        forced = openai_api.forced(params.tool_choice)
+        forced = openai_form.forced(params.tool_choice)
         body["tool_choice"] = params.tool_choice if forced is None else {"type": "function", "name": forced}
     if params.tools:
         body["tools"] = [_tool(tool) for tool in params.tools]
@@ -81,7 +81,7 @@ def encode(case: Case, params: Params, target: Target) -> dict[str, Any]:
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     """A function tool, flat. `strict` is true here unless told otherwise, and false in the chat form: it is always said."""
-    function = openai_api.function_of(tool) or {}
+    function = openai_form.function_of(tool) or {}
     return {"type": "function", **{"parameters": None, "strict": False}, **function}
 
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bench.dialects import openai_form
 from bench.errors import BenchError
 from bench.record import Case
 
-KNOWN: Mapping[str, frozenset[str]] = {
-    "system": frozenset({"role", "content"}),
-    "developer": frozenset({"role", "content"}),
-    "user": frozenset({"role", "content"}),
-    "assistant": frozenset({"role", "content", "refusal", "tool_calls"}),
-    "tool": frozenset({"role", "content", "tool_call_id", "name"}),
-}
+KNOWN = {**openai_form.KNOWN, "assistant": openai_form.KNOWN["assistant"] | {"refusal"}}
 """What each kind of message may hold; anything else would be lost."""
 
 
@@ -24,14 +19,10 @@ def items(case: Case) -> list[dict[str, Any]]:
     System text goes in as items of its own role, not as `instructions`: that is one string of a developer's rank
     before everything else, while a case may have several, of either rank, in parts, or between its turns.
     """
+    openai_form.nothing_lost(case, "the Responses API", KNOWN)
     made: list[dict[str, Any]] = []
     for message in case.messages:
-        role = str(message.get("role"))
-        if role not in KNOWN:
-            raise BenchError(f"case {case.id}: got role {role!r}; want {', '.join(KNOWN)}")
-        lost = [key for key, value in message.items() if key not in KNOWN[role] and value not in (None, [], {})]
-        if lost:
-            raise BenchError(f"case {case.id}: the Responses API cannot carry {', '.join(lost)} of a {role} message")
+        role = message["role"]
         if role == "tool":
             made.append(_output(case, message))
         elif role == "assistant":

@@ -66,8 +66,8 @@ class Lamp:
     def note(self, row: Mapping[str, Any]) -> None:
         """Counts a request that has ended, from its stored row."""
         self.done += 1
-        if row["cost_usd"] is not None:
-            self.spent_usd += row["cost_usd"]
+        for name in ("cost_usd", "cost_retries_usd"):
+            self.spent_usd += row.get(name) or 0
         self.retries += row["attempts"] - 1
         if row["lateness_ms"] is not None:
             self.lateness_ms.add(row["lateness_ms"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from bench.providers.base import Carrying, Provider
+from bench.providers.base import Carrying, Provider, Splicing
 from bench.providers.identity import contradicted
 from bench.providers.renewal import SignInFailed
 from bench.record import Attempt, Connection, Exchange, Fault, Outcome, Reply, Request, StopReason
@@ -67,11 +68,23 @@ class Unbuilt(Outgoing):
 async def prepare(lane: Lane, request: Request) -> Outgoing:
     """The bytes to send, built, authenticated and signed by the official SDK; Unbuilt when the door cannot sign in."""
     try:
-        if isinstance(lane.provider, Carrying):
-            return await lane.provider.outgoing(lane.target, lane.body(request), lane.headers)
-        return outgoing(await lane.provider.prepare(lane.target, lane.body(request), lane.headers))
+        return await _bytes_of(type(lane.provider))(lane.provider, lane.target, lane.body(request), lane.headers)
     except SignInFailed as error:
         return Unbuilt(("", "", 0), b"", error=error)
+
+
+@lru_cache(maxsize=64)
+def _bytes_of(door: type[Provider]) -> Callable[[Any, Target, dict[str, Any], Mapping[str, str]], Awaitable[Outgoing]]:
+    """How requests of this door become bytes. Looked up once: a look at a protocol costs as much as building a request."""
+    if issubclass(door, Carrying):
+        return door.outgoing
+    if issubclass(door, Splicing):
+        return door.spliced
+
+    async def whole(provider: Provider, target: Target, body: dict[str, Any], headers: Mapping[str, str]) -> Outgoing:
+        return outgoing(await provider.prepare(target, body, headers))
+
+    return whole
 
 
 async def send(
@@ -81,12 +94,16 @@ async def send(
     wire: Wire,
     policy: Policy,
     sleep: Callable[[float], Awaitable[None]],
+    afford: Callable[[], bool] = lambda: True,
 ) -> Done:
-    """Sends until an attempt stands: it is fine, it cannot be mended by another try, or tries are used up."""
+    """Sends until an attempt stands: it is fine, it cannot be mended by another try, or tries are used up.
+
+    `afford` is asked before every try but the first; when it says no, the attempt before stands.
+    """
     first = await _attempt(1, lane, prepared, wire, policy)
-    if policy.retries == 0 or not _again(first):
+    if policy.retries == 0 or not _again(first) or not afford():
         return Done(request, (first,))
-    return await _retry(first, lane, request, wire, policy, sleep)
+    return await _retry(first, lane, request, wire, policy, sleep, afford)
 
 
 async def _attempt(n: int, lane: Lane, prepared: Outgoing, wire: Wire, policy: Policy) -> Attempt:
@@ -117,6 +134,7 @@ async def _retry(
     wire: Wire,
     policy: Policy,
     sleep: Callable[[float], Awaitable[None]],
+    afford: Callable[[], bool],
 ) -> Done:
     attempts: list[Attempt] = []
     backoff = wait_random_exponential(multiplier=FIRST_WAIT_S, max=8)
@@ -128,6 +146,11 @@ async def _retry(
             attempt = await _attempt(len(attempts) + 1, lane, await prepare(lane, request), wire, policy)
         attempts.append(attempt)
         return attempt
+
+    def again(attempt: Attempt) -> bool:
+        if attempt is first:  # was asked for
+            return True
+        return _again(attempt) and (attempt.n > policy.retries or afford())
 
     def wait(state: RetryCallState) -> float:
         asked = attempts[-1].fault.retry_after_s if attempts[-1].fault else None
@@ -141,7 +164,7 @@ async def _retry(
         sleep=sleep,
         stop=stop_after_attempt(policy.retries + 1),
         wait=wait,
-        retry=retry_if_result(_again),
+        retry=retry_if_result(again),
         before_sleep=note_wait,
         retry_error_callback=lambda state: None,
     )

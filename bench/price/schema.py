@@ -11,6 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from bench.targets import TOKEN_CLASSES
 
+RATE_CLASSES = (*TOKEN_CLASSES, "reasoning")
+"""What a rate may be given for. `reasoning` only where thoughts have a price of their own: `output` then means the rest."""
+
 
 def _rate(value: Any) -> Decimal:
     if not isinstance(value, str):
@@ -37,9 +40,10 @@ class Rates(_Strict):
     cache_write_5m: Rate | None = None
     cache_write_1h: Rate | None = None
     output: Rate
+    reasoning: Rate | None = None
 
     def known(self) -> dict[str, Decimal]:
-        return {name: rate for name in TOKEN_CLASSES if (rate := getattr(self, name)) is not None}
+        return {name: rate for name in RATE_CLASSES if (rate := getattr(self, name)) is not None}
 
 
 class BandRow(_Strict):
@@ -50,11 +54,11 @@ class BandRow(_Strict):
 
 
 class Row(_Strict):
-    """One price, in one or more scopes."""
+    """One price, in one or more scopes and tiers."""
 
     model: Word
     scopes: tuple[Word, ...] = Field(min_length=1)
-    tier: Word = "default"
+    tier: Word | tuple[Word, ...] = "default"
     rates: Rates | None = None
     bands: tuple[BandRow, ...] = ()
     valid_from: date
@@ -63,6 +67,10 @@ class Row(_Strict):
     source: Word
     status: Literal["list", "estimate", "unknown"]
     note: str = ""
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        return (self.tier,) if isinstance(self.tier, str) else self.tier
 
     def mistakes(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
         """Keys that contradict each other: (path, got, want)."""

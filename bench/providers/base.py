@@ -60,3 +60,12 @@ class Carrying(Protocol):
     ) -> Outgoing:
         """The authenticated request that the official SDK would send, and its carrier. Used in place of `prepare`."""
         ...
+
+
+@runtime_checkable
+class Splicing(Protocol):
+    """What a provider may have besides: the bytes of its requests at once, where most of them are known from earlier ones."""
+
+    async def spliced(self, target: Target, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Outgoing:
+        """The bytes of what `prepare` gives for the same arguments. Used in place of it."""
+        ...

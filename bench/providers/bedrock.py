@@ -5,6 +5,7 @@ Converse as boto3 does.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,9 +64,11 @@ class Bedrock(ClaudeDoor):
     def headers(self, target: Target) -> dict[str, str]:
         return {} if target.service_tier is None else {TIER_HEADER: target.service_tier}
 
-    async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
-        left_out = NOT_SIGNED_BY_BOTO3 if isinstance(template, ConverseTemplate) else aws.NOT_SIGNED
-        return await aws.finish(opened, template, content, "bedrock", left_out)
+    async def written(self, opened: Opened, template: Template, content: bytes) -> Mapping[str, str]:
+        if not isinstance(template, ConverseTemplate):
+            return await aws.written(opened, template, content, "bedrock")
+        signature = await aws.written(opened, template, content, "bedrock", NOT_SIGNED_BY_BOTO3)
+        return {INVOCATION: str(uuid.uuid4()), **signature}
 
     async def _built(self, opened: Opened, given: Mapping[str, Any], headers: Mapping[str, str]) -> httpx2.Request:
         if opened.target.dialect != "converse":

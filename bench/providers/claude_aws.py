@@ -6,54 +6,30 @@ the region of the gate does not.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
-
-import httpx2
 
 from bench.errors import Problem
 from bench.providers import auth, aws
-from bench.providers.claude import ClaudeDoor
-from bench.providers.door import Opened, Template, address
+from bench.providers.aws_claude import AwsClaudeDoor
+from bench.providers.door import address
 from bench.targets import Target
 
-SERVICE = "aws-external-anthropic"
-"""The name that AWS signs for."""
-KEYS = ("ANTHROPIC_AWS_API_KEY",)
 WORKSPACE = "ANTHROPIC_AWS_WORKSPACE_ID"
 
 
-class ClaudeAws(ClaudeDoor):
+class ClaudeAws(AwsClaudeDoor):
     name = "claude-aws"
-    extra = "bedrock"
-    packages = ("anthropic", "boto3", "botocore")
-    signs_anew = True
+    service = "aws-external-anthropic"
+    keys = ("ANTHROPIC_AWS_API_KEY",)
+    sdk_class = "AsyncAnthropicAWS"
+    tiers = ("auto", "standard_only")
 
-    async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
-        from anthropic import AsyncAnthropicAWS
-
-        target = opened.target
-        key, profile, region = aws.token(target, KEYS), aws.profile(target), aws.region(target)
-        if key is None:
-            await aws.sign_in(opened, self.name)
-        return AsyncAnthropicAWS(
-            api_key=key,
-            aws_profile=profile,
-            aws_region=region,
-            workspace_id=self._workspace(target),
-            base_url=target.base_url,
-            max_retries=0,
-            http_client=http,
-            open_telemetry=False,
-            default_headers={"anthropic-version": target.api_version} if target.api_version else None,
-        )
-
-    async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
-        return await aws.finish(opened, template, content, SERVICE)
+    def client_options(self, target: Target) -> Mapping[str, Any]:
+        return {"workspace_id": self._workspace(target)}
 
     def problems(self, target: Target) -> list[Problem]:
-        found = auth.reference_problems(target, ("env", "profile"))
-        found += auth.tier_problems(target, ("auto", "standard_only"))
-        found += aws.region_problems(target) + aws.profile_problems(target) + aws.chain_problems(target, KEYS)
+        found = super().problems(target)
         if self._workspace(target) is None:
             want = f"the id of a workspace of this region, e.g. wrkspc_01AbCd, or export {WORKSPACE}=..."
             found.append(Problem(target.id, "workspace", "none", want))
@@ -67,7 +43,7 @@ class ClaudeAws(ClaudeDoor):
         return {
             **address(base or f"https://aws-external-anthropic.{aws.region(target)}.api.aws", "/v1/messages"),
             "api_version": target.api_version,
-            "auth": aws.how(target, KEYS),
+            "auth": aws.how(target, self.keys),
         }
 
     @staticmethod

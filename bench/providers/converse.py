@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import threading
-import uuid
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
@@ -35,11 +34,6 @@ class ConverseTemplate(Template):
         except (TypeError, ValueError) as error:
             raise BenchError(f"request body: {error}") from error
         return text.encode()
-
-    def filled(self, content: bytes) -> httpx2.Request:
-        request = super().filled(content)
-        request.headers[INVOCATION] = str(uuid.uuid4())
-        return request
 
 
 class Client:

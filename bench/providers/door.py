@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -28,6 +31,7 @@ from bench.providers.advice import advised
 from bench.providers.renewal import Renewal
 from bench.record import Exchange, Fault, Reply
 from bench.targets import Target
+from bench.wire.message import Outgoing, Splice, outgoing
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -70,12 +74,14 @@ def _finite(value: Any) -> bool:
 class Template:
     """A request as the SDK built it, into copies of which other bodies are put."""
 
-    __slots__ = ("added", "dropped", "holds", "length_name", "request", "spell")
+    __slots__ = ("added", "dropped", "holds", "length_name", "plain", "request", "spell", "splices", "url")
 
     def __init__(
         self, request: httpx2.Request, given: Mapping[str, Any], spell: Callable[[Mapping[str, Any]], bytes] = to_json
     ) -> None:
-        self.request, self.spell = request, spell
+        self.request, self.spell, self.url = request, spell, str(request.url)
+        self.plain = dict(request.headers.items())  # names in lower case
+        self.splices: dict[tuple[str, ...], Splice] = {}
         names = [name.decode("latin-1") for name, _ in request.headers.raw]
         self.length_name = next(name for name in names if name.lower() == "content-length")
         sent = orjson.loads(request.content)
@@ -89,9 +95,12 @@ class Template:
             given = {**{key: value for key, value in given.items() if key not in self.dropped}, **self.added}
         return self.spell(given)
 
-    def filled(self, content: bytes) -> httpx2.Request:
+    def filled(self, content: bytes, written: Mapping[str, str]) -> httpx2.Request:
+        """The request with another body, and with the headers `written` over its own."""
         headers = httpx2.Headers(self.request.headers)
         headers[self.length_name] = str(len(content))
+        for name, value in written.items():
+            headers[name] = value
         request = httpx2.Request(
             "POST",
             self.request.url,
@@ -101,6 +110,14 @@ class Template:
         )
         request.read()
         return request
+
+    def spliced(self, content: bytes, written: Mapping[str, str]) -> Outgoing:
+        """The bytes of `filled`. Only the first request with headers of these names is made by way of it."""
+        names = tuple(written)
+        splice = self.splices.get(names)
+        if splice is None:
+            splice = self.splices[names] = Splice(outgoing(self.filled(content, written)), (self.length_name, *names))
+        return splice.outgoing({**written, self.length_name: str(len(content))}, content)
 
 
 class Opened:
@@ -119,7 +136,7 @@ class Opened:
         self.lock = asyncio.Lock()
 
 
-class Door:
+class Door(ABC):
     """A provider whose requests an official SDK builds. A subclass names the SDK and makes its client."""
 
     name: str
@@ -138,17 +155,17 @@ class Door:
 
     # -- what a door says for itself
 
+    @abstractmethod
     async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
         """The SDK's client for this target, over `http`, with retries off."""
-        raise NotImplementedError
 
+    @abstractmethod
     def problems(self, target: Target) -> list[Problem]:
         """What is wrong with the target or missing in the environment, besides what every door checks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def route(self, target: Target) -> dict[str, str | None]:
         """Facts for the record: `host`, `path`, `api_version` (None: the SDK's default) and the kind of `auth`."""
-        raise NotImplementedError
 
     def given(self, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body as it is handed to the SDK."""
@@ -187,9 +204,13 @@ class Door:
             opened.shown.token = token
         return token
 
+    async def written(self, opened: Opened, template: Template, content: bytes) -> Mapping[str, str]:
+        """Headers that a body of this template's kind needs besides its length: its signature."""
+        return {}
+
     async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
         """The request for a body of this template's kind."""
-        return template.filled(content)
+        return template.filled(content, await self.written(opened, template, content))
 
     def region_proof(self, target: Target, exchange: Exchange, reply: Reply) -> str:
         """`consistent`, `contradicted` or `unknown`: whether the reply agrees with the route asked for."""
@@ -213,28 +234,56 @@ class Door:
         self, target: Target, body: dict[str, Any], headers: Mapping[str, str] | None = None
     ) -> httpx2.Request:
         """The authenticated, signed request that the official SDK would send, with `headers` added. Never sends."""
+        with self._explained(target):
+            opened, template, content = await self._template(target, body, headers or {})
+            return template.request if content is None else await self.finish(opened, template, content)
+
+    async def spliced(self, target: Target, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Outgoing:
+        """The bytes of the request that `prepare` gives, most of them copied."""
+        if self._finishes_itself:
+            return outgoing(await self.prepare(target, body, headers))
+        with self._explained(target):
+            opened, template, content = await self._template(target, body, headers or {})
+            written = {} if content is None else await self.written(opened, template, content)
+        return outgoing(template.request) if content is None else template.spliced(content, written)
+
+    @cached_property
+    def _finishes_itself(self) -> bool:
+        """Whether the door has a way of its own from a template to a request, which copies of bytes would pass by."""
+        return (type(self).prepare, type(self).finish) != (Door.prepare, Door.finish)
+
+    async def _template(
+        self, target: Target, body: dict[str, Any], headers: Mapping[str, str]
+    ) -> tuple[Opened, Template, bytes | None]:
+        """The template of this body's kind, and the body in the SDK's spelling; None when the template's request is the
+        one that the SDK has just built for it."""
         opened = self._opened.get(target.id)
         if opened is None or (opened.target is not target and opened.target != target):
             opened = Opened(target)
             self._opened[target.id] = opened
+        if opened.client is None:
+            await self._open(opened)
+        current = await self.credential(opened)
+        if current != opened.credential:
+            opened.templates.clear()
+            opened.credential = current
+        given = self.given(target, body)
+        model = given.get("model", given.get("modelId"))
+        key = (model, given.get("stream"), tuple(given), tuple(headers.items()))
+        template = opened.templates.get(key)
+        if template is not None and template.holds:
+            return opened, template, template.content(given)
+        template = self.template(opened, await self._built(opened, given, headers), given)
+        if template.holds and (opened.renewal or not _signs_later(opened.client)):
+            opened.templates[key] = template
+            return opened, template, template.content(given)
+        return opened, template, None
+
+    @contextmanager
+    def _explained(self, target: Target) -> Iterator[None]:
+        """Turns what goes wrong in an SDK into an error that says what to do."""
         try:
-            if opened.client is None:
-                await self._open(opened)
-            current = await self.credential(opened)
-            if current != opened.credential:
-                opened.templates.clear()
-                opened.credential = current
-            given = self.given(target, body)
-            model = given.get("model", given.get("modelId"))
-            key = (model, given.get("stream"), tuple(given), tuple(headers.items()) if headers else ())
-            template = opened.templates.get(key)
-            if template is None or not template.holds:
-                template = self.template(opened, await self._built(opened, given, headers or {}), given)
-                if template.holds and (opened.renewal or not _signs_later(opened.client)):
-                    opened.templates[key] = template
-                else:
-                    return template.request
-            return await self.finish(opened, template, template.content(given))
+            yield
         except BenchError:
             raise
         except ImportError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from bench.errors import Problem
@@ -24,9 +25,9 @@ class GptDoor(Door):
     def path_of(self, target: Target) -> str:
         return PATHS.get(target.dialect, PATHS["chat"])
 
+    @abstractmethod
     def secret(self, target: Target) -> str | None:
         """The key or token that is sent as it is, where there is one."""
-        raise NotImplementedError
 
     async def credential(self, opened: Opened) -> str | None:
         """The key, or the token in force."""

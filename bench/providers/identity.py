@@ -132,8 +132,20 @@ class Identity:
         return self.contradiction or ("unknown" if self.region_proof == "unknown" else "consistent")
 
 
+_latest: tuple[Target, Exchange, Reply, Identity] | None = None
+"""The same is asked of each attempt several times in a row: for its fault, its row, its proof."""
+
+
 def identify(target: Target, exchange: Exchange, reply: Reply) -> Identity:
     """What this exchange tells, and whether it agrees with what the target asked for."""
+    global _latest
+    known = _latest
+    if known is None or known[0] is not target or known[1] is not exchange or known[2] is not reply:
+        known = _latest = target, exchange, reply, _identified(target, exchange, reply)
+    return known[3]
+
+
+def _identified(target: Target, exchange: Exchange, reply: Reply) -> Identity:
     marks = DOORS.get(target.provider, ANYONE)
     by_name = first(exchange.headers)
     family = family_of(reply.message_id)

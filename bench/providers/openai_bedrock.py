@@ -50,10 +50,10 @@ class OpenAIBedrock(gpt.GptDoor):
     async def finish(self, opened: Opened, template: Template, content: bytes) -> httpx2.Request:
         """The template with this body, signed anew: as the SDK signs, without its hop to a worker thread."""
         if opened.renewal is None:
-            return template.filled(content)
+            return template.filled(content, {})
         service = SERVICES[endpoint(opened.target)]
         frozen = await opened.renewal.value()
-        return _signed(template.filled(content), frozen, aws.region(opened.target), service)
+        return _signed(template.filled(content, {}), frozen, aws.region(opened.target), service)
 
     def secret(self, target: Target) -> str | None:
         return aws.token(target, (TOKEN,))

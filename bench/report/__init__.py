@@ -94,6 +94,41 @@ def comparison_labels(table: Table) -> dict[str, str]:
     return {name: labels[name] for name in table.comparison_columns}
 
 
+def shows_scorers(table: Table) -> bool:
+    """Whether the scorers' own figures say more than the share right does: several of them, or bars to be met."""
+    return any(len(one.scorers) > 1 or one.bars for one in table.judged)
+
+
+UNDELIVERED: Mapping[str, str] = {"refused": "refused", "filtered": "filtered", "truncated": "truncated"}
+
+
+def difference_figure(cell: Cell) -> Figure:
+    """A difference with its sign and unit: −3.1 pt, or 1.12× for a ratio."""
+    shown = figure(cell.value, cell.low, cell.high, cell.unit, signed=cell.unit == "points")
+    if cell.value is None:
+        return shown
+    return Figure(shown.text + (" pt" if cell.unit == "points" else "×"), shown.interval)
+
+
+def bars_of(table: Table) -> dict[str, dict[str, str]]:
+    """The word of every bar, by the bar's own words and then by target; a bar that is not held against a target is left out."""
+    found: dict[str, dict[str, str]] = {}
+    for one in table.judged:
+        for bar in one.bars:
+            found.setdefault(bar.words, {})[one.target] = bar.verdict
+    return found
+
+
+def bar_words(by_target: Mapping[str, str]) -> str:
+    """`met: a, b; open: c`."""
+    groups: dict[str, list[str]] = {}
+    for target, word in by_target.items():
+        groups.setdefault(word, []).append(target)
+    return "; ".join(
+        f"{word}: {', '.join(groups[word])}" for word in ("met", "missed", "open", "unknown") if word in groups
+    )
+
+
 LEVEL_COLUMNS: Mapping[str, str] = {
     "achieved_per_s": "achieved/s", "achieved_share": "of offered", "goodput_per_s": "goodput/s", "ttft_p50_ms": "TTFT p50 ms",
     "ttft_p95_ms": "p95 ms", "tpot_p50_ms": "TPOT p50 ms", "e2e_p95_ms": "E2E p95 ms", "failed_share": "failed %",

@@ -9,38 +9,62 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bench import report
-from bench.metrics import Figure
+from bench.metrics import Figure, plural
 from bench.stats.types import Comparison, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
+_CALLS = re.compile(r"((?<!\w)@(?=[\w-])|\\#(?=\d)|\bGH-(?=\d)|\b(?:https?|ftp):(?=//)|\bwww(?=\.))", re.IGNORECASE)
+"""What GitHub makes a mention, a reference or a link of by itself; an empty comment inside keeps it text."""
+LONGEST = 65_000
+"""Characters: a comment on GitHub takes 65,536."""
 
 
 def render(table: Table) -> str:
-    """The whole table as Markdown, ending in a newline."""
+    """The whole table as Markdown, ending in a newline. Slices are folded; those that a comment has no room for are named."""
     marks = report.footnotes(table)
     banners = "\n>\n".join(f"> **{word}** {escape(meaning)}" for word, meaning in report.banners(table))
-    blocks = [
+    head = [
         banners,
         f"## {escape(table.title)}",
         "\n".join(f"- **{escape(question)}**: {escape(answer)}" for question, answer in table.answers),
         _figures(table, marks),
         *(_compared(table, baseline, targets) for baseline, targets in report.by_baseline(table).items()),
+        *(_judged(table) if report.shows_scorers(table) else ()),
         _levels(table) if table.levels else "",
-        *(block for heading, one in report.slice_tables(table) for block in _slice(heading, one)),
+    ]
+    foot = [
         _bullets([f"**{escape(alarm)}**" for alarm in (*table.alarms, *marks.throughout)]),
         _bullets([f"{mark} {escape(warning)}" for mark, warning in marks.notes]),
         _bullets([escape(note) for note in table.notes]),
         _bullets([f"{label}: {text}" for label, text in _footer(table)]),
         banners,
     ]
+    room = LONGEST - sum(len(block) + 2 for block in (*head, *foot))
+    blocks = [*head, *_within(room, [_slice(heading, one) for heading, one in report.slice_tables(table)]), *foot]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _within(room: int, slices: Sequence[str]) -> list[str]:
+    """As many of the slices as there is room for, and how many there is none for."""
+    taken: list[str] = []
+    for block in slices:
+        room -= len(block) + 2
+        if room < 200:
+            break
+        taken.append(block)
+    left = len(slices) - len(taken)
+    return [
+        *taken,
+        *([f"{plural(left, 'table')} of slices left out for length: the other formats have them."] if left else []),
+    ]
 
 
 def escape(text: str) -> str:
     """Text that GitHub shows as it is: no tag, entity, emphasis, link, column or line of its own."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _SPECIAL.sub(r"\\\1", text)
-    return re.sub(r"^([-+=]|\d+[.)])", r"\\\1", text) if re.match(r"[-+=]|\d+[.)]\s", text) else text
+    text = _CALLS.sub(r"\1<!-- -->", text)
+    return re.sub(r"^(?=[-+=])|(?<=^\d)(?=[.)]\s)|(?<=^\d\d)(?=[.)]\s)", r"\\", text)
 
 
 def code(text: str) -> str:
@@ -76,6 +100,28 @@ def _figures(table: Table, marks: report.Marks) -> str:
     return _grid(head, rows)
 
 
+def _judged(table: Table) -> list[str]:
+    names = list(table.judged[0].scorers)
+    told = any(one.length is not None for one in table.judged)
+    head = [
+        "scorers",
+        *(f"{escape(name)}<br>%" for name in names),
+        *(f"{word}<br>%" for word in report.UNDELIVERED.values()),
+    ]
+    rows = []
+    for one in table.judged:
+        row = [f"**{escape(one.target)}**"]
+        for name in names:
+            apart = one.differences.get(name)
+            beside = "" if apart is None or apart.value is None else f"<br>{_stack(report.difference_figure(apart))}"
+            row.append(_stack(report.cell_figure(one.scorers[name])) + beside)
+        row += [_stack(report.cell_figure(one.undelivered[name])) for name in report.UNDELIVERED]
+        row += [] if not told else [_stack(report.difference_figure(one.length)) if one.length else ""]
+        rows.append(row)
+    bars = [f"{escape(words)}: {escape(report.bar_words(by))}" for words, by in report.bars_of(table).items()]
+    return [_grid([*head, *(["output<br>against base"] if told else [])], rows), _bullets(bars)]
+
+
 def _levels(table: Table) -> str:
     columns = report.level_columns(table)
     head = ["target", "level", "n", *(escape(heading) for heading in columns.values()), "slo"]
@@ -87,11 +133,18 @@ def _levels(table: Table) -> str:
     return _grid(head, rows)
 
 
-def _slice(heading: str, table: Table) -> list[str]:
+def _slice(heading: str, table: Table) -> str:
     marks = report.footnotes(table)
     compared = [_compared(table, baseline, targets) for baseline, targets in report.by_baseline(table).items()]
     warnings = [*(escape(warning) for warning in marks.throughout), *(f"{m} {escape(w)}" for m, w in marks.notes)]
-    return [f"### {escape(heading)}", _figures(table, marks), *compared, _bullets(warnings)]
+    folded = [
+        f"<details><summary>{escape(heading)}</summary>",
+        _figures(table, marks),
+        *compared,
+        _bullets(warnings),
+        "</details>",
+    ]
+    return "\n\n".join(block for block in folded if block)
 
 
 def _stack(shown: Figure) -> str:

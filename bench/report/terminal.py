@@ -17,7 +17,7 @@ from rich.text import Text
 
 from bench import report
 from bench.metrics import Metric
-from bench.stats.types import Comparison, Level, Row, Table
+from bench.stats.types import Cell, Comparison, Level, Row, Table
 from bench.stats.verdicts import BAD, GOOD
 
 STACKED_BELOW = 72
@@ -51,7 +51,13 @@ def _parts(table: Table, width: int) -> list[RenderableType]:
     parts: list[RenderableType] = [*banners, *([blank] if banners else [])]
     parts += [_said(table.title, "bold"), *([_answers(table)] if table.answers else []), blank]
     parts += _stacked(table, marks, width) if width < STACKED_BELOW else _panels(table, marks, width)
-    parts += [*_levels(table, width), *_slices(table, width), *_notes(table, marks), *_footer(table)]
+    parts += [
+        *_judged(table, width),
+        *_levels(table, width),
+        *_slices(table, width),
+        *_notes(table, marks),
+        *_footer(table),
+    ]
     if table.answers:
         # A terminal shows the end of a long text: the answers stand there again.
         parts += [blank, _answers(table)]
@@ -114,6 +120,63 @@ def _panels(table: Table, marks: report.Marks, width: int) -> list[RenderableTyp
         for group in _cut(columns, max(names, min(cell_len(heading), _WIDEST_NAME)), width):
             parts += [_grid(heading, names, group, labels), Text("")]
     return parts
+
+
+def _judged(table: Table, width: int) -> list[RenderableType]:
+    """What each scorer says, what was never delivered, and the workload's bars."""
+    if not report.shows_scorers(table):
+        return []
+    made: list[_Column] = [
+        (Text.assemble((name, "bold"), "\n", ("%", "dim"), justify="right"),
+         [_scored(one.scorers.get(name), one.differences.get(name)) for one in table.judged])
+        for name in table.judged[0].scorers
+    ]  # fmt: skip
+    for name, heading in report.UNDELIVERED.items():
+        cells = [report.cell_figure(one.undelivered[name]) for one in table.judged]
+        head = Text.assemble((heading, "bold"), "\n", ("%", "dim"), justify="right")
+        made.append((head, [_two(shown.text, shown.interval) for shown in cells]))
+    if any(one.length is not None for one in table.judged):
+        ratios = [None if one.length is None else report.difference_figure(one.length) for one in table.judged]
+        head = Text.assemble(("output", "bold"), "\n", ("against base", "dim"), justify="right")
+        made.append((head, [Text("") if shown is None else _two(shown.text, shown.interval) for shown in ratios]))
+    parts: list[RenderableType] = []
+    if width < STACKED_BELOW:
+        for at, one in enumerate(table.judged):
+            grid = _figures_grid()
+            for head, column in made:
+                value, *beside = column[at].plain.split("\n")
+                label, *sign = head.plain.split("\n")
+                grid.add_row(
+                    label,
+                    Text(value, style="bold"),
+                    Text(" ".join(sign), style="dim"),
+                    Text("  ".join(beside), style="dim"),
+                )
+            parts += [Text.assemble(_said(one.target, "bold cyan"), "  scorers"), grid, Text("")]
+    else:
+        heading = "scorers"
+        names = min(max(len(heading), *(cell_len(one.target) for one in table.judged)), _WIDEST_NAME)
+        labels = [_said(one.target, "bold") for one in table.judged]
+        for group in _cut(made, names, width):
+            parts += [_grid(heading, names, group, labels), Text("")]
+    bars = _hanging()
+    for words, by_target in report.bars_of(table).items():
+        bars.add_row(Text("bar", style="cyan"), _said(f"{words}: {report.bar_words(by_target)}"))
+    if bars.row_count:
+        parts += [bars, Text("")]
+    return parts
+
+
+def _scored(cell: Cell | None, difference: Cell | None) -> Text:
+    """The mean, its interval, and the difference to the baseline with its own."""
+    if cell is None:
+        return Text("")
+    shown = report.cell_figure(cell)
+    text = Text.assemble((shown.text, "bold"), "\n", (shown.interval, "dim"), justify="right")
+    if difference is not None and difference.value is not None:
+        apart = report.difference_figure(difference)
+        text.append_text(Text.assemble("\n", apart.text, "\n", (apart.interval, "dim")))
+    return text
 
 
 def _levels(table: Table, width: int) -> list[RenderableType]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bench.record import Case, Reply, Score
-from bench.score.text import Span, answer_lines, clean, sentences
-from bench.score.values import values
+from bench.score.facts import read
+from bench.score.text import Span, answer_lines, sentences
 
 _MATERIAL = (
     r"(?:documents?|documentation|passages?|sources?|contexts?|excerpts?|materials?|texts?|snippets?|extracts?"
@@ -92,8 +92,9 @@ _LEANS = re.compile(
 
 def abstains(raw: str) -> bool:
     """Whether the reply declines to answer and gives no answer all the same. An empty reply declines nothing."""
-    text = clean(raw)
-    spans = [(v.start, v.end) for found in values(text) for v in found]
+    page = read(raw)
+    text = page.text
+    spans = [(v.start, v.end) for found in (page.values, page.days) for v in found]
     lines = answer_lines(text)
     region = lines[-1] if lines else (0, len(text))
     clauses = [clause for sentence in sentences(text, region) for clause in _clauses(text, *sentence)]

@@ -21,6 +21,7 @@ _MONTH = "|".join(
     for short in ({name, name[:3]} | ({"sept"} if name == "september" else set()))
     for form in (short.capitalize(), short.upper())
 )
+_MONTH_NAME = re.compile(_MONTH)
 _DAY = r"(?P<d>3[01]|[12]\d|0?[1-9])(?:st|nd|rd|th)?"
 _YEAR = r"(?P<y>\d{4})"
 _EDGE = r"(?<![\w.,/-])"
@@ -57,7 +58,10 @@ def dates(text: str, day_first: bool | None = None) -> list[Day]:
     """Every date in the text, in order. `day_first` settles `2/3/2026`; None leaves it unread."""
     found: list[Day] = []
     taken = bytearray(len(text))
+    named = _MONTH_NAME.search(text) is not None
     for form in _FORMS:
+        if not named and "mon" in form.groupindex:
+            continue
         for match in form.finditer(text):
             if any(taken[match.start() : match.end()]):
                 continue
@@ -95,13 +99,13 @@ def _valid(year: int | None, month: int, day: int) -> bool:
     return True
 
 
+_RANGE_BEFORE = re.compile(r"(?<![\w.,/-])\d{1,2}(?:st|nd|rd|th)?\s*(?:-|–|to|and|or)\s*(?:the )?$")
+
+
 def _not_ends_of_ranges(text: str, found: list[Day]) -> Iterator[Day]:
     """In "2–5 March 2026" the text names a span of days, not 5 March."""
     for day in found:
-        if re.search(
-            r"(?<![\w.,/-])\d{1,2}(?:st|nd|rd|th)?\s*(?:-|–|to|and|or)\s*(?:the )?$",
-            text[max(0, day.start - 14) : day.start],
-        ):
+        if _RANGE_BEFORE.search(text[max(0, day.start - 14) : day.start]):
             yield Day(None, None, None, day.start, day.end)
         else:
             yield day

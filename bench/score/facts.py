@@ -18,6 +18,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 
 from bench.record import Case, Reply, Score
 from bench.score.dates import Day
@@ -29,14 +30,16 @@ from bench.score.values import values
 
 @dataclass(frozen=True)
 class Page:
-    """A reply's text, read once: every amount and date in it."""
+    """A reply's text and every amount and date in it."""
 
     text: str
     values: Sequence[Value] = field(default_factory=tuple)
     days: Sequence[Day] = field(default_factory=tuple)
 
 
+@lru_cache(maxsize=64)
 def read(raw: str, day_first: bool | None = None) -> Page:
+    """A reply's text, read once for all scorers that look at it."""
     text = clean(raw)
     return Page(text, *values(text, day_first))
 

@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from bench.record import Case, Reply, Score
 from bench.score.dates import Day
+from bench.score.facts import Page, read
 from bench.score.relations import Value
 from bench.score.text import clean
 from bench.score.topics import reached
@@ -55,10 +56,10 @@ class NumericFidelity:
             return Score(self.name, self.version, None, "the case has no user message")
         if not reply.text.strip():
             return Score(self.name, self.version, 0.0, "the reply has no text")
-        text = clean(reply.text)
-        checked = list(_checked(text, numbers(_prose(source), self.day_first), self.day_first))
+        page = read(reply.text, self.day_first)
+        checked = list(_checked(page, numbers(_prose(source), self.day_first)))
         if not all(occurs for _, occurs in checked):  # tables and traces are long to read, and seldom needed
-            checked = list(_checked(text, numbers(source, self.day_first), self.day_first))
+            checked = list(_checked(page, numbers(source, self.day_first)))
         if not checked:
             return Score(self.name, self.version, None, "the reply has no numbers")
         strange = [words for words, occurs in checked if not occurs]
@@ -100,21 +101,20 @@ def _keys(value: Value) -> Iterator[Key]:
     yield from (("any", amount) for amount in value.amounts)
 
 
-def _checked(text: str, there: Numbers, day_first: bool | None) -> Iterator[tuple[str, bool]]:
+def _checked(page: Page, there: Numbers) -> Iterator[tuple[str, bool]]:
     """Each number of a reply as written, and whether it occurs in the source."""
-    found, days = values(text, day_first)
-    clocks = list(_clocks(text))
-    for value in found:
+    text = page.text
+    for value in page.values:
         own = [key for key in _keys(value) if key[0] != "any"]
         bare = all(kind == "bare" for kind, _ in own)
         if bare and all(a <= COUNTABLE and a == int(a) for a in value.amounts):
             continue
         looked = [*own, *(("any" if bare else "bare", amount) for amount in value.amounts)]
         yield text[value.start : value.end].strip(), any(key in there.amounts for key in looked)
-    for day in days:
+    for day in page.days:
         if day.month:
             yield text[day.start : day.end].strip(), _is_there(day, there)
-    yield from ((words, at in there.clocks) for words, at in clocks)
+    yield from ((words, at in there.clocks) for words, at in _clocks(text))
 
 
 def _is_there(day: Day, there: Numbers) -> bool:

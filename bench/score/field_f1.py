@@ -14,9 +14,11 @@ list without a partner are missed or invented with all their fields.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -63,13 +65,33 @@ class FieldF1:
         if self.measure == "absent" and not any(v == "empty" for _, v in _verdicts(gold, None, "", types, None)):
             return Score(self.name, self.version, None, "the record has no absent field")
         try:
-            said = parse(reply.text, fenced=self.fenced, exact=True)
+            verdicts = self._judged(gold, types, reply.text)
         except BadJson as error:
             return Score(self.name, self.version, 0.0, str(error))
-        if not isinstance(said, Mapping):
-            return Score(self.name, self.version, 0.0, f"the reply is a JSON {type(said).__name__}, not an object")
-        verdicts = list(_verdicts(gold, said, "", types, self.day_first))
         return Score(self.name, self.version, _value(self.measure, verdicts), _reason(verdicts))
+
+    def _judged(self, gold: Mapping[str, Any], types: Mapping[str, str], text: str) -> Sequence[Verdict]:
+        """The verdicts on a reply; all measures of one record share them. Raises BadJson."""
+        try:
+            plain = json.dumps((gold, types))
+        except TypeError:  # a record of more than JSON, such as a date of YAML
+            return _verdicts_of(gold, types, text, self.fenced, self.day_first)
+        return _verdicts_once(plain, text, self.fenced, self.day_first)
+
+
+@lru_cache(maxsize=64)
+def _verdicts_once(plain: str, text: str, fenced: bool, day_first: bool | None) -> tuple[Verdict, ...]:
+    gold, types = json.loads(plain)
+    return _verdicts_of(gold, types, text, fenced, day_first)
+
+
+def _verdicts_of(
+    gold: Mapping[str, Any], types: Mapping[str, str], text: str, fenced: bool, day_first: bool | None
+) -> tuple[Verdict, ...]:
+    said = parse(text, fenced=fenced, exact=True)
+    if not isinstance(said, Mapping):
+        raise BadJson(f"the reply is a JSON {type(said).__name__}, not an object")
+    return tuple(_verdicts(gold, said, "", types, day_first))
 
 
 def check_types(types: object) -> str:
@@ -139,6 +161,7 @@ def _verdicts(gold: Any, said: Any, path: str, types: Mapping[str, str], day_fir
         yield path, "found" if same(kind or type_of(gold), gold, said, day_first) else "wrong"
 
 
+@lru_cache(maxsize=8192)
 def _general(path: str) -> str:
     """`lines[3].part` is typed as `lines[].part`."""
     return re.sub(r"\[\d+\]", "[]", path)

@@ -10,11 +10,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from bench.score.numerals import readings
@@ -48,7 +50,19 @@ class BadFact(ValueError):
 
 
 def parse(raw: Mapping[str, Any]) -> Fact:
-    """The fact as written in a workload. Raises BadFact with what would be right."""
+    """The fact as written in a workload, read once. Raises BadFact with what would be right."""
+    try:
+        return _parsed(json.dumps(raw))
+    except (TypeError, RecursionError):  # something that no JSON can hold: BadFact says what
+        return _parse(raw)
+
+
+@lru_cache(maxsize=32768)
+def _parsed(raw: str) -> Fact:
+    return _parse(json.loads(raw))
+
+
+def _parse(raw: Mapping[str, Any]) -> Fact:
     if not isinstance(raw, Mapping):
         raise BadFact(f'got {raw!r}; want an object, e.g. {{"type": "number", "value": "30", "unit": "calendar days"}}')
     kind = raw.get("type")

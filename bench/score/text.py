@@ -29,28 +29,42 @@ def clean(raw: str) -> str:
     Digits keep their meaning: a raised digit becomes `^n` and never joins the number before it, `2½` becomes `2.5`, and
     struck-out text is gone. NFKC alone would turn `30¹` into 301 and `2½` into `21/2`.
     """
+    return _without_markup(raw if raw.isascii() else _plain_letters(raw))
+
+
+def _plain_letters(raw: str) -> str:
     text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: "^" + m[0].translate(_SUPERSCRIPT), raw)
     text = re.sub(r"(\d) ?([½¼¾⅛⅕⅖⅗⅘])", lambda m: f"{m[1]}.{_FRACTIONS[m[2]]}", text)
     text = re.sub(r"[½¼¾⅛⅕⅖⅗⅘]", lambda m: f"0.{_FRACTIONS[m[0]]}", text)
     text = re.sub(r"[①-⑳]", lambda m: f"[{unicodedata.normalize('NFKC', m[0])}]", text)
     text = unicodedata.normalize("NFKC", text.translate(_LETTERS)).translate(_LETTERS)
-    text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) not in ("Mn", "Cf"))
-    return _without_markup(text)
+    text = unicodedata.normalize("NFD", text)
+    return text.translate({ord(c): None for c in set(text) if unicodedata.category(c) in ("Mn", "Cf")})
+
+
+_MARKUP = (
+    ("~<", re.compile(r"~~.*?~~|<(del|s|strike)>.*?</\1>", re.S), " "),
+    ("<", re.compile(r"<sup>\s*"), "^"),
+    ("<", re.compile(r"<br\s*/?>"), "\n"),
+    ("<", re.compile(r"</?(?:b|strong|em|i|u|p|span|code|sup|sub|mark)>"), ""),
+    ("\\", re.compile(r"\\(?:text|textbf|mathrm|mathbf|boxed)\{([^{}]*)\}"), r"\1"),
+    ("\\", re.compile(r"\\[()]"), ""),
+    ("$", re.compile(r"(?<![\w$])\$(-?\d[\d.,]*)\$(?![\w$])"), r"\1"),  # a formula, not a price
+    ("\\", re.compile(r"\\([!-/:-@\[-`{-~])"), r"\1"),
+    *(
+        ("*", re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*\n]*[^\s*])\1(?!\*)"), r"\2"),
+        ("_", re.compile(r"(?<!\w)(_{1,3})(?=[^\s_])([^_\n]*[^\s_])\1(?!\w)"), r"\2"),
+    )
+    * 2,  # bold inside italics
+)
+"""Marks of which a text must have one, what they dress, and what is left of it, in the order of their application."""
 
 
 def _without_markup(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\t", " ")
-    text = re.sub(r"~~.*?~~|<(del|s|strike)>.*?</\1>", " ", text, flags=re.S)
-    text = re.sub(r"<sup>\s*", "^", text)
-    text = re.sub(r"<br\s*/?>", "\n", text)
-    text = re.sub(r"</?(?:b|strong|em|i|u|p|span|code|sup|sub|mark)>", "", text)
-    text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|boxed)\{([^{}]*)\}", r"\1", text)
-    text = re.sub(r"\\[()]", "", text)
-    text = re.sub(r"(?<![\w$])\$(-?\d[\d.,]*)\$(?![\w$])", r"\1", text)  # a formula, not a price
-    text = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)
-    for _ in range(2):  # bold inside italics
-        text = re.sub(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*\n]*[^\s*])\1(?!\*)", r"\2", text)
-        text = re.sub(r"(?<!\w)(_{1,3})(?=[^\s_])([^_\n]*[^\s_])\1(?!\w)", r"\2", text)
+    for marks, dress, plain in _MARKUP:
+        if any(mark in text for mark in marks):
+            text = dress.sub(plain, text)
     return text.replace("`", "")
 
 

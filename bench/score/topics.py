@@ -9,6 +9,7 @@ number is one that has no unit of measure behind it; what is counted may be name
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,18 @@ def topical(case: Case, target: str) -> tuple[list[Topical], str]:
 
 
 def _read(raw: Mapping[str, Any]) -> Topical:
+    try:
+        return _read_once(json.dumps(raw))
+    except (TypeError, RecursionError):  # something that no JSON can hold
+        return _read_anew(raw)
+
+
+@lru_cache(maxsize=32768)
+def _read_once(raw: str) -> Topical:
+    return _read_anew(json.loads(raw))
+
+
+def _read_anew(raw: Mapping[str, Any]) -> Topical:
     stems = [re.escape(clean(str(stem)).lower()) for stem in raw["about"]]
     if not stems:
         raise BadFact("about: want at least one stem")

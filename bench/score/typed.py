@@ -48,9 +48,12 @@ def same(kind: str, gold: Any, said: Any, day_first: bool | None = None) -> bool
 
 def _plain(value: Any) -> str | None:
     """A text as it is compared: one form of letters, one space between words, no quotes or full stop around it."""
-    if not isinstance(value, str):
-        return None
-    return " ".join(clean(value).casefold().split()).strip("\"' .,;:")
+    return _one_form(value) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=8192)
+def _one_form(text: str) -> str:
+    return " ".join(clean(text).casefold().split()).strip("\"' .,;:")
 
 
 def _text(gold: Any, said: Any) -> bool:
@@ -71,10 +74,13 @@ def _name(gold: Any, said: Any) -> bool:
 def _code(gold: Any, said: Any) -> bool:
     if isinstance(said, int) and not isinstance(said, bool):
         said = str(said)
-    marks = [
-        re.sub(r"\s", "", clean(v)).replace("–", "-").casefold() if isinstance(v, str) else None for v in (gold, said)
-    ]
+    marks = [_signs(v) if isinstance(v, str) else None for v in (gold, said)]
     return marks[0] == marks[1]
+
+
+@lru_cache(maxsize=8192)
+def _signs(code: str) -> str:
+    return re.sub(r"\s", "", clean(code)).replace("–", "-").casefold()
 
 
 def _enum(gold: Any, said: Any) -> bool:

@@ -188,7 +188,18 @@ CODES = tuple(sorted({code for codes in CURRENCY.values() for code in codes}))
 _NAMES = "|".join(re.escape(n) for n in sorted(CURRENCY, key=len, reverse=True) if n not in ("try", "ron"))
 _MONEY = rf"{_NAMES}|(?-i:TRY|RON)"  # in small letters, one is a verb and one a name
 CURRENCY_AFTER = re.compile(rf" {{0,40}}-?\(?({_MONEY})(?![^\W\d])", re.IGNORECASE)
-CURRENCY_BEFORE = re.compile(rf"(?<![^\W_])({_MONEY}) ?$", re.IGNORECASE)
+_BACKWARDS = "|".join(re.escape(n[::-1]) for n in sorted(CURRENCY, key=len, reverse=True) if n not in ("try", "ron"))
+_MONEY_BACKWARDS = re.compile(rf"\n? ?({_BACKWARDS}|(?-i:YRT|NOR))(?![^\W_])", re.IGNORECASE)
+
+
+def currency_before(text: str) -> tuple[str, int] | None:
+    """The currency's name or sign at the end of a text, a blank after it or none, and where it begins.
+
+    The text is read backwards: one place to try instead of as many as there are characters.
+    """
+    match = _MONEY_BACKWARDS.match(text[::-1])
+    return (match[1][::-1], len(text) - match.end()) if match else None
+
 
 SCALES = {
     "k": 10**3, "m": 10**6, "b": 10**9, "mn": 10**6, "mln": 10**6, "mio": 10**6, "bn": 10**9,

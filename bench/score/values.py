@@ -13,7 +13,7 @@ from itertools import pairwise
 from bench.score.dates import Day, dates
 from bench.score.numerals import readings, said_once, spell
 from bench.score.relations import Value, compounds, ranges, rivals
-from bench.score.units import CURRENCY, CURRENCY_AFTER, CURRENCY_BEFORE, SCALES, SMALL, TENS, Unit, unit_at
+from bench.score.units import CURRENCY, CURRENCY_AFTER, SCALES, SMALL, TENS, Unit, currency_before, unit_at
 
 
 def values(text: str, day_first: bool | None = None) -> tuple[list[Value], list[Day]]:
@@ -52,8 +52,12 @@ def _masked(text: str, days: list[Day]) -> str:
 
     Blanks for marks, `_` for codes.
     """
+    pieces: list[str] = []
+    at = 0
     for day in days:
-        text = text[: day.start] + "~" * (day.end - day.start) + text[day.end :]
+        pieces += (text[at : day.start], "~" * (day.end - day.start))
+        at = day.end
+    text = "".join((*pieces, text[at:]))
     text = _MARKER.sub(_blank, _CITATION.sub(_blank, text))
     text = _SLASHED.sub(_without_ratio, _OPAQUE.sub(lambda m: "_" * len(m[0]), text))
     return said_once(text)
@@ -88,6 +92,8 @@ _PERCENT = re.compile(
 _PERCENT_POINT = re.compile(r" ?% ?-?points?\b", re.IGNORECASE)
 
 
+_DASH = re.compile(r"(?:(?<=[\s(:=|\[])|(?<=^)|(?<=[€$£]))[-–]$")
+_CODE_DASH = re.compile(r"\b(?:[A-Z]{3}) ?[-–]$")
 _MINUS = re.compile(r"\b(?:minus|negative) $", re.IGNORECASE)
 _DASH_BEFORE = re.compile(r"(?:^|[\s(:=|])[-–] ?$")
 _GLUED = re.compile(r"(?:\w|\w[-–.+]|[_/^=])$")
@@ -100,14 +106,19 @@ _SPLIT_UNIT = re.compile(r" ?\((calendar|working|business)\) days?\b", re.IGNORE
 _ARTICLES = {"a": Decimal(1), "an": Decimal(1), "half a": Decimal("0.5"), "half an": Decimal("0.5")}
 
 
+def _at_end(pattern: re.Pattern[str], before: str, longest: int) -> re.Match[str] | None:
+    """A pattern of at most so many characters, searched for where it can begin and still reach the end."""
+    return pattern.search(before, max(0, len(before) - longest))
+
+
 def _value(text: str, match: re.Match[str]) -> tuple[Value | None, int]:
     """The value a candidate states, or None, and where to go on reading."""
     start, end = match.span()
     if not (match[0][0].isdigit() or match[0][0] == "."):
         return _spelled_value(text, match)
     sign, before = _sign(text[max(0, start - 30) : start])
-    currency = CURRENCY_BEFORE.search(before)
-    if currency is None and _GLUED.search(before) and not _RANGE_DASH.search(before):
+    currency = currency_before(before)
+    if currency is None and _at_end(_GLUED, before, 3) and not _RANGE_DASH.search(before):
         return None, end  # P30, 3.30, CX-30
     no_cents = _NO_CENTS.match(text, end)  # "1.250,-"
     pos = no_cents.end() if no_cents else end
@@ -140,7 +151,7 @@ def _spelled_value(text: str, match: re.Match[str]) -> tuple[Value | None, int]:
     sign = -1 if _MINUS.search(before) else 1
     factor, pos, _ = _scale(text, end, False)
     amounts = _times(frozenset({amount}), sign * factor)
-    code = CURRENCY_BEFORE.search(before) if re.search(r"[A-Z]{3} $", before) else None
+    code = currency_before(before) if re.search(r"[A-Z]{3} $", before) else None
     if not article and (money := _money_around(text, before, code, pos)):
         codes, sign_before, ahead, stop = money
         return Value("money", _times(amounts, sign_before), start - ahead, stop, currencies=codes), stop
@@ -156,7 +167,7 @@ def _times(amounts: frozenset[Decimal], factor: int) -> frozenset[Decimal]:
 
 
 def _money_around(
-    text: str, before: str, currency: re.Match[str] | None, pos: int
+    text: str, before: str, currency: tuple[str, int] | None, pos: int
 ) -> tuple[frozenset[str], int, int, int] | None:
     """The currencies of an amount that ends at `pos`, the sign and the width of what names them before it, and its end.
 
@@ -165,7 +176,7 @@ def _money_around(
     after = CURRENCY_AFTER.match(text, pos)
     if not (currency or after):
         return None
-    name, stop = (currency[1] if currency else ""), pos
+    name, stop = (currency[0] if currency else ""), pos
     if after:
         stop = after.end()
         if not currency or (after[1].isalpha() and after[1].isupper()):
@@ -174,9 +185,9 @@ def _money_around(
             name, stop = code[1], code.end()
     if currency is None:
         return CURRENCY[name.lower()], 1, 0, stop
-    ahead = before[: currency.start()]
+    ahead = before[: currency[1]]
     sign = -1 if _DASH_BEFORE.search(ahead) or _MINUS.search(ahead) else 1
-    return CURRENCY[name.lower()], sign, len(before) - currency.start(), stop
+    return CURRENCY[name.lower()], sign, len(before) - currency[1], stop
 
 
 def _measured(text: str, amounts: frozenset[Decimal], start: int, pos: int) -> Value | None:
@@ -204,7 +215,8 @@ _TITLE = re.compile(r"(?:\b(calendar|working|business) )?\b([A-Za-z]{3,})[\s\"']
 
 def _titled(text: str, amounts: frozenset[Decimal], start: int, pos: int) -> Value | None:
     """The value under a title that names its unit: "Calendar days: 30"."""
-    title = _TITLE.search(text[max(0, start - 40) : start])
+    before = text[max(0, start - 40) : start]
+    title = _TITLE.search(before) if before.rstrip().endswith((":", "=", "|")) else None
     named = unit_at(title[2], 0) if title else None
     if title is None or named is None or named[1] != len(title[2]):
         return None
@@ -214,12 +226,13 @@ def _titled(text: str, amounts: frozenset[Decimal], start: int, pos: int) -> Val
 
 def _sign(before: str) -> tuple[int, str]:
     """The sign that stands before a number or between its currency and it, and the text before without that sign."""
-    if match := re.search(r"(?:(?<=[\s(:=|\[])|(?<=^)|(?<=[€$£]))[-–]$", before):
-        rest = before[: match.start()]
-        return -1, rest if rest[-1:] in "€$£ " else rest + " "
-    if re.search(r"\b(?:[A-Z]{3}) ?[-–]$", before):
-        return -1, before[:-1].rstrip() + " "
-    if match := _MINUS.search(before):
+    if before.endswith(("-", "–", "-\n", "–\n")):
+        if match := _DASH.search(before):
+            rest = before[: match.start()]
+            return -1, rest if rest[-1:] in "€$£ " else rest + " "
+        if _CODE_DASH.search(before):
+            return -1, before[:-1].rstrip() + " "
+    if match := _at_end(_MINUS, before, 11):
         return -1, before[: match.start()]
     return 1, before
 
@@ -237,9 +250,12 @@ def _scale(text: str, pos: int, money: bool) -> tuple[int, int, bool]:
     return SCALES[name.lower()], match.end(), True
 
 
+_WORKING = re.compile(r"'? ?\((?:\w+ ){0,2}?(working|business|calendar)\b[^)]{0,20}\)?", re.I)
+
+
 def _working(text: str, unit: Unit, end: int) -> tuple[Unit, int]:
     """`30 days (working days)` are working days."""
-    tail = re.compile(r"'? ?\((?:\w+ ){0,2}?(working|business|calendar)\b[^)]{0,20}\)?", re.I).match(text, end)
+    tail = _WORKING.match(text, end)
     if tail is None or unit.family != "calendar":
         return unit, end
     return (unit, tail.end()) if tail[1].lower() == "calendar" else (Unit("working", unit.factor), tail.end())
@@ -248,10 +264,11 @@ def _working(text: str, unit: Unit, end: int) -> tuple[Unit, int]:
 _NOT_NOUNS = """and or to until but with is are was were if when as then because after before from by at on in for per
 since so"""
 _NO_NOUN = frozenset(_NOT_NOUNS.split())
+_NOUN = re.compile(r"(?: {1,40}|-)(?:[A-Za-z][\w'-]*(?: (?=[A-Za-z])|$|(?=\W))){1,4}")
 
 
 def _noun(text: str, pos: int) -> str:
     """Up to four words after a number, within its clause."""
-    match = re.compile(r"(?: {1,40}|-)(?:[A-Za-z][\w'-]*(?: (?=[A-Za-z])|$|(?=\W))){1,4}").match(text, pos)
+    match = _NOUN.match(text, pos)
     words = match[0].strip(" -").lower() if match else ""
     return "" if words.split(" ")[0] in _NO_NOUN else words

@@ -16,15 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics import BY_NAME, METRICS, PROBABILITY, figure, plural
-from bench.stats import drafts, means, proof, ratios, residue, shares, sketch, slo
+from bench.stats import costs, drafts, means, proof, ratios, residue, shares, sketch, slo
 from bench.stats.cells import BOOTSTRAP, FEW_BLOCKS, LATENCY, NO_LIMITS, resamples, too_few
 from bench.stats.comparisons import QUANTILES, Draft, evidence, finish
 from bench.stats.exploratory import blank
-from bench.stats.measured import DURATIONS
+from bench.stats.judged import Judged
+from bench.stats.measured import DURATIONS, whole_runs
+from bench.stats.ordered import Stored
 from bench.stats.quantiles import Floats, Interval
-from bench.stats.scale import Stored, proofs
+from bench.stats.scale import proofs
 from bench.stats.special import normal_quantile, t_cdf, t_inflation, t_quantile
 from bench.stats.table import _carried, _comparison_columns, _method, _partial, _reasons, check_baseline, columns_of
+from bench.stats.tally import CONTRADICTED, ROW_FIELDS
 from bench.stats.types import Cell, Row, Table
 from bench.stats.verdicts import MARGINS
 
@@ -45,7 +48,7 @@ _WORDS = (
     "first_attempt_outcome",
     "fault_code",
     "region_proof",
-    *residue.ROW_FIELDS,
+    *ROW_FIELDS,
 )
 
 
@@ -107,7 +110,7 @@ def build(
         *_reasons(compared),
         *_carried(counted.targets, manifest),
         *proof.near_limits(counted.targets, proved),
-        *(note for name in residue.ROW_FIELDS for note in _differing(counted, name)),
+        *(note for name in ROW_FIELDS for note in _differing(counted, name)),
         *(f"{plural(n, 'row')} {why}: left out" for why, n in counted.left_out.items() if n),
     ]
     notes[0] = notes[0].replace("up to GROUPS of blocks", f"over at most {GROUPS} groups of neighbouring blocks")
@@ -138,24 +141,27 @@ def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any], limi
         if said is not None and math.isfinite(said[1])
         else int(requests.ints("block_id").max(initial=0)) + 1
     )
+    if whole_runs(manifest):
+        most = 1
     blocks = most * max(1, len(requests.counts))
     groups = min(GROUPS, blocks)
     clusters = manifest.get("clusters") or {}
     sources: dict[str, int] = {}
     of_case: list[int] = []
     from_due = _all_due(requests)
-    judged = _Judged.of(scores, names, manifest)
+    judges = Judged.by_run(scores, names, manifest)
+    judged, of_run = next(judges), 0
     counted = _Counted(
         names,
         {name: np.zeros((len(names), groups, sketch.BUCKETS), np.int32) for name in _HISTOGRAMS},
         {name: np.zeros((len(names), groups)) for name in _SUMS},
         {name: np.zeros((len(names), GROUPS)) for name in _SUMS},
-        {name: [{} for _ in names] for name in ("outcome", "usage_source", "region_proof", *residue.ROW_FIELDS)},
+        {name: [{} for _ in names] for name in ("outcome", "usage_source", "region_proof", *ROW_FIELDS)},
         from_due,
     )
     latencies = ("ttft_due_ms", "e2e_due_ms") if from_due else ("first_token_ns", "sent_ns", "e2e_all_ms")
     floats = dict.fromkeys(("block_id", "seq", "reasoning_tokens", "sent_ns", "first_token_ns", "first_text_ns", "end_ns",
-                            "cost_usd", "output_tokens",
+                            "cost_usd", "cost_retries_usd", "output_tokens",
                             "content_events", "same_read_events", *DURATIONS, *latencies))  # fmt: skip
     for run, chunk in requests.chunks(tuple(floats), _WORDS, ("spoiled",)):
         target, seen = chunk["target"]
@@ -182,8 +188,11 @@ def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any], limi
         of_case += [
             sources.setdefault(clusters.get(name) or name, len(sources)) % GROUPS for name in case_names[len(of_case) :]
         ]
-        group = (((run * most + chunk["block_id"]) * groups) // blocks).astype(np.int64)
-        right = judged.of_rows(of, run, chunk["seq"], ok)
+        block = chunk["block_id"] if most > 1 else 0.0
+        group = (((np.full(len(of), run * most) + block) * groups) // blocks).astype(np.int64)
+        while of_run < run:
+            judged, of_run = next(judges), of_run + 1
+        right = judged.of_rows(of, 0, chunk["seq"], ok)
         first, firsts = chunk["first_attempt_outcome"]
         columns = _columns(chunk, ok, _is(first, firsts, "ok"), right, from_due, limits)
         source = np.array(of_case or [0])[cases]
@@ -193,7 +202,7 @@ def _count(requests: Chunked, scores: Chunked, manifest: Mapping[str, Any], limi
             if words:
                 told = keep & (codes >= 0)
                 if name == "region_proof":  # a stranger's reply is an alarm of its own
-                    told &= ~_is(faults, fault_names, proof.CONTRADICTED)
+                    told &= ~_is(faults, fault_names, CONTRADICTED)
                 table = np.bincount((of * len(words) + codes)[told], minlength=len(names) * len(words))
                 for t, counts in enumerate(table.reshape(len(names), len(words))):
                     for at in np.flatnonzero(counts):
@@ -228,7 +237,8 @@ def _columns(
     e2e = chunk["e2e_due_ms"] if from_due else chunk["e2e_all_ms"]
     hidden = (chunk["reasoning_tokens"] > 0) & (chunk["first_token_ns"] == chunk["first_text_ns"])
     tpot = np.where(ok, np.where(hidden, np.nan, chunk["tpot_ms"]), np.inf)
-    cost, known = chunk["cost_usd"], ~np.isnan(chunk["cost_usd"])
+    cost = costs.cost(chunk["cost_usd"], chunk["cost_retries_usd"])
+    known = ~np.isnan(cost)
     judged = ~np.isnan(right)
     with np.errstate(divide="ignore"):
         speed = 1000.0 / tpot
@@ -248,46 +258,6 @@ def _columns(
         "both_right": np.where(known, right, 0.0), "right_cost": cost * right, "within": within,
         "content_events": chunk["content_events"], "same_read_events": chunk["same_read_events"],
     }  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class _Judged:
-    """Whether a reply was judged, and right: one byte for each number of the plan, target and run."""
-
-    state: npt.NDArray[np.int8]
-    runs: int
-    width: int
-
-    @classmethod
-    def of(cls, scores: Chunked, names: Sequence[str], manifest: Mapping[str, Any]) -> _Judged:
-        if scores.rows == 0:
-            return cls(np.zeros(0, np.int8), 1, 1)
-        listed = manifest.get("scorers") or []
-        required = {one["name"] for one in listed if one.get("required")} or {one["name"] for one in listed}
-        said = scores.bounds("seq")
-        width = (int(said[1]) if said is not None else int(scores.ints("seq").max())) + 1
-        runs = max(1, len(scores.counts))
-        state = np.zeros((len(names), runs, width), np.int8)
-        for run, chunk in scores.chunks(("seq", "value"), ("target", "scorer")):
-            target, seen = chunk["target"]
-            scorer, scorers = chunk["scorer"]
-            wanted = np.array([not required or name in required for name in scorers] or [False])[scorer]
-            wanted &= ~np.isnan(chunk["value"]) & np.array([name in names for name in seen] or [False])[target]
-            of = np.array([names.index(name) if name in names else 0 for name in seen] or [0])[target]
-            seq, good = chunk["seq"].astype(np.int64), chunk["value"] >= 1 - 1e-9
-            # 1 is right, 2 is wrong, and wrong stays: the order of the rows does not matter.
-            for word, mine in ((1, wanted & good), (2, wanted & ~good)):
-                at = (of[mine], run, seq[mine])
-                state[at] = np.maximum(state[at], word)
-        return cls(state.reshape(-1), runs, width)
-
-    def of_rows(self, of: npt.NDArray[Any], run: int, seq: Floats, ok: npt.NDArray[np.bool_]) -> Floats:
-        if len(self.state) == 0:
-            return np.full(len(of), np.nan)
-        known = seq < self.width
-        at = (of.astype(np.int64) * self.runs + run) * self.width + np.where(known, seq, 0).astype(np.int64)
-        found = np.where(known, self.state[at], 0)
-        return np.where(ok, np.where(found == 0, np.nan, found == 1), 0.0)
 
 
 # ---------------------------------------------------------------- the figures

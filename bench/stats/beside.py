@@ -71,7 +71,7 @@ def beside(sources: Sequence[Source], baseline: str | None = None) -> Table:
         comparisons=compared,
         answers=tuple((f"{target}", _changed(target, compared)) for target in by_target),
         alarms=tuple(_alarms(sources, selections)),
-        notes=(*_notes(sources, selections, compared), *missing(sources)),
+        notes=(*_notes(sources, selections, compared), *missing(manifests)),
         simulated=any(m.get("simulated") for m in manifests),
         partial=unfinished(manifests),
         run_folder=", ".join(str(m.get("run_folder") or m.get("run_id")) for m in manifests),
@@ -204,7 +204,7 @@ def _alarms(sources: Sequence[Source], selections: Sequence[Selection]) -> list[
         names = [m.target for m in selection.targets]
         said += [f"{source.run_id}: {alarm}" for alarm in proof.strangers(names, source.attempts)]
         said += [f"{source.run_id}: {alarm}" for alarm in selection.alarms]
-        said += [f"{source.run_id}: {alarm}" for alarm in residue.alarms(selection.targets, selection.rows)]
+        said += [f"{source.run_id}: {alarm}" for alarm in residue.alarms(selection.targets, selection.tally)]
         steadiness, _ = steady.judge(selection.targets, source.manifest)
         said += [f"{source.run_id}: {alarm}" for alarm in steady.alarms(steadiness)]
     few = {m.blocks for selection in selections for m in selection.targets if 0 < m.blocks < FEW_BLOCKS}
@@ -218,13 +218,13 @@ def _notes(sources: Sequence[Source], selections: Sequence[Selection], compared:
         "one day differs from the next, so a verdict is on these runs",
         f"verdicts: over the cases that both runs asked, adjusted (Holm) for {tested} comparisons",
     ]
-    origins = {selection.from_due for selection in selections if len(selection.rows)}
+    origins = {selection.from_due for selection in selections if any(m.n for m in selection.targets)}
     if len(origins) > 1:
         notes.append(
             "TTFT and E2E count from the due time in open loops and from the first send in closed ones: both are here"
         )
     for source, selection in zip(sources, selections, strict=True):
-        notes += [f"{source.run_id}: {note}" for note in (*residue.outcomes(selection.targets, selection.rows),
+        notes += [f"{source.run_id}: {note}" for note in (*residue.outcomes(selection.targets, selection.tally),
                                                          *selection.notes)]  # fmt: skip
     reasons: dict[str, list[str]] = {}
     for c in compared:

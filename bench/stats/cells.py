@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.metrics import BY_NAME, METRICS, PROBABILITY, plural
-from bench.stats import means, quantiles, ratios, shares
-from bench.stats.measured import Measured, codes, compact, floats
-from bench.stats.quantiles import Floats, Ints
+from bench.stats import costs, means, quantiles, ratios, shares
+from bench.stats.groups import Floats, Ints, sums_of
+from bench.stats.measured import Measured, codes, floats
 from bench.stats.types import Cell
 from bench.stats.windows import block_seconds, folded
 
@@ -81,11 +81,11 @@ def _same_read_share(measured: Measured, seed: int) -> Cell:
         return _unknown(name, "no content was streamed")
     blocks, count = folded(codes(measured.frame, "block"))
     events, shared = np.where(known, events, 0.0), np.where(known, shared, 0.0)
-    cell = _of_sums(shared, events, blocks, count, seed, BY_NAME[name].unit, _few(measured.blocks))
+    cell = of_sums(shared, events, blocks, count, seed, BY_NAME[name].unit, _few(measured.blocks))
     return replace(cell, n=int(known.sum()))
 
 
-def _of_sums(above: Floats, below: Floats, blocks: Ints, count: int, seed: int, unit: str, warnings: list[str]) -> Cell:
+def of_sums(above: Floats, below: Floats, blocks: Ints, count: int, seed: int, unit: str, warnings: list[str]) -> Cell:
     """The ratio of two sums over rows. The rows are worth what they are for the mean of above - value x below."""
     value = float(above.sum() / below.sum())
     drawn = ratios.sums_ratio(
@@ -100,21 +100,23 @@ def _few(blocks: int) -> list[str]:
     return [too_few(blocks)] if blocks < FEW_BLOCKS else []
 
 
+def too_few_warnings(blocks: int) -> tuple[str, ...]:
+    return tuple(_few(blocks))
+
+
 def too_few(blocks: int) -> str:
     return f"too few blocks ({blocks}): below {FEW_BLOCKS}, an interval can be far off"
 
 
 def _quantile(measured: Measured, name: str, column: str, ok_only: bool) -> Cell:
-    frame = measured.frame
-    known = frame[column].notna() & (frame["ok"] if ok_only else True)
     gap = measured.gaps.get(_GAP_OF.get(column, column))
-    if not bool(known.any()):
+    known = measured.sample(column, ok_only)
+    if known is None:
         return _unknown(name, gap or "no request succeeded")
-    if measured.ok and not bool((known & frame["ok"]).any()):
+    # Failures are known to be infinite, so a sample may be of failures alone.
+    if measured.ok and not ok_only and not (measured.frame["ok"] & measured.frame[column].notna()).any():
         return _unknown(name, gap or "not known")
-    which = known.to_numpy()
-    values, blocks = floats(frame, column)[which], compact(frame["block"].to_numpy()[which])
-    sample = quantiles.quantile(values, blocks, PROBABILITY[BY_NAME[name].statistic])
+    sample = known.quantile(PROBABILITY[BY_NAME[name].statistic])
     interval = sample.interval()
     warnings = _few(sample.blocks) + ([gap] if gap else [])
     if math.isinf(sample.estimate):
@@ -139,8 +141,10 @@ def groupings(frame: pd.DataFrame) -> list[Ints]:
 
 def _quality(measured: Measured, answered: bool) -> Cell:
     name = "quality_answered" if answered else "quality"
-    frame, gap = measured.frame, measured.gaps.get("right")
-    frame = frame[frame["right"].notna() & (frame["ok"] if answered else True)]
+    gap, frame = measured.gaps.get("right"), measured.frame[["right", "ok", "block", "cluster"]]
+    known = frame["right"].notna() & (frame["ok"] if answered else True)
+    if not known.all():
+        frame = frame[known]
     if len(frame) == 0 or (measured.ok and not bool(frame["ok"].any())):
         return _unknown(name, gap or "no request succeeded")
     right = floats(frame, "right")
@@ -151,25 +155,31 @@ def _quality(measured: Measured, answered: bool) -> Cell:
                 "Wilson, n_eff by case source and block", BY_NAME[name].unit, tuple(warnings))  # fmt: skip
 
 
-def _priced(measured: Measured) -> bool:
+def cost_known(measured: Measured) -> bool:
     """Whether nearly every successful request has a known cost: a mean over what happens to be known is no mean."""
-    ok = measured.frame[measured.frame["ok"]]
-    return len(ok) > 0 and float(ok["cost"].notna().mean()) >= 0.9
+    known = measured.frame["cost"].notna() & measured.frame["ok"]
+    return measured.ok > 0 and int(known.sum()) >= 0.9 * measured.ok
 
 
 def _cost_warnings(measured: Measured) -> list[str]:
-    failed = measured.frame[~measured.frame["ok"]]
-    unknown = int(failed["cost"].isna().sum())
+    unknown = int((measured.frame["cost"].isna() & ~measured.frame["ok"]).sum())
     gap = measured.gaps.get("cost")
-    return ([gap] if gap else []) + (
-        [f"cost of {plural(unknown, 'failed request')} not known, and not counted"] if unknown else []
-    )
+    tried = 0
+    if "unpriced" in measured.frame:  # where the final try's cost is known, what is not is that of tries before it
+        tried = int(measured.frame.loc[measured.frame["cost"].notna(), "unpriced"].sum())
+    return [
+        *([gap] if gap else []),
+        *([f"cost of {plural(unknown, 'failed request')} not known, and not counted"] if unknown else []),
+        *([f"cost of {plural(tried, 'earlier attempt')} not known, and not counted"] if tried else []),
+    ]
 
 
 def _usd_per_1k(measured: Measured) -> Cell:
-    if not _priced(measured):
+    if not cost_known(measured):
         return _unknown("usd_per_1k", measured.gaps.get("cost", "no request succeeded"))
-    frame = measured.frame[measured.frame["cost"].notna()]
+    frame = measured.frame[["cost", "block", "cluster"]]
+    known = frame["cost"].notna()
+    frame = frame if known.all() else frame[known]
     usd = floats(frame, "cost") * 1000
     interval = means.mean_interval(usd, groupings(frame))
     low = None if interval.low is None else max(0.0, interval.low)
@@ -178,12 +188,12 @@ def _usd_per_1k(measured: Measured) -> Cell:
 
 
 def block_sums(values: Floats, blocks: Ints, count: int) -> Floats:
-    return np.bincount(blocks, weights=np.nan_to_num(values), minlength=count).astype(np.float64)
+    return sums_of(np.nan_to_num(values) if np.isnan(values.sum()) else values, blocks, count)
 
 
 def _usd_per_correct(measured: Measured, seed: int) -> Cell:
     frame = measured.frame
-    if not _priced(measured):
+    if not cost_known(measured):
         return _unknown("usd_per_correct", measured.gaps.get("cost", "no request succeeded"))
     if not bool((frame["right"].notna() & frame["ok"]).any()):
         return _unknown("usd_per_correct", measured.gaps.get("right", "no score"))
@@ -192,21 +202,48 @@ def _usd_per_correct(measured: Measured, seed: int) -> Cell:
     if right.sum() == 0:
         warnings.append("nothing was answered right")
         return Cell(math.inf, None, None, len(frame), None, "", "USD", tuple(warnings))
-    return _of_sums(usd, right, *folded(codes(frame, "block")), seed, "USD", warnings)
+    return of_sums(usd, right, *folded(codes(frame, "block")), seed, "USD", warnings)
+
+
+def _of_money(name: str, measured: Measured, _: bool, seed: int, limits: Mapping[str, float]) -> Cell:
+    """A ratio of `bench.stats.costs`."""
+    frame = measured.frame
+    if not cost_known(measured):
+        return _unknown(name, measured.gaps.get("cost", "no request succeeded"))
+    if name == "usd_per_success" and not limits:
+        return _unknown(name, NO_LIMITS)
+    above, below = costs.RATIOS[name](frame)
+    known = ~np.isnan(above) & ~np.isnan(below)
+    if not bool((known & frame["ok"].to_numpy(dtype=bool)).any()):
+        gap = measured.gaps.get("right") if name == "usd_per_success" else None
+        return _unknown(name, gap or costs.UNKNOWN[name])
+    above, below = np.where(known, above, 0.0), np.where(known, below, 0.0)
+    warnings = _few(measured.blocks) + _cost_warnings(measured)
+    if not below.sum() > 0:
+        if name in costs.NOTHING:
+            return _unknown(name, costs.NOTHING[name])
+        return Cell(math.inf, None, None, int(known.sum()), None, "", "USD", (*warnings, costs.NO_SUCCESS))
+    made = of_sums(above, below, *folded(codes(frame, "block")), seed, BY_NAME[name].unit, warnings)
+    n = int(known.sum())
+    return replace(made, n=n, n_eff=None if made.n_eff is None else min(made.n_eff, n))
 
 
 def cost_and_right(frame: pd.DataFrame) -> tuple[Floats, Floats]:
     """Cost and rightness per request; a row of which either is unknown adds nothing to either."""
-    cost, right = floats(frame, "cost"), floats(frame, "right")
+    return known_sums(floats(frame, "cost"), floats(frame, "right"))
+
+
+def known_sums(cost: Floats, right: Floats) -> tuple[Floats, Floats]:
     known = ~np.isnan(cost) & ~np.isnan(right)
+    if known.all():
+        return cost, right
     return np.where(known, cost, 0.0), np.where(known, right, 0.0)
 
 
 def _system_speed(measured: Measured, from_due: bool, seed: int) -> Cell:
     frame = measured.frame
-    delivered = frame[frame["ok"]]
-    unknown = int(delivered["output_tokens"].isna().sum())
-    if len(delivered) and unknown == len(delivered):
+    unknown = int((frame["ok"] & frame["output_tokens"].isna()).sum())
+    if measured.ok and unknown == measured.ok:
         return _unknown("system_tokens_per_s", "no token counts were reported")
     warnings = [f"{plural(unknown, 'ok request')} without a token count"] if unknown else []
     tokens = np.where(frame["ok"], floats(frame, "output_tokens"), 0.0)
@@ -238,6 +275,8 @@ def seconds_of(frame: pd.DataFrame, blocks: Ints, count: int, from_due: bool, si
     starts = floats(frame, f"{'due_ns' if from_due else 'sent_ns'}{side}")
     ends = floats(frame, f"end_ns{side}")
     runs = codes(frame, "run")
+    if len(runs) and not runs.any():
+        return block_seconds(starts, ends, blocks, count)
     seconds = np.zeros(count)
     for run in range(int(runs.max()) + 1 if len(runs) else 0):
         mine = runs == run
@@ -253,6 +292,7 @@ _OTHERS: Mapping[str, Callable[[Measured, bool, int, Mapping[str, float]], Cell]
     "quality_answered": lambda measured, *_: _quality(measured, answered=True),
     "usd_per_1k": lambda measured, *_: _usd_per_1k(measured),
     "usd_per_correct": lambda measured, _, seed, __: _usd_per_correct(measured, seed),
+    **{name: partial(_of_money, name) for name in costs.RATIOS},
     "same_read_share": lambda measured, _, seed, __: _same_read_share(measured, seed),
     "goodput_per_s": _goodput,
     "within_slo_share": lambda measured, _, __, limits: (

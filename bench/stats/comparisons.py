@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.metrics import BY_NAME, PROBABILITY
 from bench.stats import means, quantiles, ratios
-from bench.stats.cells import block_sums, cost_and_right, groupings, resamples
+from bench.stats.cells import block_sums, cost_known, groupings, known_sums, resamples
 from bench.stats.exploratory import blank, explore
 from bench.stats.measured import Measured, codes, floats
 from bench.stats.quantiles import Interval
@@ -56,12 +56,18 @@ def pairs(a: Measured, b: Measured) -> pd.DataFrame:
     in_a: Any = slice(None)
     in_b: Any = slice(None)
     key_a, key_b = a.frame["pair"].to_numpy(), b.frame["pair"].to_numpy()
-    if not np.array_equal(key_a, key_b):
+    if not paired_in_order(a, b):
         _, in_a, in_b = np.intersect1d(key_a, key_b, assume_unique=True, return_indices=True)
     columns = {name: a.frame[name].to_numpy()[in_a] for name in _SHARED if name in a.frame}
     for side, frame, rows in (("a", a.frame, in_a), ("b", b.frame, in_b)):
         columns |= {f"{name}_{side}": frame[name].to_numpy()[rows] for name in _COMPARED if name in frame}
     return pd.DataFrame(columns, copy=False)
+
+
+def paired_in_order(a: Measured, b: Measured) -> bool:
+    """Whether the rows of both are pairs as they stand."""
+    key_a, key_b = a.frame["pair"].to_numpy(), b.frame["pair"].to_numpy()
+    return key_a is key_b or np.array_equal(key_a, key_b)
 
 
 def known_of(both: pd.DataFrame, column: str, *beside: str) -> pd.DataFrame:
@@ -93,19 +99,18 @@ def compare(
 def quantile_draft(a: Measured, b: Measured, both: pd.DataFrame, name: str, margins: Mapping[str, float]) -> Draft:
     metric, column = BY_NAME[name], {**QUANTILES, **EXPLORED}[name]
     margin = margins[metric.statistic]
-    known = known_of(both, column, "ok_a", "ok_b")
     empty = blank(a.target, b.target, name, "latency", margin)
-    if len(known) == 0 or not all(bool(known[f"ok_{side}"].any()) or m.ok == 0 for side, m in (("a", a), ("b", b))):
+    samples = _samples(a, b, both, column)
+    if samples is None:
         return _nothing(empty, a, b, column)
-    blocks = codes(known, "block")
     p = PROBABILITY[metric.statistic]
-    qa, qb = (quantiles.quantile(floats(known, f"{column}_{side}"), blocks, p) for side in "ab")
+    qa, qb = (sample.quantile(p) for sample in samples)
     at_95, at_90 = ratios.quantile_ratio(qa, qb), ratios.quantile_ratio(qa, qb, 0.90)
     n_eff = min(qa.interval().n_eff, qb.interval().n_eff)
     worst = max(qa.design_effect, qb.design_effect) * t_inflation(0.95, qa.blocks)
     row = replace(
         empty, value=_exp(at_95.estimate), low=_exp(_finite(at_95.low)), high=_exp(_finite(at_95.high)),
-        n=len(known), n_eff=n_eff, blocks=qa.blocks, rho=ratios.block_correlation(qa, qb),
+        n=qa.n, n_eff=n_eff, blocks=qa.blocks, rho=ratios.block_correlation(qa, qb),
         method="log-MOVER of order statistics, block correlation",
         p_raw=ratios.quantile_ratio_p(qa, qb),
         p_equivalence=ratios.quantile_equivalence_p(qa, qb, math.log1p(margin)),
@@ -113,9 +118,27 @@ def quantile_draft(a: Measured, b: Measured, both: pd.DataFrame, name: str, marg
     needed = quantiles.requests_to_bound(p, worst)
     found = Evidence(
         estimate=at_95.estimate, low=at_95.low, high=at_95.high, low_90=at_90.low, high_90=at_90.high,
-        margin=math.log1p(margin), blocks=qa.blocks, bounding_requests=needed if needed > len(known) else None,
+        margin=math.log1p(margin), blocks=qa.blocks, bounding_requests=needed if needed > qa.n else None,
     )  # fmt: skip
     return Draft(row, found)
+
+
+def _samples(
+    a: Measured, b: Measured, both: pd.DataFrame, column: str
+) -> tuple[quantiles.Sample, quantiles.Sample] | None:
+    """Both sides of the pairs in which the column is known on both; None without any, or where a side has only failures
+    though it answered. Where all is paired and known, the samples of the targets themselves, which are sorted already."""
+    alike = len(both) == a.n == b.n and paired_in_order(a, b)
+    if alike and np.array_equal(a.frame["block"].to_numpy(), b.frame["block"].to_numpy()):
+        own = a.sample(column), b.sample(column)
+        if own[0] is not None and own[1] is not None and len(own[0].values) == len(own[1].values) == len(both):
+            return own[0], own[1]
+    known = known_of(both, column, "ok_a", "ok_b")
+    if len(known) == 0 or not all(bool(known[f"ok_{side}"].any()) or m.ok == 0 for side, m in (("a", a), ("b", b))):
+        return None
+    blocks = codes(known, "block")
+    one, other = (quantiles.Sample(floats(known, f"{column}_{side}"), blocks) for side in "ab")
+    return one, other
 
 
 def _quality_draft(a: Measured, b: Measured, both: pd.DataFrame, margins: Mapping[str, float]) -> Draft:
@@ -152,16 +175,15 @@ def cost_draft(a: Measured, b: Measured, both: pd.DataFrame, seed: int, margins:
     name = "usd_per_correct" if judged else "usd_per_1k"
     margin = margins["cost"]
     empty = blank(a.target, b.target, name, "cost", margin)
-    priced = all(m.ok and float(m.frame.loc[m.frame["ok"], "cost"].notna().mean()) >= 0.9 for m in (a, b))
+    priced = all(cost_known(m) for m in (a, b))
     if len(both) == 0 or not priced:
         return _nothing(empty, a, b, "cost")
     blocks, count = folded(codes(both, "block"))
     sums = []
     for side in "ab":
-        one = both[[f"cost_{side}", f"right_{side}"]].set_axis(["cost", "right"], axis=1)
-        if not judged:
-            one = one.assign(right=one["cost"].notna().astype("float64"))
-        sums.append([block_sums(values, blocks, count) for values in cost_and_right(one)])
+        usd, right = floats(both, f"cost_{side}"), floats(both, f"right_{side}")
+        counted = known_sums(usd, right if judged else (~np.isnan(usd)).astype(np.float64))
+        sums.append([block_sums(values, blocks, count) for values in counted])
     (usd_a, per_a), (usd_b, per_b) = sums
     if not (usd_a.sum() > 0 and usd_b.sum() > 0 and per_a.sum() > 0 and per_b.sum() > 0):
         return Draft(

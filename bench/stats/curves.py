@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from bench.record import OUTCOMES
+from bench.stats.ordered import Bools, Codes, Ordered, Stored, ordered
 from bench.stats.quantiles import Floats, Ints, Quantile, rank
-from bench.stats.scale import Bools, Codes, Ordered, Stored, latencies_ms, ordered
+from bench.stats.scale import latencies_ms
 
 PROBABILITIES = (0.01, 0.02, 0.03, *(round(0.05 * i, 2) for i in range(1, 19)), 0.92, 0.94, *(
     round(0.95 + 0.01 * i, 2) for i in range(5)), 0.995, 0.999)  # fmt: skip
@@ -145,9 +146,9 @@ def curves(requests: Stored, manifest: Mapping[str, Any], zeros_ns: Sequence[int
     starts = _starts_s(requests, rows, zeros_ns)
     outcome, outcomes = requests.words("outcome")
     first, firsts = requests.words("first_attempt_outcome")
-    attempts = requests.ints("attempts", 1)[rows.order]
+    attempts = rows.put(requests.ints("attempts", 1))
     books, book_names = requests.words("price_book")
-    outcome, first, books = outcome[rows.order], first[rows.order], books[rows.order]
+    outcome, first, books = rows.put(outcome), rows.put(first), rows.put(books)
     accounts = _accounts(requests, rows)
     edges = _band_edges(length)
     made = []
@@ -208,7 +209,7 @@ def _count(codes: Codes, names: Sequence[str], word: str) -> int:
 def _starts_s(requests: Stored, rows: Ordered, zeros_ns: Sequence[int]) -> Floats:
     """When every row should have gone, or went: seconds since the first of all."""
     name = "due_ns" if rows.from_due else "sent_ns"
-    starts = requests.floats(name)[rows.order]
+    starts = rows.put(requests.floats(name))
     zeros = np.array([zero - min(zeros_ns) for zero in zeros_ns], dtype=np.float64)[rows.run]
     at = (starts + zeros) / 1e9
     return at - np.nanmin(at) if len(at) else at
@@ -248,7 +249,7 @@ def _prompt_tokens(requests: Stored, rows: Ordered) -> Floats:
     tokens = rows.floats(_INPUT[0])
     for name in _INPUT[1:]:
         tokens += np.nan_to_num(rows.floats(name))
-    case = requests.words("case_id")[0][rows.order]
+    case = rows.put(requests.words("case_id")[0])
     known = np.flatnonzero(~np.isnan(tokens))
     of_case = np.full(int(case.max()) + 1 if len(case) else 0, np.nan)
     if len(known):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.metrics import BY_NAME
-from bench.stats import means, quantiles, ratios
+from bench.stats import costs, means, quantiles, ratios
 from bench.stats.cells import BOOTSTRAP, block_sums, groupings, resamples, seconds_of
+from bench.stats.groups import compact
 from bench.stats.measured import Measured, codes, floats
 from bench.stats.types import CompareKind, Comparison
 from bench.stats.windows import folded
@@ -36,6 +37,7 @@ def explore(
         _by_bootstrap(a, b, both, seed),
         _rate(a, b, both, "system_tokens_per_s", seed, from_due),
         _rate(a, b, both, "goodput_per_s", seed, from_due) if limits else None,
+        _per_success(a, b, both, seed) if limits else None,
     ]
     return [one for one in found if one is not None]
 
@@ -51,13 +53,14 @@ def blank(baseline: str, target: str, name: str, kind: CompareKind, margin: floa
 
 def _paired_ratio(a: Measured, b: Measured, both: pd.DataFrame, column: str) -> Comparison | None:
     """The median of per-prompt ratios: sharper than the ratio of medians, and another question."""
-    known = both[["block", f"{column}_a", f"{column}_b"]]
-    values_a, values_b = (floats(known, f"{column}_{side}") for side in "ab")
-    known = known[(np.isfinite(values_a) | np.isfinite(values_b)) & (values_a > 0) & ~np.isnan(values_b)]
-    if len(known) == 0:
+    a_ms, b_ms, blocks = floats(both, f"{column}_a"), floats(both, f"{column}_b"), both["block"].to_numpy()
+    told = (np.isfinite(a_ms) | np.isfinite(b_ms)) & (a_ms > 0) & ~np.isnan(b_ms)
+    if not told.any():
         return None
+    if not told.all():
+        a_ms, b_ms, blocks = a_ms[told], b_ms[told], blocks[told]
     # A failure on one side only is a ratio of infinity or 0, and sorts where it belongs.
-    sample = quantiles.quantile(floats(known, f"{column}_b") / floats(known, f"{column}_a"), codes(known, "block"), 0.5)
+    sample = quantiles.quantile(b_ms / a_ms, compact(blocks), 0.5)
     interval = sample.interval()
 
     def at(conf: float) -> ratios.LogRatio:
@@ -89,7 +92,8 @@ def _difference(a: Measured, b: Measured, both: pd.DataFrame, column: str, name:
 def _by_bootstrap(a: Measured, b: Measured, both: pd.DataFrame, seed: int) -> Comparison | None:
     """The difference of quality once more, with whole groups resampled: a second opinion that assumes less."""
     known = both[["block", "cluster", "right_a", "right_b"]]
-    known = known[known["right_a"].notna() & known["right_b"].notna()]
+    there = known["right_a"].notna() & known["right_b"].notna()
+    known = known if there.all() else known[there]
     if len(known) == 0:
         return None
     differences = floats(known, "right_b") - floats(known, "right_a")
@@ -115,18 +119,38 @@ def _rate(a: Measured, b: Measured, both: pd.DataFrame, name: str, seed: int, fr
     if len(both) == 0:
         return None
     blocks, count = folded(codes(both, "block"))
-    logs, sums = [], []
+    sums = []
     for side in ("_a", "_b"):
         if name == "goodput_per_s":
             amounts = floats(both, f"within{side}")
         else:
             amounts = np.where(both[f"ok{side}"], floats(both, f"output_tokens{side}"), 0.0)
-        above, below = block_sums(amounts, blocks, count), seconds_of(both, blocks, count, from_due, side)
-        if not (above.sum() > 0 and below.sum() > 0):
-            return None
-        sums.append((above, below))
-        with np.errstate(divide="ignore"):
-            logs.append(np.log(ratios.sums_ratio(above, below, resamples(count, seed))))
+        sums.append((block_sums(amounts, blocks, count), seconds_of(both, blocks, count, from_due, side)))
+    return _of_sums(blank(a.target, b.target, name, "rate", None), both, sums, count, seed)
+
+
+def _per_success(a: Measured, b: Measured, both: pd.DataFrame, seed: int) -> Comparison | None:
+    """Dollars per answer that is right and in time: the one number that can turn a ranking by price around."""
+    if len(both) == 0 or any(m.frame.loc[m.frame["ok"], "cost"].notna().mean() < 0.9 for m in (a, b)):
+        return None
+    blocks, count = folded(codes(both, "block"))
+    sums = []
+    for side in ("_a", "_b"):
+        usd, good = costs.per_success(both, side)
+        known = ~np.isnan(usd) & ~np.isnan(good)
+        spent, gained = (block_sums(np.where(known, values, 0.0), blocks, count) for values in (usd, good))
+        sums.append((spent, gained))
+    return _of_sums(blank(a.target, b.target, "usd_per_success", "cost", None), both, sums, count, seed)
+
+
+def _of_sums(
+    row: Comparison, both: pd.DataFrame, sums: Sequence[ratios.Sums], count: int, seed: int
+) -> Comparison | None:
+    """The ratio of two ratios of sums, the same blocks drawn for both."""
+    if not all(part.sum() > 0 for pair in sums for part in pair):
+        return None
+    with np.errstate(divide="ignore"):
+        logs = [np.log(ratios.sums_ratio(above, below, resamples(count, seed))) for above, below in sums]
     with np.errstate(invalid="ignore"):
         drawn = logs[1] - logs[0]
     drawn = drawn[~np.isnan(drawn)]
@@ -135,7 +159,7 @@ def _rate(a: Measured, b: Measured, both: pd.DataFrame, name: str, seed: int, fr
     interval = ratios.expanded_interval(drawn, estimate, count)
     low, high = (None if end is None else math.exp(end) for end in (interval.low, interval.high))
     return replace(
-        blank(a.target, b.target, name, "rate", None), primary=False, value=math.exp(estimate), low=low, high=high, n=len(both),
+        row, primary=False, value=math.exp(estimate), low=low, high=high, n=len(both),
         blocks=len(np.unique(codes(both, "block"))), method=f"paired {BOOTSTRAP}",
         p_raw=ratios.sums_ratio_p(sums[0], sums[1], drawn, count),
     )  # fmt: skip

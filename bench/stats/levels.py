@@ -24,8 +24,6 @@ COLUMNS = ("target", "stage", "level", "block_id", "phase", "spoiled", "outcome"
            "ttft_ms", "ttft_due_ms", "tpot_ms", "icl_max_ms", "e2e_due_ms", "e2e_all_ms", "output_tokens")  # fmt: skip
 """What is read of a row of requests.parquet."""
 TEXT_COLUMNS = ("target", "phase", "outcome")
-_RESAMPLED = 20_000_000
-"""Rows times resamples of one level's achieved share: what a second can bear."""
 
 _QUANTILES = (("ttft_p50_ms", "ttft", 0.50), ("ttft_p95_ms", "ttft", 0.95), ("tpot_p50_ms", "tpot", 0.50),
               ("e2e_p95_ms", "e2e", 0.95))  # fmt: skip
@@ -123,11 +121,11 @@ class _Rows:
         if not self.intervals:
             return _cell(value, "share", n)
         groups, count = folded(np.unique(self.all["block_id"], return_inverse=True)[1].astype(np.int64))
-        resamples = ratios.resample_blocks(count, 0, int(max(200, min(2000, _RESAMPLED / n))))
+        resamples = ratios.resample_blocks(count, 0, 2000)
         came, sent = _sums(counted.astype(np.float64), groups, count), _sums(np.ones(n), groups, count)
         drawn = ratios.sums_ratio(came, sent, resamples)
-        due_span, end_span = (_spans(values[ok], groups[ok], resamples) for values in (due, end))
-        drawn /= np.maximum(1.0, np.divide(end_span, due_span, out=np.ones_like(due_span), where=due_span > 0))
+        stretch = _stretch(*(span[1] - span[0] for span in spans))
+        drawn /= np.maximum(1.0, stretch * _stretches(due[ok], end[ok], groups[ok], resamples))
         return _from(
             ratios.expanded_interval(drawn, value, count), value, n, "share", "block bootstrap, expanded percentiles"
         )
@@ -185,18 +183,25 @@ def _stretch(due: float, end: float) -> float:
     return max(1.0, end / due) if due > 0 else 1.0
 
 
-def _spans(values: Floats, groups: Ints, resamples: ratios.Resamples) -> Floats:
-    """From the 5th to the 95th percentile of every resample, a block counted as often as it was drawn."""
-    order = np.argsort(values, kind="stable")
-    ordered, of = values[order], groups[order]
-    spans = np.empty(len(resamples.weights))
-    at_once = max(1, 2_000_000 // len(ordered))
-    for begin in range(0, len(spans), at_once):
-        part = slice(begin, begin + at_once)
-        up_to = np.cumsum(resamples.weights[part][:, of], axis=1)
-        ends = [ordered[np.minimum((up_to < p * up_to[:, -1:]).sum(axis=1), len(ordered) - 1)] for p in (0.05, 0.95)]
-        spans[part] = ends[1] - ends[0]
-    return spans
+def _stretches(due: Floats, end: Floats, groups: Ints, resamples: ratios.Resamples) -> Floats:
+    """How much more the replies are spread out than the due times, in every resample, over what they are in the sample.
+
+    What is drawn is how far each block is from the next, by the medians of its stamps: a queue grows block by block, and drawing
+    the stamps themselves would draw both ends of the same queue.
+    """
+    present, codes = np.unique(groups, return_inverse=True)
+    if len(present) < 3:
+        return np.ones(len(resamples.weights))
+    sizes = np.bincount(codes)
+    middle = np.cumsum(sizes) - 1 - sizes // 2
+    due_steps, end_steps = (np.zeros(resamples.blocks) for _ in range(2))
+    for steps, values in ((due_steps, due), (end_steps, end)):
+        moved = np.diff(values[np.lexsort((values, codes))][middle])
+        steps[present] = np.append(moved, moved.mean())  # after the last block there is none
+    if not (due_steps.sum() > 0 and end_steps.sum() > 0):
+        return np.ones(len(resamples.weights))
+    drawn = ratios.sums_ratio(end_steps, due_steps, resamples)
+    return np.where(np.isfinite(drawn), drawn * due_steps.sum() / end_steps.sum(), 1.0)
 
 
 def _quantile(values: Floats, blocks: Ints, p: float, intervals: bool) -> Cell:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.stats.quantiles import Floats, Interval, Ints
+from bench.stats.groups import Floats, Ints, sizes_of, sums_of
+from bench.stats.quantiles import Interval
 from bench.stats.ratios import Resamples, equivalence_p, sums_ratio
 from bench.stats.special import betainc, bisect, normal_quantile, t_cdf, t_inflation
 
@@ -22,13 +23,14 @@ def design_effect(values: Floats, groups: Ints, conf: float = 0.95) -> float:
 
     Cluster variance of the mean, K/(K-1) sum of squared group residuals, over the independent one; times (t/z)^2.
     """
-    sizes = np.bincount(groups)
+    sizes = sizes_of(groups)
     k = int((sizes > 0).sum())
     residuals = values - values.mean()
-    independent = float((residuals**2).sum())
+    clustered = float((sums_of(residuals, groups, len(sizes)) ** 2).sum())
+    independent = float(np.square(residuals, out=residuals).sum())
     effect = 1.0
     if k >= 2 and independent > 0:
-        effect = max(1.0, k / (k - 1) * float((np.bincount(groups, weights=residuals) ** 2).sum()) / independent)
+        effect = max(1.0, k / (k - 1) * clustered / independent)
     return effect * t_inflation(conf, k)
 
 
@@ -133,9 +135,7 @@ def paired_difference(right_a: Floats, right_b: Floats, groupings: Sequence[Ints
 def resampled_means(values: Floats, groups: Ints, resamples: Resamples) -> Floats:
     """The mean with whole groups drawn again; `resamples` has as many blocks as there are groups."""
     count = resamples.blocks
-    sizes = np.bincount(groups, minlength=count).astype(np.float64)
-    sums = np.bincount(groups, weights=values, minlength=count).astype(np.float64)
-    return sums_ratio(sums, sizes, resamples)
+    return sums_ratio(sums_of(values, groups, count), sizes_of(groups, count), resamples)
 
 
 def mcnemar_exact(only_b: int, only_a: int) -> float:

@@ -9,14 +9,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.metrics import plural
-from bench.stats import pauses, slo
-from bench.stats.quantiles import Floats, Ints
+from bench.stats import costs, pauses, slo
+from bench.stats.groups import Floats, Ints, compact, sizes_of
+from bench.stats.quantiles import Sample
+from bench.stats.tally import Tally, tally_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +30,15 @@ DURATIONS = ("ttft_ms", "ttft_text_ms", "ttfb_ms", "e2e_ms", "tpot_ms", "icl_max
              "e2e_all_ms", "retry_wait_ms")  # fmt: skip
 _READ = ("run_id", "block_id", "case_id", "repeat", "seq", "outcome", "first_attempt_outcome", "due_ns", "sent_ns",
          "first_token_ns", "first_text_ns", "end_ns", "ttft_ms", "ttft_due_ms", "e2e_ms", "e2e_due_ms", "e2e_all_ms", "tpot_ms",
-         "icl_max_ms", "lateness_ms", "loop_lag_ms", "output_tokens", "reasoning_tokens", "cost_usd", "price_book",
-         "content_events", "same_read_events")  # fmt: skip
+         "icl_max_ms", "lateness_ms", "loop_lag_ms", "output_tokens", "reasoning_tokens", "price_book",
+         "content_events", "same_read_events", *costs.STORED)  # fmt: skip
 """The columns that figures are made of."""
 READ = tuple(
     dict.fromkeys((*_READ, *DURATIONS, "target", "model", "provider", "region", "phase", "spoiled", "simulated"))
 )
 """All that `select` reads of the requests."""
+OF_RUNS = "variance_unit"
+"""Key of a manifest of several runs: "run" where a run counts as one block, else every block of every run does."""
 PAIR = ["run_id", "block_id", "case_id", "repeat"]
 """What two targets' rows must share to be a pair. Rows of one target that share all of it are paired in the order they stand."""
 
@@ -50,42 +55,62 @@ class Measured:
     spent_usd: Decimal | None = None
     gaps: Mapping[str, str] = field(default_factory=dict)
     """Why a value is not known for some of the successful rows, by column of `frame`."""
+    samples: dict[tuple[str, bool], Sample] = field(default_factory=dict, init=False)
+    """What `sample` has sorted; whoever is done with large ones clears it."""
 
     @property
     def n(self) -> int:
         return len(self.frame)
 
-    @property
+    @cached_property
     def blocks(self) -> int:
-        return self.frame["block"].nunique()
+        groups = self.frame["block"].to_numpy()
+        return int((sizes_of(groups) > 0).sum()) if len(groups) else 0
 
-    @property
+    @cached_property
     def ok(self) -> int:
-        return int(self.frame["ok"].sum()) if self.n else 0
+        return int(self.frame["ok"].to_numpy().sum()) if self.n else 0
+
+    def sample(self, column: str, ok_only: bool = False) -> Sample | None:
+        """The known values of a column in their blocks; None where nothing is known."""
+        if (column, ok_only) not in self.samples:
+            values, blocks = floats(self.frame, column), self.frame["block"].to_numpy()
+            known = ~np.isnan(values)
+            if ok_only:
+                known &= self.frame["ok"].to_numpy()
+            if not known.all():
+                values, blocks = values[known], blocks[known]
+            if len(values) == 0:
+                return None
+            self.samples[column, ok_only] = Sample(values, compact(blocks))
+        return self.samples[column, ok_only]
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
     targets: tuple[Measured, ...]
-    rows: pd.DataFrame
-    """The stored rows that count, of all targets."""
+    rows: pd.DataFrame | None
+    """The stored rows that count, of all targets; None where they are too many for a data frame."""
     from_due: bool
     """Whether latency counts from the due time; else from the first send."""
     limits: Mapping[str, float]
     """The slo's limits on a single request, in ms, by kind; empty without any."""
     notes: tuple[str, ...]
     alarms: tuple[str, ...]
+    told: Tally | None = None
+    """How often words stand in the rows, where they are too many for a data frame."""
+
+    @cached_property
+    def tally(self) -> Tally:
+        if self.told is not None:
+            return self.told
+        return Tally({}) if self.rows is None else tally_of(self.rows)
 
 
 def codes(frame: pd.DataFrame, column: str) -> Ints:
     """Codes 0 to K-1 of a column of `Measured.frame` that tells groups apart: block, cluster or run."""
-    return compact(np.asarray(frame[column].to_numpy(), dtype=np.int64))
-
-
-def compact(groups: Ints) -> Ints:
-    """The same groups in the same order, numbered without gaps: 7 2 7 5 become 2 0 2 1. For small numbers: they are counted."""
-    present = np.bincount(groups) > 0
-    return np.asarray((np.cumsum(present) - 1)[groups], dtype=np.int64)
+    values = frame[column].to_numpy()
+    return compact(values if values.dtype.kind == "i" else values.astype(np.int64))
 
 
 def _grouped(frame: pd.DataFrame, columns: Sequence[str]) -> Ints:
@@ -95,7 +120,10 @@ def _grouped(frame: pd.DataFrame, columns: Sequence[str]) -> Ints:
 
 
 def floats(frame: pd.DataFrame, column: str) -> Floats:
-    """A numeric column as float64, null as NaN."""
+    """A numeric column as float64, null as NaN; perhaps the column itself, so not to be changed."""
+    own = frame[column].to_numpy() if frame[column].dtype == np.float64 else None
+    if own is not None:
+        return np.asarray(own)
     return np.asarray(frame[column].astype("float64").to_numpy(), dtype=np.float64)
 
 
@@ -127,7 +155,7 @@ def select(requests: pd.DataFrame, scores: pd.DataFrame, manifest: Mapping[str, 
     from_due = len(counted) > 0 and bool(counted["due_ns"].notna().all())
     limits = slo.limits_ms((manifest.get("workload") or {}).get("slo") or {})
     worst = _worst(scores, required_scorers(scores, manifest))
-    rules = _Rules(from_due, worst, manifest.get("clusters") or {}, limits)
+    rules = _Rules(from_due, worst, manifest.get("clusters") or {}, limits, whole_runs(manifest))
     columns = [name for name in _READ if name in counted]
     pair, of = _pairs(counted), counted["target"].to_numpy(dtype=object)
     targets = []
@@ -189,13 +217,19 @@ class _Rules:
     """The worst required score of each request, by target; None when nothing was scored."""
     clusters: Mapping[str, str]
     limits: Mapping[str, float]
+    whole_runs: bool
+    """Whether all of a run is one block."""
+
+
+def whole_runs(manifest: Mapping[str, Any]) -> bool:
+    return manifest.get(OF_RUNS) == "run"
 
 
 def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, pair: Ints, rules: _Rules) -> Measured:
     frame = rows[["run_id", "block_id", "case_id", "repeat", "seq", "output_tokens"]].reset_index(drop=True)
     frame["pair"] = pair
-    frame["block"] = _grouped(frame, ["run_id", "block_id"])
     frame["run"] = _grouped(frame, ["run_id"])
+    frame["block"] = frame["run"] if rules.whole_runs else _grouped(frame, ["run_id", "block_id"])
     frame["cluster"] = _clusters(rows, rules.clusters)
     ok = (rows["outcome"] == "ok").to_numpy()
     frame["ok"] = ok
@@ -226,8 +260,14 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, pair: In
     if not rules.limits:
         frame["within"] = np.nan
     frame["right"] = _right(rows, ok, rules.worst, target)
-    amounts = decimals(rows["cost_usd"].tolist())
-    frame["cost"] = [np.nan if amount is None else float(amount) for amount in amounts]
+    amounts = {name: decimals(rows[name].tolist()) for name in ("cost_usd", "cost_retries_usd") if name in rows}
+
+    def stored(name: str) -> Floats:
+        return floats(rows, name) if name in rows else np.full(len(rows), np.nan)
+
+    frame["cost"] = costs.cost(stored("cost_usd"), stored("cost_retries_usd"))
+    for column, found in costs.derived(stored).items():
+        frame[column] = found
     for column in ("due_ns", "sent_ns", "end_ns", "lateness_ms", "loop_lag_ms", "content_events", "same_read_events"):
         # a run that an earlier version wrote may lack a column
         frame[column] = floats(rows, column) if column in rows else np.nan
@@ -247,7 +287,7 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, pair: In
         why = "no token counts were reported" if priced else "no price known for this target; add one to its `price:`"
         _gap(gaps, "cost", ok & frame["cost"].isna().to_numpy(), ok, why)
     model, provider, region = (_word(about.get(key)) for key in ("model", "provider", "region"))
-    known = [amount for amount in amounts if amount is not None]
+    known = [amount for of_column in amounts.values() for amount in of_column if amount is not None]
     return Measured(target, model or "", provider or "", region, frame, sum(known, Decimal(0)) if known else None, gaps)
 
 

@@ -202,7 +202,7 @@ def weighted(
 
 def _slices(selection: Selection, manifest: Mapping[str, Any], mix: Mix) -> dict[str, str]:
     if mix.by == "input_tokens":
-        return bands_of_cases(selection.rows)
+        return {} if selection.rows is None else bands_of_cases(selection.rows)
     found = tags_of_cases(manifest, mix.by.removeprefix("tag:"))
     if not found:
         names = sorted({name for tags in (manifest.get("tags") or {}).values() for name in tags})

@@ -1,6 +1,8 @@
 """Several runs: whether they are alike enough to stand together, and their rows as those of one.
 
-A block of any run is a block of the pool; pairs are made inside a run, where both targets saw the same minutes.
+Pairs are made inside a run, where both targets saw the same minutes. What one independent draw is depends on what the runs
+are: a run of a campaign is one, since all its requests share an hour; of other runs each is, once they are enough to tell
+how runs differ, and below that every block of every run, which makes a table of these runs and of nothing else.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 
 from bench.metrics import METHOD_VERSION, plural
 from bench.stats import pauses
-from bench.stats.measured import Measured, codes, floats, select
+from bench.stats.measured import OF_RUNS, Measured, codes, floats, select
 from bench.stats.quantiles import quantile
 from bench.stats.special import t_inflation
 from bench.stats.table import build
@@ -27,6 +29,9 @@ OF_TARGET = ("model", "model_id", "provider", "dialect", "region", "service_tier
 """Facts of a target that must be alike; its `params` must be, too."""
 FREE_OF_LOAD = frozenset({"budget_usd", "requests", "duration_ns", "warmup_requests", "max_in_flight"})
 """How long a load lasts changes how sure a figure is, not what it is of."""
+ENOUGH_RUNS = 5
+"""Runs from which on each counts as one block of the pool. Student's t of four differences is the last that leaves an interval of
+use, and it covers (docs/method.md); of fewer runs nobody can tell how runs differ."""
 RUNS_VARY_LIMIT = 3.0
 """How many times the variance between runs may exceed what blocks promise before it is said."""
 
@@ -90,6 +95,7 @@ def _of_run(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "simulated or real", "simulated" if manifest.get("simulated") else "real"
     yield "method version", str(manifest.get("method_version") or "not stated")
     yield "workload", f"{workload.get('name') or 'unnamed'} {str(workload.get('digest') or 'without digest')[:12]}"
+    yield "items", (workload.get("dataset") or {}).get("split") or "public"
     yield from _flat("load", _shape(manifest.get("load") or {}))
 
 
@@ -182,7 +188,26 @@ def manifest_of(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "environment": {k: v for m in manifests for k, v in _mapping(m.get("environment")).items()},
         "margins": last.get("margins") or {},
         "segments_of_runs": [m.get("segments") or [] for m in manifests],
+        OF_RUNS: unit(manifests),
     }
+
+
+def unit(manifests: Sequence[Mapping[str, Any]]) -> str:
+    """What varies independently in a pool of these runs: "run" or "block"."""
+    planned = all(m.get("campaign") for m in manifests)
+    return "run" if planned or len(manifests) >= ENOUGH_RUNS else "block"
+
+
+def of_what(manifests: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
+    """What the unit of the pool is, in words for a note; and the alarm that is due where runs are too few."""
+    count = len(manifests)
+    if unit(manifests) == "run":
+        of = "intervals are for the time the runs were spread over"
+        return f"each run counts as one block, since its requests share an hour: {of}", []
+    return "blocks of all runs count as blocks", [
+        f"{plural(count, 'run')} pooled, too few to tell how runs differ: intervals and verdicts are of these runs, not of the "
+        f"time around them; from {ENOUGH_RUNS} runs on each counts as one block"
+    ]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -194,12 +219,17 @@ def pool(sources: Sequence[Source], baseline: str | None = None) -> Table:
     together = pooled(sources)
     table = build(together.requests, together.attempts, together.scores, together.manifest, baseline)
     targets = select(together.requests, together.scores, together.manifest).targets
-    notes = [_what(sources, together.requests), *missing(sources), *_prices(together.requests)]
+    units, few = of_what([s.manifest for s in sources])
+    notes = [
+        _what(sources, together.requests, units),
+        *missing([s.manifest for s in sources]),
+        *_prices(together.requests),
+    ]
     notes += [note for source in sources for note in pauses.notes(source.requests, source.manifest)]
     return replace(
         table,
         title=f"{table.title}: {plural(len(sources), 'run')} pooled",
-        alarms=(*table.alarms, *run_to_run(targets)),
+        alarms=(*table.alarms, *few, *run_to_run(targets)),
         notes=(*notes, *table.notes),
         levels=(),
         partial=unfinished([s.manifest for s in sources]),
@@ -207,23 +237,23 @@ def pool(sources: Sequence[Source], baseline: str | None = None) -> Table:
     )
 
 
-def _what(sources: Sequence[Source], requests: pd.DataFrame) -> str:
+def _what(sources: Sequence[Source], requests: pd.DataFrame, units: str) -> str:
     rows = requests["run_id"].value_counts(sort=False)
     each = ", ".join(f"{s.run_id} ({int(rows.get(s.run_id, 0)):,} requests)" for s in sources[:8])
     more = f" and {len(sources) - 8} more" if len(sources) > 8 else ""
-    return f"{plural(len(sources), 'run')} pooled, blocks of all runs count as blocks: {each}{more}"
+    return f"{plural(len(sources), 'run')} pooled, {units}: {each}{more}"
 
 
-def missing(sources: Sequence[Source]) -> list[str]:
+def missing(manifests: Sequence[Mapping[str, Any]]) -> list[str]:
     """Targets that some of the runs did not have."""
     have: dict[str, list[str]] = {}
-    for source in sources:
-        for about in source.manifest.get("targets") or []:
-            have.setdefault(about["id"], []).append(source.run_id)
+    for manifest in manifests:
+        for about in manifest.get("targets") or []:
+            have.setdefault(about["id"], []).append(str(manifest.get("run_id") or ""))
     return [
-        f"{target} is in {len(runs)} of {len(sources)} runs ({_some(runs)}): its figures are of other times than the rest"
+        f"{target} is in {len(runs)} of {len(manifests)} runs ({_some(runs)}): its figures are of other times than the rest"
         for target, runs in have.items()
-        if len(runs) < len(sources)
+        if len(runs) < len(manifests)
     ]
 
 

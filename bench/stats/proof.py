@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from bench.metrics import plural
 from bench.stats.measured import is_null
+from bench.stats.tally import CONTRADICTED
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTRADICTED = "identity_contradicted"
 NEAR_SHARE = 0.10
 """A target that had less than this part of a limit left was near it: its latency may be that of a brake."""
 

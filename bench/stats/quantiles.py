@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from bench.stats.groups import Floats, Ints, sizes_of, sums_of
 from bench.stats.special import betainc, normal_quantile, t_inflation
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+__all__ = ["METHOD", "Floats", "Interval", "Ints", "Quantile", "Sample", "binomial_rank", "quantile", "rank",
+           "requests_to_bound"]  # fmt: skip
 
 METHOD = "order statistic, n_eff by block"
 
@@ -68,24 +68,43 @@ def rank(n: int, p: float) -> int:
     return max(1, math.ceil(n * p - 1e-9))
 
 
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Values (at least one, no NaN) in blocks, codes 0 to K-1, one per value. Sorted once, for any of its quantiles."""
+
+    values: Floats
+    blocks: Ints
+
+    def __post_init__(self) -> None:
+        if len(self.values) == 0 or np.isnan(self.values).any():
+            raise ValueError("a quantile needs at least one value, and no NaN")
+
+    @cached_property
+    def ordered(self) -> Floats:
+        return np.sort(self.values)
+
+    @cached_property
+    def sizes(self) -> Floats:
+        return sizes_of(self.blocks)
+
+    def quantile(self, p: float) -> Quantile:
+        n, sizes = len(self.values), self.sizes
+        estimate = float(self.ordered[rank(n, p) - 1])
+        # At an infinite estimate "at most" is always true; what clusters there is the failing itself.
+        inside = np.isfinite(self.values) if math.isinf(estimate) else self.values <= estimate
+        counts = sums_of(inside, self.blocks, len(sizes))
+        k = int((sizes > 0).sum())
+        share = float(counts.sum()) / n
+        expected = p * (1 - p) if math.isfinite(estimate) else share * (1 - share)
+        effect = 1.0
+        if k >= 2 and expected > 0:
+            effect = max(1.0, k / (k - 1) * float(((counts - share * sizes) ** 2).sum()) / n / expected)
+        return Quantile(p, estimate, self.ordered, k, effect, counts - p * sizes)
+
+
 def quantile(values: Floats, blocks: Ints, p: float) -> Quantile:
     """The p-quantile of values (at least one, no NaN); `blocks` are codes 0 to K-1, one per value."""
-    if len(values) == 0 or np.isnan(values).any():
-        raise ValueError("a quantile needs at least one value, and no NaN")
-    n = len(values)
-    ordered = np.sort(values)
-    estimate = float(ordered[rank(n, p) - 1])
-    # At an infinite estimate "at most" is always true; what clusters there is the failing itself.
-    inside = np.isfinite(values) if math.isinf(estimate) else values <= estimate
-    sizes = np.bincount(blocks).astype(np.float64)
-    counts = np.bincount(blocks, weights=inside, minlength=len(sizes))
-    k = int((sizes > 0).sum())
-    share = float(counts.sum()) / n
-    expected = p * (1 - p) if math.isfinite(estimate) else share * (1 - share)
-    effect = 1.0
-    if k >= 2 and expected > 0:
-        effect = max(1.0, k / (k - 1) * float(((counts - share * sizes) ** 2).sum()) / n / expected)
-    return Quantile(p, estimate, ordered, k, effect, counts - p * sizes)
+    return Sample(values, blocks).quantile(p)
 
 
 @lru_cache(maxsize=16384)

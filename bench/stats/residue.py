@@ -14,32 +14,27 @@ import numpy as np
 
 from bench.metrics import plural
 from bench.stats.measured import Measured, floats
-from bench.stats.proof import CONTRADICTED
 from bench.stats.quantiles import Floats
+from bench.stats.tally import ATTEMPT_FIELDS, ROW_FIELDS, Tally
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bench.stats.types import Row
 
-ROW_FIELDS = ("region", "dialect", "served_model", "served_lane", "client_stack", "usage_source")
 TARGET_FIELDS = ("api_version", "service_tier", "sku")
-ATTEMPT_FIELDS = ("tls_version", "proxy")
 
 _SHOWN_VALUES = 6
 
 
-def residue(
-    targets: Sequence[Measured], rows: pd.DataFrame, attempts: pd.DataFrame, manifest: Mapping[str, Any]
-) -> list[str]:
-    """Sentences on fields that differ between targets, or vary inside one. `rows` are the measured rows of the run."""
+def residue(targets: Sequence[Measured], rows: Tally, attempts: Tally, manifest: Mapping[str, Any]) -> list[str]:
+    """Sentences on fields that differ between targets, or vary inside one. `rows` is of the measured rows of the run."""
     names = [measured.target for measured in targets]
     notes: list[str] = []
     for field in ROW_FIELDS:
-        notes += _about(field.replace("_", " "), names, _values_of(rows, field))
+        notes += differing(field, names, rows)
     for field in ATTEMPT_FIELDS:
-        if len(attempts):
-            notes += _about(field.replace("_", " "), names, _values_of(attempts, field))
+        notes += differing(field, names, attempts)
     listed = {about["id"]: about for about in manifest.get("targets") or []}
     for field in TARGET_FIELDS:
         notes += _about(field.replace("_", " "), names, _listed_of(listed, field))
@@ -58,14 +53,9 @@ def _said_of(names: Sequence[str], listed: Mapping[str, Mapping[str, Any]]) -> l
     return [f"{', '.join(who)}: {note}" for note, who in about.items()]
 
 
-def _values_of(frame: pd.DataFrame, field: str) -> Callable[[str], dict[str, int]]:
-    by_target = {str(target): _counts(values) for target, values in frame.groupby("target")[field]}
-    return lambda name: by_target.get(name, {})
-
-
-def _counts(values: pd.Series[Any]) -> dict[str, int]:
-    """How often each value occurs, most frequent first; a category that does not occur is none."""
-    return {str(value): int(n) for value, n in values.value_counts().items() if n}
+def differing(field: str, names: Sequence[str], tally: Tally) -> list[str]:
+    """Sentences on one column of words."""
+    return _about(field.replace("_", " "), names, lambda name: tally.of(field, name))
 
 
 def _listed_of(listed: Mapping[str, Mapping[str, Any]], field: str) -> Callable[[str], dict[str, int]]:
@@ -78,7 +68,7 @@ def _listed_of(listed: Mapping[str, Mapping[str, Any]], field: str) -> Callable[
     return of
 
 
-def _about(field: str, names: Sequence[str], values_of: Callable[[str], dict[str, int]]) -> list[str]:
+def _about(field: str, names: Sequence[str], values_of: Callable[[str], Mapping[str, int]]) -> list[str]:
     inside: list[str] = []
     by_value: dict[str, list[str]] = {}
     for name in names:
@@ -98,17 +88,14 @@ def _about(field: str, names: Sequence[str], values_of: Callable[[str], dict[str
     return notes
 
 
-def alarms(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
+def alarms(targets: Sequence[Measured], rows: Tally) -> list[str]:
     """What puts figures of a target in doubt."""
     found = []
     for measured in targets:
-        mine = rows[rows["target"] == measured.target]
         # a reply from somebody else is an alarm of its own: here, who answered is right, and the place is not
-        placed = (mine["region_proof"] == "contradicted") & (mine["fault_code"] != CONTRADICTED)
-        contradicted = int(placed.sum())
-        if contradicted:
+        if contradicted := rows.misplaced.get(measured.target, 0):
             found.append(f"{measured.target}: {contradicted} replies contradict the region asked for")
-        if int((mine["usage_source"] == "estimate").sum()):
+        if rows.of("usage_source", measured.target).get("estimate"):
             found.append(
                 f"{measured.target}: token counts are estimates, not the provider's; TPOT, tok/s and cost rest on them"
             )
@@ -132,18 +119,16 @@ def _nearest(values: Floats, p: float) -> float:
     return float(np.partition(values, place)[place])
 
 
-def outcomes(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
+def outcomes(targets: Sequence[Measured], rows: Tally) -> list[str]:
     """Which failures there were, and how many requests needed more than one try."""
     notes, failed, retried = [], [], []
     for measured in targets:
-        mine = rows[rows["target"] == measured.target]
-        bad = _counts(mine[mine["outcome"] != "ok"]["outcome"])
-        if len(bad):
-            failed.append(f"{measured.target} " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()))
-        again = int((mine["attempts"].astype("float64") > 1).sum())
-        if again:
-            first = _counts(mine[mine["first_attempt_outcome"] != "ok"]["first_attempt_outcome"])
-            retried.append(f"{measured.target} {again} ({', '.join(f'{n} {outcome}' for outcome, n in first.items())})")
+        bad = _not_ok(rows.of("outcome", measured.target))
+        if bad:
+            failed.append(f"{measured.target} {bad}")
+        if again := rows.retried.get(measured.target, 0):
+            first = _not_ok(rows.of("first_attempt_outcome", measured.target))
+            retried.append(f"{measured.target} {again} ({first})")
     if failed:
         notes.append("not ok, and counted as infinitely slow and wrong: " + "; ".join(failed))
     if retried:
@@ -151,20 +136,8 @@ def outcomes(targets: Sequence[Measured], rows: pd.DataFrame) -> list[str]:
     return notes
 
 
-def lengths(targets: Sequence[Measured]) -> list[str]:
-    """E2E compares like with like only when replies are of one length."""
-    medians = {}
-    for measured in targets:
-        tokens = _known(measured.frame[measured.frame["ok"]], "output_tokens")
-        if len(tokens):
-            medians[measured.target] = _nearest(tokens, 0.5)
-    if len(medians) < 2:
-        return []
-    short, long = min(medians, key=lambda t: medians[t]), max(medians, key=lambda t: medians[t])
-    if medians[long] <= 1.1 * medians[short]:
-        return []
-    return [f"output length differs: {medians[short]:.0f} tokens at the median ({short}) to {medians[long]:.0f} "
-            f"({long}); E2E is not like for like, compare TTFT and TPOT"]  # fmt: skip
+def _not_ok(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if outcome != "ok")
 
 
 def scorer_gaps(scores: pd.DataFrame, required: frozenset[str]) -> list[str]:

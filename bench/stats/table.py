@@ -18,12 +18,13 @@ from bench import environment
 from bench.errors import ConfigError, Problem
 from bench.metrics import HEADLINE, Metric, figure, plural, roughly
 from bench.stats import answers as first_screen
-from bench.stats import labels, pauses, proof, residue, slo, steady
+from bench.stats import labels, pauses, proof, quality, residue, slo, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish, pairs
 from bench.stats.levels import COLUMNS, SUSTAINED, TEXT_COLUMNS, levels_of
 from bench.stats.measured import READ, Measured, Selection, floats, required_scorers, select
-from bench.stats.types import Cell, Comparison, Level, Row, Table
+from bench.stats.tally import ATTEMPT_FIELDS, ROW_FIELDS, Tally, words_of
+from bench.stats.types import Cell, Comparison, Judged, Level, Row, Table
 from bench.stats.verdicts import ALPHA, MARGINS, MIN_BLOCKS
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ __all__ = [
     "summary_rows",
 ]
 
-ATTEMPT_COLUMNS = ("run_id", "target", "seq", *residue.ATTEMPT_FIELDS, *proof.FIELDS)
+ATTEMPT_COLUMNS = ("run_id", "target", "seq", *ATTEMPT_FIELDS, *proof.FIELDS)
 """All that `build` reads of the attempts."""
-SCORE_COLUMNS = ("run_id", "target", "seq", "scorer", "value")
+SCORE_COLUMNS = ("run_id", "target", "seq", "scorer", "scorer_type", "value", "reason")
 """All that `build` reads of the scores."""
 REQUEST_COLUMNS = tuple(dict.fromkeys((
-    *READ, *COLUMNS, *pauses.STAMPS, *residue.ROW_FIELDS, "attempts", "fault_code", "region_proof",
+    *READ, *COLUMNS, *pauses.STAMPS, *ROW_FIELDS, "attempts", "fault_code", "region_proof",
 )))  # fmt: skip
 """All that `build` reads of the requests."""
 
@@ -59,8 +60,8 @@ _STOPPED = {130: "interrupted", 5: "the spending limit was reached"}
 class Seen:
     """What a table says besides its figures, however its rows were read."""
 
-    attempts: pd.DataFrame
-    """With the columns of `residue.ATTEMPT_FIELDS`."""
+    attempts: Tally
+    """Of the columns of `tally.ATTEMPT_FIELDS`."""
     proofs: pd.DataFrame
     """Attempts with the columns of `proof.FIELDS`: those that it speaks of, at the least."""
     scorer_gaps: Sequence[str]
@@ -70,6 +71,7 @@ class Seen:
     levels: tuple[Level, ...]
     levels_sent: int
     """How many levels of load were sent, warm-up included."""
+    scores: quality.Scored
 
 
 def build(
@@ -97,10 +99,11 @@ def build(
     }
     simulated = requests["simulated"].fillna(False).astype(bool)
     seen = Seen(
-        attempts=attempts, proofs=attempts,
+        attempts=Tally(words_of(attempts, ATTEMPT_FIELDS)), proofs=attempts,
         scorer_gaps=residue.scorer_gaps(scores, required_scorers(scores, manifest)) if len(scores) else [],
         simulated=bool(manifest.get("simulated")) or bool(simulated.any()), mixed=not bool(simulated.all()),
         levels=_levels(requests, manifest), levels_sent=int(requests["level"].nunique()),
+        scores=quality.scored(selection.targets, scores, selection.rows),
     )  # fmt: skip
     return finished(selection, figures, seen, manifest, baseline, (*steady.alarms(steadiness),), unjudged)
 
@@ -137,9 +140,12 @@ def finished(
         )
         for m in targets
     )
-    compared = tuple(finish(_drafts(selection, baseline, seed, margins)))
+    baselines = _baselines(targets, baseline)
+    compared = tuple(finish(_drafts(selection, baselines, seed, margins)))
     said = first_screen.answers(targets, rows, compared, seed, margins)
+    lengths = quality.lengths(baselines, targets, seed)
     pairs.cache_clear()
+    by_scorer = quality.judged(targets, baselines, seen.scores, manifest, figures, compared, lengths)
     return Table(
         title=_title(manifest, targets),
         run_id=str(manifest.get("run_id") or ""),
@@ -150,6 +156,7 @@ def finished(
         alarms=(*proof.strangers(names, seen.proofs), *_alarms(selection, seen, manifest), *unsteady),
         notes=(
             *_notes(selection, seen, manifest, compared),
+            *quality.drift(baselines, lengths),
             *labels.notes(rows),
             *residue.shared_reads(rows),
             *unjudged,
@@ -162,6 +169,7 @@ def finished(
         partial=_partial(manifest),
         comparison_columns=_comparison_columns(compared),
         levels=seen.levels,
+        judged=by_scorer,
     )
 
 
@@ -187,7 +195,9 @@ def _levels(requests: pd.DataFrame, manifest: Mapping[str, Any]) -> tuple[Level,
 def _title(manifest: Mapping[str, Any], targets: Sequence[Measured]) -> str:
     workload = manifest.get("workload") or {}
     models = list(dict.fromkeys(m.model for m in targets if m.model))
-    return " · ".join(part for part in (workload.get("title") or workload.get("name") or "", ", ".join(models)) if part)
+    copy = "private copy" if (workload.get("dataset") or {}).get("split") == "private" else ""
+    name = workload.get("title") or workload.get("name") or ""
+    return " · ".join(part for part in (name, copy, ", ".join(models)) if part)
 
 
 def _partial(manifest: Mapping[str, Any]) -> str | None:
@@ -202,16 +212,28 @@ def _partial(manifest: Mapping[str, Any]) -> str | None:
     )
 
 
-def _drafts(selection: Selection, baseline: str | None, seed: int, margins: Mapping[str, float]) -> list[Draft]:
+def _baselines(targets: Sequence[Measured], baseline: str | None) -> dict[str, Measured]:
+    """What each target is compared with, model by model; the baselines themselves are not among them."""
     by_model: dict[str, list[Measured]] = {}
-    for measured in selection.targets:
+    for measured in targets:
         by_model.setdefault(measured.model, []).append(measured)
-    drafts: list[Draft] = []
+    found: dict[str, Measured] = {}
     for group in by_model.values():
         base = next((m for m in group if m.target == baseline), group[0])
-        for other in group:
-            if other is not base:
-                drafts += compare(base, other, seed, margins, selection.from_due, selection.limits)
+        found |= {other.target: base for other in group if other is not base}
+    return found
+
+
+def _drafts(
+    selection: Selection, baselines: Mapping[str, Measured], seed: int, margins: Mapping[str, float]
+) -> list[Draft]:
+    by_name = {m.target: m for m in selection.targets}
+    drafts: list[Draft] = []
+    for target, base in baselines.items():
+        drafts += compare(base, by_name[target], seed, margins, selection.from_due, selection.limits)
+        by_name[target].samples.clear()
+    for base in baselines.values():
+        base.samples.clear()
     return drafts
 
 
@@ -222,7 +244,7 @@ def _comparison_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
 
 def _alarms(selection: Selection, seen: Seen, manifest: Mapping[str, Any]) -> list[str]:
     targets = selection.targets
-    said = [*selection.alarms, *residue.alarms(targets, selection.rows)]
+    said = [*selection.alarms, *residue.alarms(targets, selection.tally)]
     said += [
         f"{plural(n, 'session')} of {target} ended early, since a reply did not come: later turns are missing"
         for target, n in (manifest.get("sessions_cut") or {}).items()
@@ -244,14 +266,13 @@ def _alarms(selection: Selection, seen: Seen, manifest: Mapping[str, Any]) -> li
 def _notes(
     selection: Selection, seen: Seen, manifest: Mapping[str, Any], comparisons: Sequence[Comparison]
 ) -> list[str]:
-    targets, rows = selection.targets, selection.rows
+    targets, rows = selection.targets, selection.tally
     origin = "due times of the plan (open loop)" if selection.from_due else "first sends (closed loop)"
     notes = [f"TTFT and E2E count from the {origin}, retries and waits included; a failed request is infinitely slow"]
     if selection.limits:
         notes.append(f"goodput: requests per second that ended ok within {slo.words(selection.limits)}")
     notes += residue.outcomes(targets, rows)
     notes += _method(comparisons) + _reasons(comparisons) + _explored(comparisons)
-    notes += residue.lengths(targets)
     notes += residue.residue(targets, rows, seen.attempts, manifest)
     notes += _carried([m.target for m in targets], manifest)
     notes += proof.near_limits([m.target for m in targets], seen.proofs)
@@ -380,10 +401,28 @@ def summary_rows(table: Table, run_id: str) -> list[dict[str, Any]]:
          "warnings": "; ".join(cell.warnings) or None}
         for row in table.rows for name, cell in row.cells.items()
     ]  # fmt: skip
-    return rows + [
+    return rows + [row for one in table.judged for row in _of_scorers(one, run_id)] + [
         {"run_id": run_id, "target": c.target, "baseline": c.baseline, "metric": c.metric, **_figures(c),
          "verdict": c.verdict, "warnings": _caveats(c) or None}
         for c in table.comparisons
+    ]  # fmt: skip
+
+
+def _of_scorers(one: Judged, run_id: str) -> list[dict[str, Any]]:
+    told: list[tuple[str | None, str, Cell]] = [(None, f"score:{name}", cell) for name, cell in one.scorers.items()]
+    told += [(one.baseline, f"score:{name}", cell) for name, cell in one.differences.items()]
+    told += [(None, f"{name}_share", cell) for name, cell in one.undelivered.items()]
+    told += [] if one.length is None else [(one.baseline, "output_length", one.length)]
+    rows: list[dict[str, Any]] = [
+        {"run_id": run_id, "target": one.target, "baseline": base, "metric": name, **_figures(cell),
+         "verdict": None, "warnings": "; ".join(cell.warnings) or None}
+        for base, name, cell in told
+    ]  # fmt: skip
+    return rows + [
+        {"run_id": run_id, "target": one.target, "baseline": None, "metric": f"bar:{bar.words}", "unit": "",
+         **dict.fromkeys(("value", "low", "high")), "n": 0, **dict.fromkeys(("n_eff", "method")),
+         "verdict": bar.verdict, "warnings": None}
+        for bar in one.bars
     ]  # fmt: skip
 
 

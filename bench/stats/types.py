@@ -108,6 +108,35 @@ class Level:
     """Whether the intervals leave no doubt of `meets_slo`."""
 
 
+BarWord = Literal["met", "missed", "open", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of the workload's `pass` in words: met or missed where the whole interval says so, else open."""
+
+    words: str
+    verdict: BarWord
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the scorers say of one target, and what was never delivered to them.
+
+    `scorers` are the means over the replies that each judged, in the order to show them; `differences` are over the pairs
+    judged for both, in points, empty for the baseline. `undelivered` are shares of all requests by outcome. `length` is the
+    output in tokens over the baseline's, of requests that both answered.
+    """
+
+    target: str
+    baseline: str | None
+    scorers: Mapping[str, Cell]
+    differences: Mapping[str, Cell]
+    undelivered: Mapping[str, Cell]
+    length: Cell | None
+    bars: tuple[Bar, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """A part of the rows, by `label`: one row per target that has any, and exploratory comparisons without verdicts."""
@@ -147,6 +176,9 @@ class Table:
     slices: tuple[Slice, ...] = ()
     """The rows cut by `sliced_by`, in order; empty unless asked for."""
     sliced_by: str = ""
+
+    judged: tuple[Judged, ...] = ()
+    """What the scorers say of each target; empty where nothing was scored."""
 
     def row(self, target: str) -> Row:
         return next(row for row in self.rows if row.target == target)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from bench.stats.quantiles import Floats, Ints
+from bench.stats.groups import Floats, Ints, firsts_of
 
 MOST_GROUPS = 1000
 """Blocks beyond this many are put together with their neighbours before they are resampled: no interval would notice, and 1,000
@@ -19,8 +17,7 @@ def block_seconds(starts_ns: Floats, ends_ns: Floats, blocks: Ints, count: int) 
     known = ~np.isnan(starts_ns)
     if not known.any() or np.isnan(ends_ns[known]).all():
         return seconds
-    first = np.full(count, math.inf)
-    np.minimum.at(first, blocks[known], starts_ns[known])
+    first = firsts_of(starts_ns, blocks, count)
     order = np.argsort(first, kind="stable")[: int(np.isfinite(first).sum())]
     last = np.nanmax(ends_ns[known])
     seconds[order] = np.diff(np.minimum(np.append(first[order], last), last)) / 1e9
@@ -32,4 +29,4 @@ def folded(groups: Ints) -> tuple[Ints, int]:
     count = int(groups.max()) + 1
     if count <= MOST_GROUPS:
         return groups, count
-    return groups * MOST_GROUPS // count, MOST_GROUPS
+    return (np.arange(count) * MOST_GROUPS // count)[groups], MOST_GROUPS

@@ -21,6 +21,7 @@ from bench.errors import CannotRun
 
 BATCH_ROWS = 1 << 18
 FEW_VALUES = 100
+"""So many fit a byte."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,23 @@ class Columns:
         return tuple(self._meta(folder).num_rows for folder in self.folders)
 
     @cached_property
-    def _kept(self) -> dict[str, tuple[NDArray[np.int8], list[str]]]:
+    def _kept(self) -> dict[str, tuple[NDArray[np.int32] | NDArray[np.int8], list[str]]]:
         return {}
 
     @property
     def rows(self) -> int:
         return sum(self.counts)
 
-    def floats(self, name: str) -> NDArray[np.float64]:
-        """A numeric column as float64; null is NaN. Money, too: exact enough for statistics, not for a bill."""
-        out = np.full(self.rows, np.nan)
+    def floats(self, name: str, place: NDArray[np.int32] | None = None, kept: int = 0) -> NDArray[np.float64]:
+        """A numeric column as float64; null is NaN. Money, too: exact enough for statistics, not for a bill.
+
+        With `place`, each row is put where that says, among `kept`; those whose place is `kept` are left out.
+        """
+        out = np.full(self.rows if place is None else kept + 1, np.nan)
         for at, column in self._batches(name, ()):
-            out[at : at + len(column)] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        return out
+            values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            out[slice(at, at + len(column)) if place is None else place[at : at + len(column)]] = values
+        return out if place is None else out[:-1]
 
     def ints(self, name: str, null: int = -1) -> NDArray[np.int64]:
         """An integer column; null is `null`."""
@@ -65,27 +70,29 @@ class Columns:
             out[at : at + len(column)] = column.fill_null(False).to_numpy(zero_copy_only=False)
         return out
 
-    def words(self, name: str) -> tuple[NDArray[np.int32], list[str]]:
+    def words(self, name: str) -> tuple[NDArray[np.int32] | NDArray[np.int8], list[str]]:
         """A column of text as codes into the list of its values, in the order they first occur; null is -1.
 
         Codes of few values are kept, in a byte each, since several figures ask for them.
         """
         if name in self._kept:
-            kept, values = self._kept[name]
-            return kept.astype(np.int32), values
-        out = np.full(self.rows, -1, dtype=np.int32)
-        known: dict[str, int] = {}
+            return self._kept[name]
+        out: NDArray[np.int32] | NDArray[np.int8] = np.full(self.rows, -1, dtype=np.int8)
+        words = Words()
         for at, column in self._batches(name, (name,)):
-            out[at : at + len(column)] = _coded(column, known)
-        if len(known) < FEW_VALUES:
-            self._kept[name] = out.astype(np.int8), list(known)
-        return out, list(known)
+            codes = words.codes(column)
+            if len(words.known) > FEW_VALUES and out.dtype == np.int8:
+                out = out.astype(np.int32)
+            out[at : at + len(column)] = codes
+        if out.dtype == np.int8:
+            self._kept[name] = out, list(words.known)
+        return out, list(words.known)
 
     def chunks(
         self, floats: Sequence[str] = (), words: Sequence[str] = (), flags: Sequence[str] = ()
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """(number of the run, columns) of a stretch of rows at a time: arrays, and for words (codes, values so far)."""
-        known: dict[str, dict[str, int]] = {name: {} for name in words}
+        known = {name: Words() for name in words}
         for n, folder in enumerate(self.folders):
             there = set(self._meta(folder).schema.to_arrow_schema().names)
             path = folder / f"{self.table}.parquet"
@@ -101,7 +108,7 @@ class Columns:
                     for name in there.intersection(flags):
                         found[name] = batch.column(name).fill_null(False).to_numpy(zero_copy_only=False)
                     for name in there.intersection(words):
-                        found[name] = _coded(batch.column(name), known[name]), list(known[name])
+                        found[name] = known[name].codes(batch.column(name)), list(known[name].known)
                     yield n, found
 
     def run_codes(self) -> NDArray[np.int32]:
@@ -127,7 +134,8 @@ class Columns:
                 if said.null_count < meta.row_group(group).num_rows:
                     if not said.has_min_max:
                         return None
-                    low, high = min(low, said.min), max(high, said.max)
+                    if not isinstance(said.min, str | bytes):
+                        low, high = min(low, said.min), max(high, said.max)
         return float(low), float(high), nulls
 
     def _meta(self, folder: Path) -> Any:
@@ -157,15 +165,39 @@ class Columns:
             begin += count
 
 
-def _coded(column: Any, known: dict[str, int]) -> NDArray[np.int32]:
-    """Codes of a column of text into `known`, which grows; null is -1."""
-    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    of = np.array([known.setdefault(word, len(known)) for word in coded.dictionary.to_pylist()] or [-1], np.int32)
-    index = coded.indices
-    values: NDArray[np.int32] = of[index.fill_null(0).to_numpy(zero_copy_only=False)]
-    if index.null_count:
-        values[np.asarray(pc.is_null(index))] = -1
-    return values
+class Words:
+    """The values of a column of text, numbered as they first occur."""
+
+    def __init__(self, known: dict[str, int] | None = None) -> None:
+        self.known = {} if known is None else known
+        self._set: Any = None
+
+    def codes(self, column: Any) -> NDArray[np.int32]:
+        """The number of each value; null is -1."""
+        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        index, of = coded.indices, self._numbers(coded.dictionary)
+        if len(of) == 1 and not index.null_count:
+            return np.full(len(index), of[0], np.int32)
+        values: NDArray[np.int32] = of[
+            (index.fill_null(0) if index.null_count else index).to_numpy(zero_copy_only=False)
+        ]
+        if index.null_count:
+            values[np.asarray(pc.is_null(index))] = -1
+        return values
+
+    def _numbers(self, words: Any) -> NDArray[np.int32]:
+        known = self.known
+        if len(words) <= FEW_VALUES:
+            return np.array([known.setdefault(word, len(known)) for word in words.to_pylist()] or [-1], np.int32)
+        # Most of many are known already: those are looked up without a Python object for each.
+        if self._set is None or len(self._set) < len(known):
+            self._set = pa.array(list(known), words.type)
+        of: NDArray[np.int32] = (
+            pc.index_in(words, value_set=self._set).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+        )
+        for at in np.flatnonzero(of < 0):
+            of[at] = known.setdefault(words[int(at)].as_py(), len(known))
+        return of
 
 
 def stored_rows(folder: Path, table: str) -> int:

@@ -49,7 +49,9 @@ _NAME = re.compile(r"journal(?:-r(\d+))?(?:-(\d+))?\.bin")
 _HEAD = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 _STAMPS = (("arrived_ns", "q", "<i8"), ("sizes", "i", "<i4"), ("content_ns", "q", "<i8"))
-_DECIMALS = tuple(c.name for c in TABLES["requests"] if c.kind.startswith("decimal"))
+_DECIMALS = {
+    table: tuple(c.name for c in TABLES[table] if c.kind.startswith("decimal")) for table in ("requests", "attempts")
+}
 
 
 class JournalError(CannotRun):
@@ -113,11 +115,17 @@ def _decode(body: bytes) -> dict[str, Any]:
             if count is not None:
                 chunk[name] = np.frombuffer(body, dtype, count, at)
                 at += chunk[name].nbytes
-    request = record.get("request")
-    for name in _DECIMALS:
-        if request and request.get(name) is not None:
-            request[name] = Decimal(request[name])
+    _restore(record.get("request") or {}, _DECIMALS["requests"])
+    for attempt in record.get("attempts") or ():
+        _restore(attempt, _DECIMALS["attempts"])
     return record
+
+
+def _restore(row: dict[str, Any], names: Sequence[str]) -> None:
+    """Money travels as text."""
+    for name in names:
+        if row.get(name) is not None:
+            row[name] = Decimal(row[name])
 
 
 class Journal:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import heapq
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -23,8 +25,10 @@ from bench.store.journal import journals, read, segment_of
 from bench.store.schema import KINDS, encodings, schema
 
 GROUP_ROWS = 10_000
-GROUP_BYTES = 32 << 20
+GROUP_BYTES = 16 << 20
 """A row group also ends here, counted in stamps and text, so that long replies do not fill the memory."""
+BATCH_ROWS = 500
+"""So many rows are Python objects before they become columns: those of a row group would take a hundred megabytes."""
 
 Replies = Literal["full", "hashed", "none"]
 Row = Mapping[str, Any]
@@ -40,7 +44,7 @@ class FileInfo:
 
 
 class _Writer:
-    """One Parquet file being written: rows gather until a row group is full."""
+    """One Parquet file being written: rows gather into columns, and columns until a row group is full."""
 
     def __init__(self, path: Path, table: str) -> None:
         self.table = table
@@ -49,7 +53,8 @@ class _Writer:
         self._names = frozenset(self._schema.names)
         self._heavy = [c.name for c in TABLES[table] if c.kind.startswith("list<") or c.name in ("text", "reasoning")]
         self._columns: list[tuple[Column, list[Any]]] = [(column, []) for column in TABLES[table]]
-        self._waiting = 0
+        self._batches: list[Any] = []  # columns that wait for their row group
+        self._waiting = self._batched = 0  # rows: as Python objects, and in columns
         self._bytes = 0
         self._file = pq.ParquetWriter(
             path, self._schema, compression="zstd", compression_level=3, version="2.6", **encodings(table)
@@ -62,8 +67,10 @@ class _Writer:
             values.append(row.get(column.name))
         self._waiting += 1
         self._bytes += sum(_size(row.get(name)) for name in self._heavy)
-        if self._waiting >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+        if self._batched + self._waiting >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
             self._flush()
+        elif self._waiting >= BATCH_ROWS:
+            self._batch()
 
     def add_table(self, data: Any) -> None:
         """A pyarrow table or record batch with some of the columns; the others become null."""
@@ -85,14 +92,23 @@ class _Writer:
         with suppress(OSError):
             self._file.close()
 
-    def _flush(self) -> None:
+    def _batch(self) -> None:
         if self._waiting:
             columns = [_array(self.table, column, values) for column, values in self._columns]
-            self._file.write_table(pa.Table.from_arrays(columns, schema=self._schema))
-            self.rows += self._waiting
+            self._batches.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         for _, values in self._columns:
             values.clear()
-        self._waiting = self._bytes = 0
+        self._batched += self._waiting
+        self._waiting = 0
+
+    def _flush(self) -> None:
+        self._batch()
+        if self._batches:
+            whole = pa.Table.from_batches(self._batches).combine_chunks()
+            self._file.write_table(whole)
+            self.rows += self._batched
+        self._batches.clear()
+        self._batched = self._bytes = 0
 
 
 def _size(value: Any) -> int:
@@ -314,8 +330,12 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def release_memory() -> None:
-    """Give back what Arrow keeps of tables that are gone; it would else hold as much again as the rows of a long run."""
+    """Give back what is kept of tables that are gone, by Arrow and by the C library; else they would hold as much again as
+    the rows of a long run."""
     pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # musl has none
+    if trim is not None:
+        trim(0)
 
 
 def dataset(results: Path, name: str) -> Any:

@@ -33,7 +33,8 @@ MANIFEST = "manifest.json"
 CRASHED = "crashed"
 NOT_KNOWN = -1
 """In the columns of times: no such time was recorded."""
-_NEEDED = ["seq", "target", "outcome", "fault_code", "sent_ns", "end_ns", "cost_usd"]
+_NEEDED = ["seq", "target", "outcome", "fault_code", "sent_ns", "end_ns", "cost_usd", "cost_retries_usd",
+           "unpriced_attempts"]  # fmt: skip
 _PICO = Decimal(10) ** 12
 
 Ints = NDArray[np.int64]
@@ -56,6 +57,8 @@ class Recorded:
     in_flight: Ints
     spent_usd: Mapping[str, Decimal]
     dropped_bytes: int
+    unpriced: Mapping[str, int] = field(default_factory=dict)
+    """By target: attempts that may have been billed, of which nobody knows how much."""
 
     @property
     def last_ns(self) -> int:
@@ -136,6 +139,7 @@ class _Rows:
     end_ns: array[int] = field(default_factory=lambda: array("q"))
     abandoned: array[int] = field(default_factory=lambda: array("b"))
     picodollars: array[int] = field(default_factory=lambda: array("q"))
+    unpriced: array[int] = field(default_factory=lambda: array("q"))
     target: array[int] = field(default_factory=lambda: array("q"))
     targets: dict[str, int] = field(default_factory=dict)
 
@@ -144,7 +148,8 @@ class _Rows:
         self.sent_ns.append(_known(row.get("sent_ns")))
         self.end_ns.append(_known(row.get("end_ns")))
         self.abandoned.append(is_abandoned(row))
-        self.picodollars.append(int((row.get("cost_usd") or 0) * _PICO))
+        self.picodollars.append(int(((row.get("cost_usd") or 0) + (row.get("cost_retries_usd") or 0)) * _PICO))
+        self.unpriced.append(row.get("unpriced_attempts") or 0)
         self.target.append(self.targets.setdefault(row["target"], len(self.targets)))
 
     def columns(self, facts: dict[str, Any], in_flight: Ints, dropped: int) -> Recorded:
@@ -153,13 +158,18 @@ class _Rows:
         _, from_the_end = np.unique(seq[::-1], return_index=True)
         keep = len(seq) - 1 - from_the_end
         of, amounts = np.array(self.target, np.int64)[keep], np.array(self.picodollars, np.int64)[keep]
+        abandoned = np.array(self.abandoned, np.bool_)[keep]
+        unpriced = np.where(
+            abandoned, 0, np.array(self.unpriced, np.int64)[keep]
+        )  # those are counted where they are sent again
         return Recorded(
             facts=facts,
             seq=seq[keep],
             sent_ns=np.array(self.sent_ns, np.int64)[keep],
             end_ns=np.array(self.end_ns, np.int64)[keep],
-            abandoned=np.array(self.abandoned, np.bool_)[keep],
+            abandoned=abandoned,
             in_flight=in_flight,
             spent_usd={name: int(amounts[of == at].sum()) / _PICO for name, at in self.targets.items()},
             dropped_bytes=dropped,
+            unpriced={name: int(unpriced[of == at].sum()) for name, at in self.targets.items()},
         )

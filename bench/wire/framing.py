@@ -52,8 +52,8 @@ def _events_of_data(body: bytes, line_end: bytes, pieces: Pieces) -> list[SseEve
     if _any_line_end(datas):
         return []
     frame = start + len(blank)
-    ends = accumulate([len(data) + frame for data in datas])
-    return list(zip(_stamps_at(ends, line_end, pieces), repeat(None), datas))
+    stamps = _stamps_of([len(data) + frame for data in datas], line_end, pieces)
+    return list(zip(stamps, repeat(None), datas))
 
 
 def _events_of_name_and_data(body: bytes, line_end: bytes, pieces: Pieces) -> list[SseEvent]:
@@ -68,14 +68,26 @@ def _events_of_name_and_data(body: bytes, line_end: bytes, pieces: Pieces) -> li
     if not all(between) or not all(names) or _any_line_end(names) or _any_line_end(datas):
         return []
     frame = start + len(blank) + len(between[0])
-    ends = accumulate([len(name) + len(data) + frame for name, _, data in events])
-    return list(zip(_stamps_at(ends, line_end, pieces), names, datas, strict=True))
+    stamps = _stamps_of([len(name) + len(data) + frame for name, _, data in events], line_end, pieces)
+    return list(zip(stamps, names, datas, strict=True))
 
 
 def _any_line_end(parts: Sequence[bytes]) -> bool:
     """`in` looks at many bytes at once, where `count` looks at each."""
     joined = b"".join(parts)
     return b"\n" in joined or b"\r" in joined
+
+
+def _stamps_of(lengths: list[int], line_end: bytes, pieces: Pieces) -> list[int]:
+    """The arrivals of events of these lengths, which follow each other. Servers mostly write one event at a time, and
+    several only at the end of a stream: those pieces that are one event each are not searched for.
+    """
+    n = max(0, min(len(lengths), len(pieces)) - 1)
+    alone = [len(data) for _, data in pieces[:n]]
+    if alone != lengths[:n]:
+        return _stamps_at(accumulate(lengths), line_end, pieces)
+    rest = _stamps_at(accumulate(lengths[n:]), line_end, pieces[n:])
+    return [arrived_ns for arrived_ns, _ in pieces[:n]] + rest
 
 
 def _stamps_at(ends: Iterable[int], line_end: bytes, pieces: Pieces) -> list[int]:
@@ -144,39 +156,46 @@ def event_stream_messages(pieces: Pieces) -> tuple[list[EventStreamMessage], str
     """
     body = b"".join([data for _, data in pieces])
     messages: list[EventStreamMessage] = []
-    known: dict[bytes, dict[str, str]] = {}
+    block, headers = b"", dict[str, str]()  # of the message before: nearly all messages of a stream have the same
+    known: dict[bytes, dict[str, str]] = {block: headers}
     walk = iter(pieces)
     arrived_ns, piece_end = 0, 0
     at, size = 0, len(body)
     crc32, prelude_of, u32 = zlib.crc32, _PRELUDE.unpack_from, _U32.unpack_from
     while at < size:
-        where = f"message {len(messages) + 1} at byte {at}"
         if size - at < 16:
-            return messages, f"{where}: the stream ended inside its prelude"
+            return messages, _broken(messages, at, "the stream ended inside its prelude")
         total, header_bytes, prelude_crc = prelude_of(body, at)
         if crc32(body[at : at + 8]) != prelude_crc:
-            return messages, f"{where}: the checksum of its prelude does not match"
+            return messages, _broken(messages, at, "the checksum of its prelude does not match")
         if header_bytes > _MAX_HEADERS_BYTES or not 0 <= total - header_bytes - 16 <= _MAX_PAYLOAD_BYTES:
-            return messages, f"{where}: impossible lengths, {total} bytes with {header_bytes} bytes of headers"
+            why = f"impossible lengths, {total} bytes with {header_bytes} bytes of headers"
+            return messages, _broken(messages, at, why)
         end = at + total
         if end > size:
-            return messages, f"{where}: the stream ended after {size - at} of its {total} bytes"
-        if crc32(body[at : end - 4]) != u32(body, end - 4)[0]:
-            return messages, f"{where}: the checksum of the message does not match"
+            return messages, _broken(messages, at, f"the stream ended after {size - at} of its {total} bytes")
+        # the checksum of the first eight bytes is known: it goes on from there
+        if crc32(body[at + 8 : end - 4], prelude_crc) != u32(body, end - 4)[0]:
+            return messages, _broken(messages, at, "the checksum of the message does not match")
         payload_at = at + 12 + header_bytes
-        block = body[at + 12 : payload_at]
-        headers = known.get(block)
-        if headers is None:
-            try:
-                headers = known[block] = _string_headers(block)
-            except (ValueError, IndexError) as trouble:
-                return messages, f"{where}: bad headers: {trouble}"
+        if header_bytes != len(block) or not body.startswith(block, at + 12):
+            block = body[at + 12 : payload_at]
+            if block not in known:
+                try:
+                    known[block] = _string_headers(block)
+                except (ValueError, IndexError) as trouble:
+                    return messages, _broken(messages, at, f"bad headers: {trouble}")
+            headers = known[block]
         while piece_end < end:
             arrived_ns, data = next(walk)
             piece_end += len(data)
         messages.append((arrived_ns, headers, body[payload_at : end - 4]))
         at = end
     return messages, None
+
+
+def _broken(messages: Sequence[EventStreamMessage], at: int, why: str) -> str:
+    return f"message {len(messages) + 1} at byte {at}: {why}"
 
 
 def _string_headers(block: bytes) -> dict[str, str]:

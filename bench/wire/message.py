@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -90,6 +91,42 @@ def outgoing(request: httpx2.Request) -> Outgoing:
         lines.append(b"Accept-Encoding: identity\r\n")
     lines += (b"\r\n", body)
     return Outgoing(origin, b"".join(lines))
+
+
+class Splice:
+    """An outgoing request with gaps in its head and another body to come: copies of it cost a join.
+
+    The gaps are the values of the headers `names`; each must stand in the head exactly once, or ValueError is raised.
+    """
+
+    __slots__ = ("_gaps", "_origin", "_parts")
+
+    def __init__(self, made: Outgoing, names: Iterable[str]) -> None:
+        wanted = {name.lower(): name for name in names}
+        head, end, _ = made.data.partition(b"\r\n\r\n")
+        parts, gaps, before = [], [], b""
+        for line in head.split(b"\r\n"):
+            name, colon, _ = line.partition(b": ")
+            if colon and (gap := name.decode("latin-1").lower()) in wanted:
+                parts.append(before + name + colon)
+                gaps.append(wanted[gap])
+                before = b"\r\n"
+            else:
+                before += line + b"\r\n"
+        if sorted(gaps) != sorted(wanted.values()):
+            raise ValueError(f"cannot leave gaps for {', '.join(wanted)}: want each of these headers exactly once")
+        self._origin, self._gaps = made.origin, gaps
+        self._parts = [*parts, before.removesuffix(b"\r\n") + end]
+
+    def outgoing(self, values: Mapping[str, str], body: bytes) -> Outgoing:
+        """The request with these values, by the names that were given for them, and this body."""
+        data: list[bytes] = []
+        for part, gap in zip(self._parts, self._gaps, strict=False):
+            value = values[gap].encode("latin-1")
+            if _UNSAFE_VALUE.search(value):
+                raise ValueError(f"cannot send the header {gap!r}: a header is one line")
+            data += (part, value)
+        return Outgoing(self._origin, b"".join((*data, self._parts[-1], body)))
 
 
 def _body(request: httpx2.Request) -> bytes:

@@ -6,6 +6,9 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
+_RECORD_BYTES = 16384
+"""What a record holds at most, and so a read gives: room for more would be found and given back each time."""
+
 CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
 
 
@@ -73,18 +76,19 @@ class Tls:
         """Take what came; gives the plain bytes that are complete. Raises ssl.SSLError."""
         incoming, tls = self._incoming, self._object
         incoming.write(data)
-        plain = b""
+        plain: list[bytes] = []
         try:
-            plain = more = tls.read(len(data))
             # Reading until nothing is left would cost an exception each time: both are 0 after the usual one record.
-            while more and (incoming.pending or tls.pending()):
-                more = tls.read(len(data))
-                plain += more
+            while True:
+                more = tls.read(_RECORD_BYTES)
+                if not more:
+                    self.closed = True
+                elif incoming.pending or tls.pending():
+                    plain.append(more)
+                    continue
+                return b"".join((*plain, more)) if plain else more
         except ssl.SSLWantReadError:  # a record that is not complete yet, or one without data (a session ticket)
-            return plain
-        if not more:
-            self.closed = True
-        return plain
+            return b"".join(plain)
 
 
 class TlsInTls:

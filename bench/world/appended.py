@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 
@@ -10,26 +11,50 @@ from bench.world.ledger import Ledger
 from bench.world.paper import price, table
 from bench.world.sheet import Part, Sheet
 
-_SOURCES = ("lift-2", "aisle-07", "aisle-08", "gate-1", "gate-2", "merge-3", "sorter", "charger-4", "scanner-11")
-_EVENTS = (
-    *("state RUN", "state IDLE", "state HOLD", "photo-eye blocked", "photo-eye clear", "retry 1 of 3", "retry 2 of 3"),
-    *("telegram late, 41 ms", "telegram late, 118 ms", "battery 62 %", "battery 58 %", "door open", "door closed"),
-    *("position lost", "position found", "reset by operator"),
-)
-_POINTS = (
-    *(
-        "bearing temperature",
-        "belt slip",
-        "rail joint gap",
-        "brake path",
-        "insulation loss",
-        "vibration peak",
-        "fork play",
+_SOURCES = {
+    "lift-2": ("state RUN", "state IDLE", "state HOLD", "position lost", "position found", "reset by operator"),
+    "aisle-07": (
+        "telegram late, 41 ms",
+        "telegram late, 118 ms",
+        "retry 1 of 3",
+        "retry 2 of 3",
+        "state RUN",
+        "state HOLD",
     ),
-    *("door force", "chain stretch", "cabinet temperature", "filter pressure drop", "wheel wear", "cable sag"),
-    "noise at one metre",
-)
-_UNITS = ("°C", "mm", "mm", "mm", "µA", "mm/s", "mm", "N", "mm", "°C", "Pa", "mm", "mm", "dB")
+    "aisle-08": (
+        "telegram late, 38 ms",
+        "telegram late, 127 ms",
+        "retry 1 of 3",
+        "retry 2 of 3",
+        "state RUN",
+        "state HOLD",
+    ),
+    "gate-1": ("door open", "door closed", "photo-eye blocked", "photo-eye clear"),
+    "gate-2": ("door open", "door closed", "photo-eye blocked", "photo-eye clear", "reset by operator"),
+    "merge-3": ("state RUN", "state IDLE", "photo-eye blocked", "photo-eye clear", "retry 1 of 3"),
+    "sorter": ("state RUN", "state IDLE", "state HOLD", "reset by operator"),
+    "charger-4": ("battery 94 %", "battery 81 %", "battery 62 %", "battery 58 %", "contact made", "contact released"),
+    "scanner-11": ("code read", "code read", "no code", "telegram late, 44 ms", "retry 1 of 3"),
+}
+"""What each part of a line has to say in its controller's log."""
+QUANTITIES = {
+    "bearing temperature": ("drive", "°C", (5, 10), (65, 80)),
+    "belt slip": ("belt", "mm", (0, 0), (4, 8)),
+    "rail joint gap": ("joint", "mm", (1, 2), (5, 8)),
+    "brake path": ("run", "mm", (40, 80), (160, 260)),
+    "insulation loss": ("motor", "µA", (0, 0), (20, 60)),
+    "vibration peak": ("drive", "mm/s", (0, 0), (7, 14)),
+    "fork play": ("fork", "mm", (0, 0), (3, 6)),
+    "door force": ("door", "N", (30, 50), (120, 150)),
+    "chain stretch": ("chain", "mm", (0, 0), (8, 14)),
+    "cabinet temperature": ("cabinet", "°C", (5, 8), (38, 48)),
+    "filter pressure drop": ("filter", "Pa", (20, 40), (180, 250)),
+    "wheel wear": ("wheel", "mm", (0, 0), (5, 9)),
+    "cable sag": ("span", "mm", (10, 20), (60, 90)),
+    "noise at one metre": ("post", "dB", (40, 45), (72, 80)),
+    "bolt torque": ("bolt", "Nm", (20, 40), (60, 90)),
+}
+"""What is measured: where, in which unit, and between which whole numbers its lower and its upper limit lie."""
 
 
 def prices(sheet: Sheet, rows: int, ledger: Ledger) -> str:
@@ -56,9 +81,9 @@ def log(sheet: Sheet, rows: int, ledger: Ledger) -> str:
     lines = []
     for _ in range(rows):
         at += timedelta(seconds=sheet.rng.randint(1, 340), milliseconds=sheet.rng.randint(0, 999))
-        lines.append(
-            f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z {sheet.rng.choice(_SOURCES):<11} {sheet.rng.choice(_EVENTS)}"
-        )
+        source = sheet.rng.choice(list(_SOURCES))
+        said = sheet.rng.choice(_SOURCES[source])
+        lines.append(f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z {source:<11} {said}")
     return "--- log of an earlier test of the line controller, in universal time ---\n" + "\n".join(lines)
 
 
@@ -71,26 +96,30 @@ def assets(sheet: Sheet, rows: int, ledger: Ledger) -> str:
     return "APPENDIX: MACHINES\n\n" + table(lines, 1)
 
 
-def points(sheet: Sheet, rows: int, text: str) -> str:
-    """Measurements with their limits. How many lie outside agrees with the result that the text gives."""
+def points(sheet: Sheet, rows: int, text: str, only: str = "") -> str:
+    """Measurements with their limits, of one quantity or of several. How many lie outside agrees with the result in the text."""
     low, high = {"failed": (2, 4), "passed_with_remarks": (1, 2)}.get(
         (re.search(r"result=(\w+)", text) or [""] * 2)[1], (0, 0)
     )
     odd = set(sheet.rng.sample(range(rows), sheet.rng.randint(low, high)))
+    measured = [only] if only else sheet.rng.sample(list(QUANTITIES), 7)
+    limits = {name: tuple(sheet.rng.randint(*span) for span in QUANTITIES[name][2:]) for name in measured}
+    seen: Counter[str] = Counter()
     lines = [["Point", "What", "Unit", "Least", "Most", "Measured"]]
     found = 0
     for n in range(rows):
-        what = sheet.rng.randrange(len(_POINTS))
-        least, most = sheet.rng.randint(2, 18), sheet.rng.randint(30, 90)
+        what = sheet.rng.choice(measured)
+        seen[what] += 1
+        least, most = limits[what]
         code = f"M{n + 1:03d}"
         value = Decimal(sheet.rng.randint(least * 10 + 4, most * 10 - 4)) / 10
         cells = [code, str(least), str(most), sheet.number(value, 1)]
         if n in odd:
-            under = sheet.rng.random() < 0.3
+            under = least > 1 and sheet.rng.random() < 0.3
             value = (
-                Decimal(least) - Decimal(sheet.rng.randint(1, 15)) / 10
+                Decimal(least) - Decimal(sheet.rng.randint(1, 9)) / 10
                 if under
-                else Decimal(most) + Decimal(sheet.rng.randint(1, 60)) / 10
+                else Decimal(most) + Decimal(sheet.rng.randint(1, most * 2)) / 10
             )
             path = f"deviations.{found}"
             found += 1
@@ -98,7 +127,8 @@ def points(sheet: Sheet, rows: int, text: str) -> str:
             cells[0] = sheet.cell(f"{path}.point", code)
             cells[place] = sheet.cell(f"{path}.limit", limit)
             cells[3] = sheet.cell(f"{path}.measured", value, sheet.number(value, 1))
-        lines.append([cells[0], _POINTS[what], _UNITS[what], *cells[1:]])
+        where, unit, *_ = QUANTITIES[what]
+        lines.append([cells[0], f"{what}, {where} {seen[what]}", unit, *cells[1:]])
     return table(lines, sheet.rng.choice((0, 1)), frozenset((3, 4, 5)))
 
 

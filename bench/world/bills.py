@@ -7,21 +7,32 @@ from datetime import date
 from decimal import Decimal
 
 from bench.world.ledger import Ledger
-from bench.world.paper import Plan, day_forms, labels, misprint, price, rounded, struck_out, table
+from bench.world.paper import (
+    Plan,
+    address,
+    country,
+    day_forms,
+    labels,
+    misprint,
+    price,
+    rounded,
+    struck_out,
+    table,
+    trading_pair,
+)
 from bench.world.sheet import Money, Part, Sheet, in_days
 from bench.world.values import load_yaml
 
 
 def invoice(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
-    rng, stock = sheet.rng, sheet.stock
+    rng = sheet.rng
     bank = load_yaml("bank/extract/parties.yaml")
     kind = rng.choices(("invoice", "credit_note", "pro_forma"), (10, 2, 1))[0]
     sign = -1 if kind == "credit_note" else 1
-    currency = rng.choice(("EUR", "EUR", "DKK", "GBP"))
     first, other = day_forms(sheet, plan)
-    ours = rng.random() < 0.7
-    house, customer, supplier = rng.choice(bank["houses"]), rng.choice(stock.customers), rng.choice(stock.suppliers)
-    seller, buyer = (house, customer) if ours else (supplier, house)
+    seller, buyer = trading_pair(sheet, ours=rng.random() < 0.7)
+    land = bank["countries"][country(sheet, seller)]
+    currency = rng.choice(land["bills"])
     issued = sheet.draw("date -6 0")
     absent = "absent" in plan.traps
     title = {
@@ -37,13 +48,11 @@ def invoice(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
             ),
         ),
         ("Date", sheet.cell("issued", issued, in_days(issued, first))),
-        ("Seller", sheet.cell("seller", seller) + f", {rng.choice(bank['streets'])}, {rng.choice(stock.towns)}"),
-        ("Bill to", sheet.cell("buyer", buyer) + f", {rng.choice(bank['streets'])}, {rng.choice(stock.towns)}"),
+        ("Seller", sheet.cell("seller", seller) + f", {address(sheet, seller)}"),
+        ("Bill to", sheet.cell("buyer", buyer) + f", {address(sheet, buyer)}"),
         (
             "Ship to",
-            f"{rng.choice([c for c in stock.customers if c != customer])}, {rng.choice(stock.towns)}"
-            if "second_party" in plan.traps
-            else "",
+            _consignee(sheet, buyer) if "second_party" in plan.traps else "",
         ),
         (
             "Your order",
@@ -62,7 +71,7 @@ def invoice(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
     else:
         head.append(("Payment", "as agreed"))
     lines, net = _invoice_lines(sheet, plan, ledger, currency, sign, issued)
-    rate = Decimal(rng.choice((19, 20, 21, 23, 25)))
+    rate = Decimal(land["vat"])
     vat = rounded(net * rate / 100)
     total = net + vat
     if "sum_wrong" in plan.traps:
@@ -73,7 +82,7 @@ def invoice(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
         ("Total", sheet.cell("total", Money(total, currency))),
     ]
     if "two_currencies" in plan.traps:
-        foreign = rng.choice([c for c in ("PLN", "SEK", "DKK", "EUR") if c != currency])
+        foreign = rng.choice([c for c in (land.get("also") or ("SEK", "DKK", "EUR")) if c != currency])
         rates = {
             "EUR": Decimal(1),
             "DKK": Decimal("7.46"),
@@ -94,6 +103,13 @@ def invoice(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
         sheet.fill(note),
     ]
     return "\n\n".join(parts)
+
+
+def _consignee(sheet: Sheet, buyer: str) -> str:
+    """Somebody else of the buyer's country, to whom the goods go, and the town."""
+    land = country(sheet, buyer)
+    other = sheet.rng.choice([c for c in sheet.stock.customers if country(sheet, c) == land and c != buyer])
+    return f"{other}, {address(sheet, other).rpartition(', ')[2]}"
 
 
 def _invoice_lines(
@@ -148,27 +164,23 @@ def _invoice_lines(
 
 
 def order(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
-    rng, stock = sheet.rng, sheet.stock
+    rng = sheet.rng
     bank = load_yaml("bank/extract/parties.yaml")
     first, other = day_forms(sheet, plan)
     absent = "absent" in plan.traps
     ordered = sheet.draw("date -4 0")
-    currency = rng.choice(("EUR", "EUR", "DKK", "GBP"))
-    buys = rng.random() < 0.5
-    buyer, supplier = (
-        (rng.choice(bank["houses"]), rng.choice(stock.suppliers))
-        if buys
-        else (rng.choice(stock.customers), rng.choice(bank["houses"]))
-    )
+    supplier, buyer = trading_pair(sheet, ours=rng.random() < 0.5)
+    land = bank["countries"][country(sheet, buyer)]
+    currency = rng.choice(bank["countries"][country(sheet, supplier)]["bills"])
     requested = None if absent else sheet.draw("date 12 50")
-    towns = rng.sample(list(stock.towns), 2)
+    towns = rng.sample(land["towns"], 2)
     head = [
         (
             "Order no.",
             sheet.cell("number", sheet.draw(rng.choice(("code PO-######", "code 45########", "code B##/####")))),
         ),
         ("Ordered on", sheet.cell("ordered", ordered, in_days(ordered, first))),
-        ("Buyer", sheet.cell("buyer", buyer) + f", {rng.choice(bank['streets'])}, {towns[0]}"),
+        ("Buyer", sheet.cell("buyer", buyer) + f", {rng.choice(land['streets'])}, {towns[0]}"),
         ("Supplier", sheet.cell("supplier", supplier)),
         (
             "Quotation",
@@ -178,10 +190,10 @@ def order(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
         ),
         ("Contact", sheet.cell("contact", sheet.draw("person")) if rng.random() < 0.7 else ""),
         ("Approved by", str(sheet.draw("person")) if "second_party" in plan.traps else ""),
-        ("Deliver to", sheet.cell("deliver_to", towns[1]) + f", {rng.choice(bank['streets'])}"),
+        ("Deliver to", sheet.cell("deliver_to", towns[1]) + f", {rng.choice(land['streets'])}"),
         (
             "Invoice to",
-            f"{rng.choice(bank['streets'])}, {rng.choice(stock.towns)}" if "second_party" in plan.traps else "",
+            address(sheet, buyer) if "second_party" in plan.traps else "",
         ),
         ("Wanted", sheet.cell("requested", requested, in_days(requested, other)) if requested else ""),
         ("Terms", sheet.cell("terms", rng.choice(("EXW", "FCA", "CPT", "DAP", "DDP"))) if rng.random() < 0.7 else ""),
@@ -221,9 +233,8 @@ def order(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
         total = misprint(total, sheet)
     foot = [("Total without VAT", sheet.cell("total", Money(total, currency)) if priced else "")]
     if "two_currencies" in plan.traps and priced:
-        foot.append(
-            ("Budget", sheet.written(Money(rounded(total * Decimal("1.31")), "PLN" if currency != "PLN" else "EUR")))
-        )
+        into, rate = {"GBP": ("EUR", "1.25"), "DKK": ("EUR", "0.15"), "EUR": ("DKK", "7.95")}[currency]
+        foot.append(("Budget", sheet.written(Money(rounded(total * Decimal(rate)), into))))
     titles = ("PURCHASE ORDER", "Order", "Purchase order", "ORDER FORM")
     parts = [
         titles[plan.layout],

@@ -16,7 +16,7 @@ from bench.world.corpus import World
 from bench.world.records import TODAY, Asset
 from bench.world.values import load_yaml, long_date
 
-LOG_P50_CHARS, LOG_SPREAD, LOG_MOST_CHARS = 1300, 1.05, 11_500
+LOG_P50_CHARS, LOG_SPREAD, LOG_MOST_CHARS = 700, 1.05, 6_500
 """Logs have a lognormal length: half are longer than the first figure, in characters; the second is the deviation of its log."""
 CLEAR_DAYS = 20
 """A warranty that decides ends at least so long before or after the day of the ticket."""
@@ -119,7 +119,7 @@ def mail(message: Written, fill: Mapping[str, str], quote: str | None, rng: rand
     company = fill["customer"]
     role = rng.choice(load_yaml("bank/classify-dress.yaml")["roles"])
     private = message.heading in ("other", "privacy_request")  # who writes these writes for himself
-    host = "mail.example" if private or rng.random() < 0.25 else f"{_slug(company)}.example"
+    host = "mail.example" if private else f"{_slug(company)}.example"
     lines = [
         f"From: {first} {last} <{_slug(first)}.{_slug(last)}@{host}>",
         "To: desk@calderholt.example",
@@ -167,15 +167,17 @@ def log(heading: str, rng: random.Random) -> str:
     spec = dress["logs"][kind]
     chars = min(LOG_MOST_CHARS, int(LOG_P50_CHARS * math.exp(rng.gauss(0.0, LOG_SPREAD))))
     seconds, seq, count = rng.randrange(3600, 60_000), rng.randrange(100, 9000), rng.randrange(1000, 90_000)
+    day = TODAY - timedelta(days=rng.randrange(260, 400))
     lines = [f"--- {spec['title']}"]
     size = len(lines[0])
     while size < chars or len(lines) < 3:
         seconds, seq, count = seconds + rng.randrange(1, 40), seq + 1, count + rng.randrange(1, 9)
+        day = min(day + timedelta(days=rng.choice((0, 0, 1, 2))), TODAY - timedelta(days=3))
         made = spec["line"].format(
             clock=f"{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}",
             ms=f"{rng.randrange(1000):03d}", axis=rng.randrange(1, 5), count=count, dur=rng.randrange(12, 980),
             cur=f"{rng.randrange(4, 61) / 10:.1f}", queue=rng.randrange(0, 30), seq=seq,
-            date=(TODAY - timedelta(days=rng.randrange(20, 400))).isoformat(), serial=f"L{rng.randrange(100, 999)}",
+            date=day.isoformat(), serial=f"L{rng.randrange(100, 999)}",
             number=rng.randrange(10_000, 99_999), qty=rng.randrange(1, 60), sum=f"{rng.randrange(900, 99_999) / 100:.2f}",
             store=rng.choice(dress["stores"]), ip=f"10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}",
             path=rng.choice(dress["paths"]), bytes=rng.randrange(120, 90_000), hex=f"{rng.getrandbits(32):08x}",

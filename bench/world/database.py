@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from bench.world import names
+from bench.world.backoffice import back_office
 from bench.world.corpus import World
 
 Row = Mapping[str, str | int | None]
 
 
 def tables(world: World) -> dict[str, list[Row]]:
-    """Every table with its rows. Days are ISO dates; a flag is 0 or 1."""
+    """Every table with its rows. Days are ISO dates; a flag is 0 or 1.
+
+    What registers print stands in `asset` to `duty`; the whole of the company's records, the printed ones among them, in
+    the tables whose names begin with `office_`.
+    """
     records = world.records
     documents: list[Row] = [
         {
@@ -39,7 +44,7 @@ def tables(world: World) -> dict[str, list[Row]]:
     passages: list[Row] = [
         {"passage_id": p.passage_id, "doc_id": p.doc_id, "start": p.start, "text": p.text} for p in world.passages
     ]
-    return {
+    found: dict[str, list[Row]] = {
         "site": _rows(names.SITES),
         "employee": _rows(records.employees),
         "officer": [{"role": role, "name": name} for role, name in sorted(records.people.items())],
@@ -54,6 +59,7 @@ def tables(world: World) -> dict[str, list[Row]]:
         "passage": sorted(passages, key=lambda row: str(row["passage_id"])),
         "facts": list(world.ledger.rows()),
     }
+    return found | {f"office_{name}": list(rows) for name, rows in back_office(world.seed).tables.items()}
 
 
 def _rows(things: Iterable[Any]) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from bench.world import appended, bills, misread, names, shipments
+from bench.world.backoffice import back_office, catalogue
 from bench.world.blots import scanned
 from bench.world.corpus import World, world
 from bench.world.forms import record, response_format, types
@@ -67,15 +69,15 @@ TRAPS = {
     "statement": ("dates", "foreign", "absent", "second_party", "two_currencies", "sum_wrong", "ocr"),
 }
 ROWS = {
-    "invoice": ((0.20, 2, 4), (0.35, 6, 11), (0.30, 12, 19), (0.15, 24, 40)),
-    "order": ((0.20, 2, 4), (0.40, 6, 12), (0.30, 14, 22), (0.10, 28, 36)),
-    "delivery_note": ((0.20, 5, 12), (0.40, 30, 70), (0.30, 110, 170), (0.10, 230, 290)),
-    "statement": ((0.15, 10, 20), (0.40, 40, 80), (0.30, 110, 160), (0.15, 240, 330)),
+    "invoice": ((0.30, 2, 4), (0.35, 5, 9), (0.25, 10, 15), (0.10, 18, 30)),
+    "order": ((0.30, 2, 4), (0.40, 5, 9), (0.20, 11, 17), (0.10, 20, 28)),
+    "delivery_note": ((0.20, 5, 12), (0.40, 22, 50), (0.30, 70, 120), (0.10, 170, 220)),
+    "statement": ((0.15, 8, 14), (0.40, 25, 50), (0.30, 64, 100), (0.15, 150, 210)),
 }
 """Share of documents, and between how many lines they have."""
 LONG_ROWS = 60
-POINTS, LONG_POINTS = (14, 50), (120, 240)
-APPENDED = {"email_order": (0.40, ("prices", "log"), 25, 130), "incident": (0.50, ("log",), 25, 130)}
+POINTS, LONG_POINTS = (12, 40), (80, 160)
+APPENDED = {"email_order": (0.40, ("prices", "log"), 20, 90), "incident": (0.50, ("log",), 20, 80)}
 """Share of documents of a kind to which a table is appended that nobody asked for, which ones, and how long."""
 
 
@@ -133,27 +135,18 @@ def _select(seed: int, total: int) -> list[Draft]:
 
 @lru_cache(maxsize=4)
 def _stock(seed: int) -> Stock:
-    """What this world has to be named in documents: its own parts and machines, and a longer catalogue of the same families."""
-    here, rng = world(seed), random.Random(f"{seed}:extract:stock")
+    """What this world has to be named in documents: its parts and machines, its customers, and firms and people beside them."""
+    rng = random.Random(f"{seed}:extract:stock")
     mixed_up = (" set", " pair", " kit", "cable")  # a piece of them, or a metre?
-    parts = [(p.number, p.name) for p in here.records.parts if not any(word in p.name for word in mixed_up)]
-    bases = list(parts)
-    taken = {number for number, _ in parts}
-    while len(parts) < 320:
-        number, name = rng.choice(bases)
-        other = f"{number[:2]}-{rng.randint(1100, 9800)}"
-        if other not in taken:
-            taken.add(other)
-            parts.append((other, f"{name} {rng.choice(('type', 'model', 'size'))} {rng.choice('ABCDEFGHKLMNPRST')}"))
     firsts, lasts = names.hand_list("first"), names.hand_list("last")
     people = sorted({f"{rng.choice(firsts)} {rng.choice(lasts)}" for _ in range(500)})
     return Stock(
-        parts=sorted(parts),
+        parts=[part for part in catalogue(seed) if not any(word in part[1] for word in mixed_up)],
         people=people,
-        customers=names.hand_list("customers"),
+        customers=load_yaml("names.yaml")["customers"],
         suppliers=load_yaml("bank/extract/parties.yaml")["suppliers"],
         towns=[site.town for site in names.SITES],
-        serials=sorted(asset.serial for asset in here.records.assets),
+        serials=[str(row["serial"]) for row in back_office(seed)["machine"]],
     )
 
 
@@ -221,9 +214,9 @@ def _plan(kind: str, rng: random.Random) -> Plan:
 
 def _prose(sheet: Sheet, here: World, draft: Draft) -> str:
     text = sheet.fill(draft.text)
-    if "[[points]]" in text:
+    if asked := re.search(r"\[\[points(?:: (.+?))?\]\]", text):
         rows = sheet.rng.randint(*(LONG_POINTS if "long" in draft.traps else POINTS))
-        text = text.replace("[[points]]", appended.points(sheet, rows, draft.text))
+        text = text.replace(asked[0], appended.points(sheet, rows, draft.text, asked[1] or ""))
     name, _, rows_text = draft.attach.partition(" ")
     share, tables, low, high = APPENDED.get(draft.kind, (0.0, (), 0, 0))
     if not name and sheet.rng.random() < share:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
+from bench.world.backoffice import list_price
 from bench.world.ledger import Ledger
 from bench.world.sheet import MARKED, Part, Sheet
+from bench.world.values import load_yaml
 
 CENT = Decimal("0.01")
 DATE_FORMS = ("dots", "iso", "short", "slash", "long", "month_first")
@@ -65,14 +68,32 @@ def labels(pairs: Sequence[tuple[str, str]], layout: int) -> str:
     return "\n".join(f"{label}: {value}" for label, value in pairs)
 
 
+def country(sheet: Sheet, firm: str) -> str:
+    """The country of a customer, a supplier or a house of the group, in two letters."""
+    houses: Mapping[str, str] = load_yaml("bank/extract/parties.yaml")["houses"]
+    return houses.get(firm) or (sheet.stock.suppliers.get(firm) or sheet.stock.customers[firm]).split()[1]
+
+
+def address(sheet: Sheet, firm: str) -> str:
+    """Street and town, in the firm's own country."""
+    where: Mapping[str, Any] = load_yaml("bank/extract/parties.yaml")["countries"][country(sheet, firm)]
+    return f"{sheet.rng.choice(where['streets'])}, {sheet.rng.choice(where['towns'])}"
+
+
+def trading_pair(sheet: Sheet, *, ours: bool) -> tuple[str, str]:
+    """(seller, buyer) of one country, whose tax the paper then bears; the seller is a house of the group where it is `ours`."""
+    houses: Mapping[str, str] = load_yaml("bank/extract/parties.yaml")["houses"]
+    if ours:
+        seller = sheet.rng.choice(list(houses))
+        return seller, sheet.rng.choice([c for c in sheet.stock.customers if country(sheet, c) == houses[seller]])
+    makers = [firm for firm, about in sheet.stock.suppliers.items() if about.startswith("parts ")]
+    seller = sheet.rng.choice(makers)
+    return seller, sheet.rng.choice([house for house, land in houses.items() if land == country(sheet, seller)])
+
+
 def price(ledger: Ledger, part: Part, currency: str, day: date) -> Decimal:
-    """The list price of a part on a day; parts that no price book lists have one that follows from their number."""
-    found = ledger.in_force(f"part:{part.number}", f"list_{currency.lower()}", day)
-    if found is not None:
-        return Decimal(found.value)
-    rate = {"EUR": Decimal(1), "DKK": Decimal("7.46"), "GBP": Decimal("0.86")}[currency]
-    digits = int("".join(filter(str.isdigit, part.number)))
-    return ((Decimal(digits % 331 + 19) + Decimal(digits % 97) / 100) * rate).quantize(CENT, ROUND_HALF_UP)
+    """The list price of a part on a day."""
+    return list_price(ledger, part.number, currency, day)
 
 
 def rounded(amount: Decimal) -> Decimal:

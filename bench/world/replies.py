@@ -172,12 +172,12 @@ def _reasons(world: World, draft: Draft, shown: Shown, rng: random.Random) -> st
         parts = [_say("openings", rng, cite=shown.cite(home), about=about)]
         quote = sentence_around(world, draft.needs[0])
         if quote and not any(states(quote, reject) for reject in draft.rejects):
-            parts.append(f"The words are: “{quote}” {shown.cite(home)}.")
+            parts.append(_say("quotes", rng, quote=quote, cite=shown.cite(home)))
         parts.append(draft.why)
     rivals = [p for p in shown.passages if p not in golds and (p in draft.shown or world.is_other_edition(p, golds))]
     rest = [p for p in shown.passages if p not in golds and p not in rivals]
     documents = dict.fromkeys(p.doc_id for p in rivals)
-    closing = [_rival(world, draft, [p for p in rivals if p.doc_id == doc_id], shown) for doc_id in documents]
+    closing = [_rival(world, draft, [p for p in rivals if p.doc_id == doc_id], shown, rng) for doc_id in documents]
     if rest:
         closing.append(_say("rests", rng, titles=_titles(rest)))
     closings: list[str] = load_yaml("bank/replies.yaml")["closings"]
@@ -187,7 +187,7 @@ def _reasons(world: World, draft: Draft, shown: Shown, rng: random.Random) -> st
     return " ".join(parts) + "\n\n" + " ".join(closing)
 
 
-def _rival(world: World, draft: Draft, passages: Sequence[Passage], shown: Shown) -> str:
+def _rival(world: World, draft: Draft, passages: Sequence[Passage], shown: Shown, rng: random.Random) -> str:
     """Why a document with another value does not decide."""
     source = world.documents[passages[0].doc_id].source
     if source.kind in ("thread", "memo", "faq"):
@@ -198,8 +198,8 @@ def _rival(world: World, draft: Draft, passages: Sequence[Passage], shown: Shown
         reason = "group"
     else:
         reason = {"contract": "amended", "amendment": "amended", "release": "release"}.get(source.kind, "older")
-    words: dict[str, str] = load_yaml("bank/replies.yaml")["rivals"]
-    return words[reason].format(cite=shown.name(*passages), day=long_date(source.effective_from))
+    words: dict[str, list[str]] = load_yaml("bank/replies.yaml")["rivals"]
+    return rng.choice(words[reason]).format(cite=shown.name(*passages), day=long_date(source.effective_from))
 
 
 def _mistaken(near: Sequence[Passage], shown: Shown, value: Value, rng: random.Random) -> str:

@@ -35,12 +35,12 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What a world has to be named in documents."""
+    """What a world has to be named in documents. Customers and suppliers come with trade and country: `wine FR`, `carrier DK`."""
 
     parts: Sequence[tuple[str, str]]
     people: Sequence[str]
-    customers: Sequence[str]
-    suppliers: Sequence[str]
+    customers: Mapping[str, str]
+    suppliers: Mapping[str, str]
     towns: Sequence[str]
     serials: Sequence[str]
 
@@ -215,6 +215,16 @@ def _part(sheet: Sheet, given: list[str]) -> Part:
     return Part(*sheet.rng.choice(known))
 
 
+def _firm(sheet: Sheet, firms: Mapping[str, str], trades: list[str]) -> str:
+    """Any firm of a list, or one of some trades: `customer wine`, `supplier carrier`."""
+    return sheet.rng.choice([name for name, about in firms.items() if not trades or about.split()[0] in trades])
+
+
+def _serial(sheet: Sheet, given: list[str]) -> str:
+    """Any machine, or one of the kinds whose serial numbers begin so: `serial TS TX`."""
+    return sheet.rng.choice([serial for serial in sheet.stock.serials if not given or serial[:2] in given])
+
+
 def _clock(sheet: Sheet, given: list[str]) -> str:
     return f"{sheet.rng.randint(int(given[0]), int(given[1])):02d}:{sheet.rng.randint(0, 59):02d}"
 
@@ -230,9 +240,9 @@ MAKERS: Mapping[str, Callable[[Sheet, list[str]], Any]] = {
     "clock": _clock,
     "pick": lambda sheet, given: sheet.rng.choice(" ".join(given).split("/")),
     "person": lambda sheet, given: sheet.rng.choice(sheet.stock.people),
-    "customer": lambda sheet, given: sheet.rng.choice(sheet.stock.customers),
-    "supplier": lambda sheet, given: sheet.rng.choice(sheet.stock.suppliers),
+    "customer": lambda sheet, given: _firm(sheet, sheet.stock.customers, given),
+    "supplier": lambda sheet, given: _firm(sheet, sheet.stock.suppliers, given),
     "town": lambda sheet, given: sheet.rng.choice(sheet.stock.towns),
-    "serial": lambda sheet, given: sheet.rng.choice(sheet.stock.serials),
+    "serial": _serial,
 }
-"""What slots can draw: `date -3 10` in days from the document's day, `money 200 900 EUR 0.5`, `qty 300 900 kg 20`, ..."""
+"""What slots can draw: `date -3 10` in days from the document's day, `money 200 900 EUR 0.5`, `serial TS TX`, ..."""

@@ -6,9 +6,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 from bench.world.ledger import Ledger
-from bench.world.paper import Plan, day_forms, labels, misprint, rounded, struck_out, table
+from bench.world.paper import Plan, address, country, day_forms, labels, misprint, rounded, struck_out, table
 from bench.world.sheet import Part, Quantity, Sheet, in_days
 from bench.world.values import load_yaml
+
+HUBS = ("Calderholt Parts A/S", "Calderholt Logistics NV", "Calderholt Logistics Ltd")
+"""The houses from whose stores goods leave."""
 
 
 def delivery_note(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
@@ -17,24 +20,25 @@ def delivery_note(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
     first, other = day_forms(sheet, plan)
     absent = "absent" in plan.traps
     shipped, received = sheet.draw("date -4 0"), sheet.draw("date 1 3")
-    weight = (
-        sheet.draw(rng.choice(("qty 120 980 kg 5", "qty 1.15 4.85 t 0.05")))
-        if "units" in plan.traps
-        else sheet.draw("qty 40 980 kg 5")
-    )
+    customer, house = sheet.draw("customer"), rng.choice(HUBS)
+    kilos = (
+        5 * (plan.rows * rng.randint(9, 16) // 5) + 45
+    )  # parts of a few hundred grams, some thirty of them to a line
+    in_tonnes = "units" in plan.traps and kilos > 800
+    weight = Quantity(Decimal(kilos // 50 * 5) / 100, "t") if in_tonnes else Quantity(Decimal(kilos), "kg")
     head = [
         (
             "Delivery note",
             sheet.cell("number", sheet.draw(rng.choice(("code DN-######", "code 80######", "code L##-####")))),
         ),
         ("Shipped", sheet.cell("shipped", shipped, in_days(shipped, first))),
-        ("From", f"{rng.choice(bank['houses'])}, {rng.choice(bank['streets'])}"),
+        ("From", f"{house}, {address(sheet, house)}"),
         ("Order", "" if absent else sheet.cell("order", sheet.draw("code PO-#####"))),
-        ("Customer", sheet.cell("customer", sheet.draw("customer"))),
+        ("Customer", sheet.cell("customer", customer)),
         ("Billed to", str(sheet.draw("customer")) if "second_party" in plan.traps else ""),
-        ("To", sheet.cell("deliver_to", sheet.draw("town"))),
-        ("Carrier", "" if absent and rng.random() < 0.5 else sheet.cell("carrier", sheet.draw("supplier"))),
-        ("Packages", sheet.cell("packages", rng.randint(2, 29))),
+        ("To", sheet.cell("deliver_to", rng.choice(bank["countries"][country(sheet, customer)]["towns"]))),
+        ("Carrier", "" if absent and rng.random() < 0.5 else sheet.cell("carrier", sheet.draw("supplier carrier"))),
+        ("Packages", sheet.cell("packages", plan.rows // 7 + rng.randint(2, 6))),
         ("Gross weight", sheet.cell("gross", weight)),
         ("Tare", sheet.written(Quantity(Decimal(rng.randint(10, 39)), "kg")) if "units" in plan.traps else ""),
     ]
@@ -150,7 +154,7 @@ def statement(sheet: Sheet, plan: Plan, ledger: Ledger, note: str) -> str:
         ("Account", sheet.cell("account", sheet.draw(rng.choice(("code D#####", "code 1######", "code K-####"))))),
         ("Customer", sheet.cell("customer", sheet.draw("customer"))),
         ("Parent company", str(sheet.draw("customer")) if "second_party" in plan.traps else ""),
-        ("Kept by", rng.choice(bank["houses"])),
+        ("Kept by", rng.choice(list(bank["houses"]))),
         ("As of", sheet.cell("as_of", as_of, in_days(as_of, first))),
         ("Printed", in_days(as_of + timedelta(days=2), other) if "dates" in plan.traps else ""),
         ("All amounts in", sheet.cell("currency", currency)),

@@ -10,18 +10,20 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from bench.tokens import tokens
 from bench.world import digests
 from bench.world.annexes import machine_text
 from bench.world.corpus import world
 from bench.world.ledger import GROUP, Ledger, Statement, close_periods, split_key
 from bench.world.names import SITES
-from bench.world.render import CHARS_PER_TOKEN, prose_sources
+from bench.world.render import prose_sources
 from bench.world.strands import GENRES, SLOT, Draw, Strand, fact, people, say, strands
 from bench.world.values import load_yaml, long_date
 
@@ -175,14 +177,14 @@ def _build(seed: int, plan: Plan, count: int) -> dict[str, Any]:
     for strand in order:
         _matter(page, strand, clock, 0)
         if plan.adjacent:
+            page.write(clock.next_day())  # what a matter comes to is known a day later, at the earliest
             _matter(page, strand, clock, 1)
-    sheets = _papers(seed, plan, rng, clock.now, page.length)
+    sheets = _papers(seed, plan, rng, clock.now, "".join(page.parts))
     before = [] if plan.adjacent else sheets[: len(sheets) // 2]
     if before:
         page.write(f"## {frame['papers']}\n\n" + "".join(before))
     if not plan.adjacent:
-        clock.next_day()
-        page.write(f"## {frame['second']}\n\n")
+        page.write(f"## {frame['second']}\n\n" + clock.next_day())
         for strand in later:
             _matter(page, strand, clock, 1)
     page.write(f"## {frame['papers']}{', continued' if before else ''}\n\n" + "".join(sheets[len(before) :]))
@@ -222,8 +224,11 @@ class Clock:
     def __init__(self, genre: str, start: datetime, rng: random.Random, staff: Sequence[str]) -> None:
         self._genre, self.now, self._rng, self._staff = genre, start, rng, staff
 
-    def next_day(self) -> None:
-        self.now = self.now.replace(hour=9, minute=2) + timedelta(days=1)
+    def next_day(self) -> str:
+        """Go to the morning of the next working day; the line by which a log says so."""
+        days = 1 if self.now.weekday() < 4 else 7 - self.now.weekday()
+        self.now = self.now.replace(hour=9, minute=2) + timedelta(days=days)
+        return f"--- {long_date(self.now.date())} ---\n\n" if self._genre == "incident" else ""
 
     def head(self, speaker: str) -> str:
         name = self._staff[ord(speaker) - ord("A")]
@@ -245,30 +250,44 @@ def _matter(page: Page, strand: Strand, clock: Clock, part: int) -> None:
         page.write("\n\n")
 
 
-def _papers(seed: int, plan: Plan, rng: random.Random, now: datetime, used: int) -> list[str]:
+def _papers(seed: int, plan: Plan, rng: random.Random, now: datetime, used: str) -> list[str]:
     """Documents of the company, unchanged, and machine text, up to the length that the document is to have."""
     words = load_yaml("bank/summarize.yaml")
-    later = sum(len(text) for strand in plan.strands for _, text in strand.parts[1]) if not plan.adjacent else 0
-    room = int(plan.tokens * CHARS_PER_TOKEN) - used - later
-    prose = _references(seed)
+    later = sum(tokens(text) for strand in plan.strands for _, text in strand.parts[1]) if not plan.adjacent else 0.0
+    room = plan.tokens - tokens(used) - later
+    prose = [(title, text) for title, text, first, end in _references(seed) if first <= now.date() <= end]
     sheets: list[str] = []
-    for n in range(min(6, max(1, room // 7000))):
+    for n in range(min(6, max(1, int(room) // 1600))):
         title, text = prose[(plan.number * 6 + n) % len(prose)]
-        if len(text) + 200 < room:
-            sheets.append(f"### {title}\n\n{words['policy_lead']}\n\n{text.strip()}\n\n")
-            room -= len(sheets[-1])
-    if room > 500:
-        sheets += [f"### {title}\n\n{text}\n\n" for title, text in machine_text(rng, now, room)]
+        sheet = f"### {title}\n\n{words['policy_lead']}\n\n{text.strip()}\n\n"
+        if tokens(sheet) + 40 < room:
+            sheets.append(sheet)
+            room -= tokens(sheet)
+    if room > 160:
+        sheets += [f"### {title}\n\n{text}\n\n" for title, text in machine_text(rng, now, int(room))]
     rng.shuffle(sheets)
     return sheets
 
 
 @cache
-def _references(seed: int) -> list[tuple[str, str]]:
-    """Title and text of the company's rules, which hold unchanged and decide none of a record's matters."""
+def _references(seed: int) -> list[tuple[str, str, date, date]]:
+    """Title, text, first and last day of the company's rules, which hold unchanged and decide none of a record's matters.
+
+    Their headings stand below the level of a paper's title, so that they are not taken for headings of the record.
+    """
     documents = world(seed).documents
     kinds = ("policy", "annex", "runbook", "faq", "release")
-    found = [(s.title, documents[s.doc_id].text) for s in prose_sources() if s.kind in kinds]
+    ends = {s.supersedes: s.effective_from - timedelta(days=1) for s in prose_sources() if s.supersedes}
+    found = [
+        (
+            s.title,
+            re.sub(r"(?m)^#+ ", "#### ", documents[s.doc_id].text),
+            s.effective_from,
+            ends.get(s.doc_id, date.max),
+        )
+        for s in prose_sources()
+        if s.kind in kinds
+    ]
     random.Random(f"{seed}:summarize:references").shuffle(found)
     return found
 

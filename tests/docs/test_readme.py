@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from bench.cli import app, main
@@ -34,7 +35,9 @@ def test_every_script_verb_and_flag_of_the_readme_exists(command: str) -> None:
     if script != "scripts/bench":
         return
     verb, *arguments = words
-    shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200"})
+    group = get_command(app).commands[verb]  # type: ignore[attr-defined]
+    under = [word for word in arguments[:1] if word in getattr(group, "commands", {})]
+    shown = CliRunner().invoke(app, [verb, *under, "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0
     for flag in [word for word in arguments if word.startswith("--")]:
         assert flag in shown.output, f"{command}: {verb} has no {flag}"

@@ -114,3 +114,18 @@ def test_equal_costs_are_called_different_in_at_most_5_percent():
         # 5 % and two standard errors of 400 samples
         assert shares["bench"] <= 0.07, case
         assert shares["bench"] <= shares["bootstrap alone"], case
+
+
+@pytest.mark.parametrize("scene", [(48, 30, 4), (5, 96, 4)])
+def test_runs_over_a_week_are_covered_when_a_run_is_one_block_and_not_when_its_blocks_are(scene):
+    figure, ratio = study.campaigns(250, ps=(0.5,), scenes=(scene,))
+    for row in (figure, ratio):
+        assert row.shares["a run is one block"] >= 0.87, row.case
+        assert row.shares["its blocks are"] <= 0.88, row.case
+        assert row.shares["iid ranks"] <= row.shares["its blocks are"], row.case
+
+
+def test_the_achieved_share_is_covered_where_a_server_falls_behind():
+    for row in study.achieved(320, scenes=((1.5, 20), (0.7, 20))):
+        assert row.shares["bench"] >= 0.86, row.case  # 95 % less three standard errors of 80 samples
+        assert abs(row.shares["mean error"]) <= 0.02, row.case

@@ -517,6 +517,7 @@ def test_all_doors_stand_in_one_table(place: Place) -> None:
             assert row["served_model"] == "claude-sonnet-5-5"
             own = row["provider"] in ("anthropic", "claude-aws", "claude-gcp")
             assert row["served_lane"] == ("standard/global" if own else "standard")
-            assert (row["cost_usd"] is None) == (row["provider"] == "claude-gcp")  # no dated source states its price
+            assert row["cost_usd"] is not None
+            assert row["price_book"].startswith(f"{row['provider']}/claude-sonnet-5-5/")
     assert all(row["target"] in done.out for row in rows)
     assert "SIMULATED" in done.out

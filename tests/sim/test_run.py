@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,40 @@ def test_an_estimate_sends_nothing(place, clouds) -> None:
     assert done.code == 0
     assert {row["target_id"] for row in json.loads(done.out)["targets"]} == {"anthropic", "foundry"}
     assert "at most" in place.run("--estimate").out
+    assert not (place.folder / "results").exists()
+
+
+def test_a_run_is_charged_by_the_users_own_prices_and_keeps_no_word_of_them(place, clouds) -> None:
+    clouds(anthropic={}, foundry={})
+
+    def rates(done):
+        return {(r["target"], r["output_tokens"], r["input_tokens"]): r["cost_usd"] for r in done.rows()}
+
+    listed = rates(place.run("--run-id", "list"))
+    terms = 'discounts: [{doors: [anthropic], off: "0.25", source: contract 4711}]'
+    (place.folder / "prices.yaml").write_text(f"version: 1\n{terms}\n")
+    less = place.run("--run-id", "less", "--prices", "prices.yaml")
+    assert less.code == 0, less.err
+    paid = rates(less)
+    both = listed.keys() & paid.keys()
+    assert {target for target, *_ in both} == {"anthropic", "foundry"}
+    for key in both:
+        assert paid[key] == listed[key] * (Decimal("0.75") if key[0] == "anthropic" else 1)
+    assert {r["price_book"] for r in less.rows() if r["target"] == "anthropic"} == {
+        "anthropic/claude-sonnet-5-5/global/default@2026-11-21 by prices.yaml"
+    }
+    told = (less.run / "manifest.json").read_text()
+    assert "contract 4711" not in told
+    assert less.manifest["targets"][0]["price_file"]["file"] == "prices.yaml"
+    assert len(less.manifest["targets"][0]["price_file"]["sha256"]) == 64
+
+
+def test_a_mistake_in_the_users_own_prices_stops_a_run_before_it_begins(place, clouds) -> None:
+    clouds(anthropic={}, foundry={})
+    (place.folder / "prices.yaml").write_text('version: 1\ndiscounts: [{doors: [antropic], off: "2", source: c}]\n')
+    done = place.run("--prices", "prices.yaml")
+    assert done.code == 2
+    assert 'prices.yaml:2: discounts[0].off: got "2"; want a part of the price, above 0 and below 1' in done.err
     assert not (place.folder / "results").exists()
 
 

@@ -115,21 +115,26 @@ def test_a_cloud_that_became_slower_is_called_slower_in_the_later_run(bench, res
     assert "one of the runs" in err
 
 
-def test_pooled_nights_have_the_blocks_of_all_and_bound_what_one_could_not(bench, results):
+def test_pooled_nights_have_the_blocks_of_all_until_they_are_enough_to_count_themselves(bench, results):
     for night in range(5):
-        store(results, f"night-{night}", day=night, clouds=TWO, prompts=96, seed=night + 1)
+        store(results, f"night-{night}", day=night, clouds=TWO, prompts=128, seed=night + 1)
     _, out, _ = bench("compare", "night-0", "--json")
     one = json.loads(out)["rows"][0]
-    _, out, _ = bench("compare", "night-*", "--pool", "--json")
-    table = json.loads(out)
-    pooled = table["rows"][0]
-    assert (one["n"], one["blocks"]) == (96, 24)
-    assert (pooled["n"], pooled["blocks"]) == (480, 120)
-    # p^n_eff <= 2.5 % needs 367 requests at p99: one night is open above, five are not.
+    _, out, _ = bench("compare", *(f"night-{n}" for n in range(4)), "--pool", "--json")
+    four = json.loads(out)
+    assert (one["n"], one["blocks"]) == (128, 32)
+    assert (four["rows"][0]["n"], four["rows"][0]["blocks"]) == (512, 128)
+    # p^n_eff <= 2.5 % needs 367 requests at p99: one night is open above, four are not.
     assert one["cells"]["ttft_p99_ms"]["high"] is None
-    assert pooled["cells"]["ttft_p99_ms"]["high"] is not None
-    assert any("5 runs pooled" in note and "night-4 (192 requests)" in note for note in table["notes"])
-    assert {c["blocks"] for c in table["comparisons"] if c["metric"] == "ttft_p50_ms"} == {120}
+    assert four["rows"][0]["cells"]["ttft_p99_ms"]["high"] is not None
+    assert any("4 runs pooled" in note and "night-3 (256 requests)" in note for note in four["notes"])
+    assert any("4 runs pooled, too few to tell how runs differ" in alarm for alarm in four["alarms"])
+    assert {c["blocks"] for c in four["comparisons"] if c["metric"] == "ttft_p50_ms"} == {128}
+    _, out, _ = bench("compare", "night-*", "--pool", "--json")
+    five = json.loads(out)
+    assert (five["rows"][0]["n"], five["rows"][0]["blocks"]) == (640, 5)
+    assert not any("too few to tell" in alarm for alarm in five["alarms"])
+    assert any("each run counts as one block" in note for note in five["notes"])
 
 
 def test_a_run_compared_with_itself_counts_once(bench, results):

@@ -266,3 +266,45 @@ def test_texts_of_one_envelope_are_told_in_order_around_what_has_to_be_parsed() 
     halves = [b'{"text":"' + torn[:1] + b'"}', b'{"text":"' + torn[1:] + b'"}', b'{"text":"c"}']
     assert repeats.texts_of(halves) == [None, None, "c"]
     assert repeats.texts_of([]) == []
+
+
+_EVENTS = st.lists(
+    st.one_of(
+        st.text(st.sampled_from("abé😀{}: "), max_size=5).map(lambda text: b'{"n":1,"text":"%s"}' % text.encode()),
+        st.sampled_from(
+            [
+                b"",
+                b"[DONE]",
+                b'{"n":1,"text":"a\\n"}',
+                b'{"n":1,"text":"a"},',
+                b'"}{"n":1,"text":"',
+                b'{"n":2,"text":"a"}',
+            ]
+        ),
+    ),
+    max_size=30,
+)
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(_EVENTS)
+def test_texts_read_in_one_go_are_those_that_are_read_one_by_one(datas: list[bytes]) -> None:
+    repeats = read.Repeats()
+    assert repeats.learn(b"text", "a", b'{"n":1,"text":"a"}')
+    assert repeats.texts_of(datas) == [repeats.texts_of([data])[0] for data in datas]
+
+
+@settings(derandomize=True, max_examples=100, deadline=None)
+@given(_EVENTS)
+def test_every_event_is_either_taken_with_its_stamp_or_given_to_be_parsed(datas: list[bytes]) -> None:
+    datas = [b'{"n":1,"text":"a"}', *datas]
+    unread = read.Unread(range(len(datas)), datas)
+    seen = []
+    for at in unread:
+        taken = list(unread.content_ns)
+        seen.append(at)
+        assert sorted([*taken, *seen]) == list(range(at + 1))
+        if at == 0:
+            unread.learn(b"text", "a")
+    assert sorted([*unread.content_ns, *seen]) == list(range(len(datas)))
+    assert [f'{{"n":1,"text":"{text}"}}'.encode() for text in unread.texts] == [datas[at] for at in unread.content_ns]

@@ -128,3 +128,22 @@ def test_what_is_degraded_changes_no_byte_of_the_body(dialect_name: str, door: s
     same = dialect.encode(CASE, marked, target) == dialect.encode(CASE, PLAIN, target)
     assert same == (said == {"cache_breakpoints", "cache_ttl"})
     assert same or not said
+
+
+@pytest.mark.parametrize(("dialect_name", "door", "model"), SPOKEN)
+@pytest.mark.parametrize("message", [
+    {"role": "user", "content": "Where?", "name": "anna"},
+    {"role": "assistant", "content": "There.", "reasoning_content": "she asked"},
+])  # fmt: skip
+def test_a_field_of_a_message_is_sent_or_refused(
+    dialect_name: str, door: str, model: str, message: dict[str, Any]
+) -> None:
+    dialect = dialects.get(dialect_name)
+    target = Target("t", model, door, "some-model", dialect_name)
+    case = Case("c", (*CASE.messages, message))
+    (field,) = message.keys() - {"role", "content"}
+    if dialect_name == "chat":
+        assert dialect.encode(case, PLAIN, target)["messages"][-1] == message
+    else:
+        with pytest.raises(BenchError, match=f"cannot carry {field} of a {message['role']} message"):
+            dialect.encode(case, PLAIN, target)

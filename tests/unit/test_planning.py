@@ -60,8 +60,8 @@ def test_a_plan_needs_no_key_and_prices_every_design(place, capsys) -> None:
     assert list(offers) == ["as written", "one burst now", "over 24 h", "over 7 d"]
     written = offers["as written"]
     assert written["spread"] == {"requests": 400, "blocks": 48, "neighbours": 400 / 48, "hours": 1, "days": 1}
-    # two targets, 400 requests, 100 tokens of output at 10 USD a million: 0.80; and 14 characters, 4 tokens, of input
-    assert Decimal(written["usd_most"]) == Decimal("0.8") + 2 * 400 * 4 * Decimal("1e-6")
+    # two targets, 400 requests, 100 tokens of output at 10 USD a million: 0.80; and four tokens of input, six at the most
+    assert Decimal(written["usd_most"]) == Decimal("0.8") + 2 * 400 * 6 * Decimal("1e-6")
     week = offers["over 7 d"]
     assert week["smallest_ratio"] <= 1.15
     assert Decimal(week["usd_most"]) == Decimal(written["usd_most"]) / 400 * week["spread"]["requests"]

@@ -6,12 +6,14 @@ import re
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from bench import registry
 from bench.errors import ConfigError
-from bench.price.book import Book, PriceEntry, Unknown, canonical, find, load_book
+from bench.price.book import Band, Book, PriceEntry, Unknown, canonical, digest, find, load_book
 from bench.targets import Target
 
 TODAY = date(2026, 11, 21)
@@ -21,9 +23,8 @@ BEDROCK = Target(
 FIRST = Target("a", "claude-sonnet-4-5", "anthropic", "claude-sonnet-4-5-20250929", "messages")
 FOUNDRY = Target("f", "claude-sonnet-4-5", "foundry", "my-deployment", "messages", sku="GlobalStandard")
 
-SEALED = "115f691d1dd5c6ecfc252a4c94ef02a509fa2bb34a8ee3182c6556929c282a4c"
-"""Digest of every entry that was checked by 2026-11-21. If this fails, an entry was changed: put it back, close it with
-valid_to, and append the new price as an entry of its own. New entries do not touch this digest."""
+LEDGER = Path(__file__).parent.parent.parent / "bench/price/data/ledger.txt"
+"""One line for every entry that was ever in the book: its digest and its id. `scripts/prices.py` adds lines, and only that."""
 
 
 def book(text: str, tmp_path) -> Book:
@@ -41,26 +42,81 @@ def file_of(*rows: str) -> str:
     )
 
 
-def test_entries_of_the_past_are_never_changed():
+def test_entries_of_the_past_are_never_changed_or_taken_away():
+    recorded = dict(reversed(line.split(" ", 1)) for line in LEDGER.read_text(encoding="utf-8").splitlines())
+    now = {entry.id: digest(entry)[:32] for entry in load_book().entries}
+    assert [name for name in now if name not in recorded] == [], "new entries: run scripts/prices.py"
+    changed = [name for name, seal in recorded.items() if now.get(name) != seal]
+    assert changed == [], "put them back, close them with valid_to, and append the new price as an entry of its own"
+
+
+def test_the_first_entries_of_the_ledger_are_those_of_the_first_book():
+    """The ledger itself was not written anew: these 94 were sealed by a digest of their own."""
     sealed = sorted(
         json.dumps(canonical(entry), sort_keys=True) for entry in load_book().entries if entry.checked <= TODAY
     )
     assert len(sealed) == 94
-    assert hashlib.sha256("\n".join(sealed).encode()).hexdigest() == SEALED
+    seal = "115f691d1dd5c6ecfc252a4c94ef02a509fa2bb34a8ee3182c6556929c282a4c"
+    assert hashlib.sha256("\n".join(sealed).encode()).hexdigest() == seal
+
+
+def test_a_changed_rate_or_source_or_day_of_checking_changes_the_digest():
+    one = load_book().entries[0]
+    others = [
+        replace(one, rates={**one.rates, "input": one.rates["input"] + Decimal("0.000001")}),
+        replace(one, source=one.source + "."),
+        replace(one, checked=date(2026, 11, 23)),
+        replace(one, status="estimate"),
+        replace(one, bands=(Band(1, one.rates),)),
+    ]
+    assert len({digest(entry) for entry in (one, *others)}) == 6
+    assert digest(replace(one, valid_to=TODAY)) == digest(one)  # closing says nothing new of the past
 
 
 def test_every_entry_has_a_source_a_day_and_sane_rates():
     for entry in load_book().entries:
         assert entry.source, entry.id
-        assert entry.checked >= entry.valid_from or entry.checked == TODAY
+        assert entry.checked >= min(entry.valid_from, TODAY), entry.id
+        if entry.status != "list":
+            assert entry.note, entry.id
         if entry.status == "unknown":
-            assert entry.note
             assert not entry.rates
             continue
         for rates in (entry.rates, *(band.rates for band in entry.bands)):
-            assert rates["cache_read"] < rates["input"] < rates["cache_write_5m"] < rates["output"], entry.id
-            if "cache_write_1h" in rates:
-                assert rates["cache_write_5m"] < rates["cache_write_1h"] == 2 * rates["input"], entry.id
+            assert all(type(rate) is Decimal and rate > 0 for rate in rates.values()), entry.id
+            assert rates["input"] < rates["output"], entry.id
+            assert rates.get("cache_read", Decimal(0)) < rates["input"] or entry.tier != "default", entry.id
+            assert rates.get("cache_write_5m", rates["input"] * 2) > rates["input"], entry.id
+            long = rates.get("cache_write_1h")
+            assert long in (None, 2 * rates["input"], Decimal("2.5") * rates["input"]), entry.id
+        for low, high in pairwise((entry.rates, *(band.rates for band in entry.bands))):
+            assert all(high[name] >= rate for name, rate in low.items() if name in high), entry.id
+
+
+def test_every_model_of_the_registry_has_an_entry_at_every_door_that_has_it():
+    """A price, or the reason why there is none: nothing is simply missing."""
+    gaps = []
+    for model in registry.models():
+        for door, about in registry.doors().items():
+            at = registry.lookup(model, door)
+            gone = at is not None and registry.retired(at, TODAY)
+            if at is not None and not about.any_model and not gone and not load_book().at(door, model):
+                gaps.append((door, model))
+    assert gaps == []
+
+
+def test_every_inference_profile_of_the_registry_has_an_entry_for_every_tier_of_the_door():
+    for model in registry.models():
+        at = registry.lookup(model, "bedrock")
+        if at is None:
+            continue
+        have = {(entry.scope, entry.tier) for entry in load_book().at("bedrock", model)}
+        wanted = {
+            (scope, tier)
+            for scope in (*at.profiles, "in-region")
+            for tier in ("default", "batch", "priority", "flex", "reserved")
+        }
+        assert wanted <= have, (model, sorted(wanted - have))
 
 
 def test_every_current_model_has_a_price_at_every_door_of_the_five():
@@ -148,13 +204,13 @@ def test_a_target_is_priced_by_its_own_door_scope_and_tier(target, entry_id, rat
             "does not say which",
         ),
         (replace(BEDROCK, model_id="us.anthropic.claude-opus-4-1-20250805-v1:0"), "is not the id of claude-sonnet-4-5"),
-        (replace(BEDROCK, service_tier="priority"), r"tier priority \(it has default\)"),
+        (replace(BEDROCK, service_tier="priority"), "tier priority: a stored copy of AWS's list"),
         (replace(BEDROCK, service_tier="flex"), "tier flex"),
         (replace(FIRST, model_id="claude-haiku-4-5"), "is not the id of claude-sonnet-4-5 at anthropic"),
         (replace(FIRST, region="us"), "inference_geo does not ask for it"),
         (replace(FIRST, params={"extra_body": {"inference_geo": "us"}}), "scope us"),
         (replace(FOUNDRY, sku=None), "say sku"),
-        (replace(FOUNDRY, sku="ProvisionedManaged"), "scope provisionedmanaged"),
+        (replace(FOUNDRY, sku="ProvisionedManaged"), "tier provisioned, is paid by the hour"),
         (
             replace(FOUNDRY, model="claude-sonnet-5-5", sku="DataZoneStandard"),
             "no source states the price of a Data Zone deployment",
@@ -163,11 +219,43 @@ def test_a_target_is_priced_by_its_own_door_scope_and_tier(target, entry_id, rat
             Target("o", "claude-sonnet-5-5", "openai-compatible", "claude-sonnet-5-5", "chat"),
             "no prices for openai-compatible: state them, e.g. price: {input: 2.00, output: 10.00}",
         ),
-        (Target("o", "gpt-5", "openai", "gpt-5", "chat"), "no prices for openai"),
+        (Target("o", "gpt-5", "openai", "gpt-5", "chat", service_tier="scale"), "bought as capacity"),
+        (Target("o", "gpt-5", "openai", "gpt-5", "chat", service_tier="ultrafast"), "it has default, flex, priority"),
+        (Target("o", "gpt-5", "azure-openai", "mine", "chat"), "say sku"),
+        (Target("o", "gpt-5", "azure-openai", "mine", "chat", sku="DataZoneStandard"), "no region names none"),
+        (
+            Target("o", "gpt-5", "azure-openai", "mine", "chat", sku="DataZoneStandard", region="uksouth"),
+            "the region uksouth names none: say region: us or region: eu",
+        ),
+        (Target("o", "gpt-5", "azure-openai", "mine", "chat", sku="Standard"), "no source states"),
+        (
+            Target("o", "gpt-5", "azure-openai", "mine", "chat", sku="GlobalProvisionedManaged"),
+            "tier provisioned, is paid by the hour and not by the token: state it as capacity",
+        ),
+        (
+            Target(
+                "g",
+                "gemini-2.5-pro",
+                "gemini-vertex",
+                "gemini-2.5-pro",
+                "gemini",
+                region="global",
+                service_tier="dedicated",
+            ),
+            "tier provisioned",
+        ),
         (Target("x", "m", "acme", "m", "chat"), "no prices for acme"),
         (
-            Target("c", "claude-sonnet-5-5", "claude-gcp", "claude-sonnet-5-5", "messages", region="global"),
-            "no price of claude-sonnet-5-5 at claude-gcp",
+            Target(
+                "c",
+                "claude-sonnet-5-5",
+                "claude-gcp",
+                "claude-sonnet-5-5",
+                "messages",
+                region="global",
+                service_tier="priority",
+            ),
+            "no source states the price of this tier",
         ),
     ],
 )

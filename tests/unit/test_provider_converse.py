@@ -16,6 +16,7 @@ from bench.errors import CannotRun
 from bench.providers import auth
 from bench.record import Case, Connection, Exchange, Params, Reply
 from bench.targets import Target
+from bench.wire.http import outgoing
 from tests.unit.test_provider_requests import SECRET, as_received, recomputed
 from tests.unit.wire_bytes.loopback import Loopback, Received, loopback
 
@@ -121,6 +122,7 @@ async def compared(way: Way, stream: bool) -> list[tuple[Received, Received]]:
         for body in bodies(target, stream):
             before = len(server.received)
             request = await provider.prepare(target, body)
+            assert await provider.spliced(target, body) == outgoing(request)
             assert len(server.received) == before, "a request was sent while it was prepared"
             theirs = await asyncio.to_thread(sent_by_boto3, server.url + way.path, body, server)
             pairs.append((as_received(request), theirs))

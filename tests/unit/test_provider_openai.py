@@ -14,6 +14,7 @@ import pytest
 from bench import providers
 from bench.providers import door as doors
 from bench.targets import Target
+from bench.wire.http import outgoing
 from tests.unit.test_provider_requests import NOON, SECRET, as_received, recomputed
 from tests.unit.wire_bytes.loopback import Loopback, Received, loopback
 
@@ -165,7 +166,9 @@ async def compared(way: Way, dialect: str, stream: bool) -> list[tuple[Received,
         assert provider.check(target) == []
         for body in bodies(target, stream):
             before = len(server.received)
-            ours = as_received(await provider.prepare(target, body))
+            prepared = await provider.prepare(target, body)
+            assert await provider.spliced(target, body) == outgoing(prepared)
+            ours = as_received(prepared)
             assert len(server.received) == before, "a request was sent while it was prepared"
             pairs.append((ours, await sent_by_the_sdk(way, server.url, target, body, server)))
     await provider.close()

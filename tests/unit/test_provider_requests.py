@@ -19,6 +19,7 @@ from bench import providers
 from bench.errors import BenchError
 from bench.providers import door as doors
 from bench.targets import Target
+from bench.wire.http import outgoing
 from tests.unit.wire_bytes.loopback import Loopback, Received, loopback
 
 anthropic = pytest.importorskip("anthropic")
@@ -207,7 +208,9 @@ async def compared(way: Way, stream: bool) -> list[tuple[Received, Received]]:
         assert provider.check(target) == []
         for body in bodies(target, stream):
             before = len(server.received)
-            ours = as_received(await provider.prepare(target, body))
+            prepared = await provider.prepare(target, body)
+            assert await provider.spliced(target, body) == outgoing(prepared)
+            ours = as_received(prepared)
             assert len(server.received) == before, "a request was sent while it was prepared"
             pairs.append((ours, await sent_by_the_sdk(way, target, body, server)))
     await provider.close()

@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from bench.metrics import HEADLINE
 from bench.report import footnotes, markdown, terminal
 from bench.stats.table import build
-from bench.stats.types import Cell, Row, Table
+from bench.stats.types import Cell, Row, Slice, Table
 
 from .stats_example import CLOUDS, COMPLETE, NO_ATTEMPTS, NO_SCORES, example, request, requests
 
@@ -166,11 +166,39 @@ def test_markdown_escapes_what_came_from_outside():
 def test_escaped_text_is_one_line_without_tags_or_open_columns(text):
     escaped = markdown.escape(text)
     assert "\n" not in escaped
-    assert "<" not in escaped
+    assert "<" not in escaped.replace("<!-- -->", "")
     bare = re.sub(r"\\.", "", escaped)
     assert not re.search(r"[|`*_\[\]]", bare)
     # A trailing backslash would swallow the column's own bar.
     assert (len(escaped) - len(escaped.rstrip("\\"))) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("ask @anna or a@b.c", "ask @<!-- -->anna or a@b.c"),
+        ("see #12 and GH-3", r"see \#<!-- -->12 and GH-<!-- -->3"),
+        ("http://x.y, www.z.w", "http:<!-- -->//x.y, www<!-- -->.z.w"),
+        ("1) first", r"1\) first"),
+        ("12. first", r"12\. first"),
+        ("-3 points", r"\-3 points"),
+        ("5-6 is 1.5 wide", "5-6 is 1.5 wide"),
+    ],
+)
+def test_github_makes_no_mention_link_or_list_of_a_text(text, escaped):
+    assert markdown.escape(text) == escaped
+
+
+def test_slices_that_a_comment_has_no_room_for_are_counted():
+    table = five_targets()
+    rows = tuple(replace(row, target=f"target-{i}") for i, row in enumerate(table.rows * 8))
+    parts = tuple(Slice(f"slice {i}", rows, ()) for i in range(30))
+    text = markdown.render(replace(table, rows=rows, comparisons=(), slices=parts, sliced_by="hour"))
+    assert len(text) < 65_536
+    shown = text.count("<details>")
+    assert 0 < shown < 40
+    assert text.count("</details>") == shown
+    assert f"{40 - shown} tables of slices left out for length" in text
 
 
 @settings(derandomize=True, max_examples=100)

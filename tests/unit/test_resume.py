@@ -1,5 +1,6 @@
 """What a stopped run has left, where its next segment stands in time, and what must not have changed meanwhile."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -108,9 +109,11 @@ def test_what_was_sent_without_a_record_counts_against_the_limit_at_its_most() -
     earlier = Earlier(Path("run=x"), lost)
     resent = earlier.resent(planned, {"a": Decimal("0.1"), "b": Decimal("0.1")})
     assert resent == {"in_flight": 1, "abandoned": 1, "perhaps_billed_usd_most": "0.2"}
-    assert earlier.spent_usd(resent) == Decimal(
+    assert earlier.spent_usd(resent, {}) == Decimal(
         "0.95"
     )  # 0.5 recorded, 0.25 lost by an earlier segment, 0.2 by this one
+    unpriced = Earlier(Path("run=x"), replace(lost, unpriced={"a": 3}))  # three attempts that may have been billed
+    assert unpriced.spent_usd(resent, {"a": Decimal("0.1")}) == Decimal("1.25")
     assert earlier.resent(planned, {})["perhaps_billed_usd_most"] is None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.report import data, markdown, terminal
-from bench.stats.measured import compact
+from bench.stats.groups import compact
 from bench.stats.quantiles import quantile
 from bench.stats.table import build, summary_rows
 from bench.stats.windows import MOST_GROUPS, block_seconds, folded

@@ -52,6 +52,8 @@ def test_every_metric_of_a_plain_run_worked_by_hand():
         "output_tokens_per_s": 50,  # 1000 / 20
         "system_tokens_per_s": 88 / 7.3,  # 8 * 11 tokens from 0 s to 7 s + 300 ms
         "ok_share": 1, "quality": 7 / 8, "usd_per_1k": 1.0, "usd_per_correct": 0.008 / 7,
+        "usd_per_success": None, "usd_per_1m_input": None, "usd_per_1m_output": None, "failed_cost_share": 0,
+        "retried_cost_share": None, "reasoning_cost_share": None,
         "ttft_p50_ok_ms": 100, "ttft_p99_ok_ms": 100, "e2e_p50_ok_ms": 300, "e2e_p99_ok_ms": 300, "tpot_p50_ok_ms": 20,
         "ttft_p50_sent_ms": 100, "ttft_p99_sent_ms": 100, "e2e_p50_sent_ms": 300, "e2e_p99_sent_ms": 300,
         "first_ok_share": 1, "quality_answered": 7 / 8, "same_read_share": None, "goodput_per_s": None,
@@ -337,7 +339,10 @@ def test_fields_that_differ_between_targets_or_inside_one_are_said():
     assert "api version differs: 2026-01-01 (b); not given (a)" in notes
     assert "params.effort differs: low (b); not given (a)" in notes
     assert "tls version differs: TLSv1.3 (a); TLSv1.2 (b)" in notes
-    assert "output length differs: 11 tokens at the median (a) to 14 (b)" in notes
+    assert (  # 14 tokens for 11 every time
+        "output length is not within 90 to 110 % of a's over the same requests: b 1.273× (1.272–1.273); E2E and cost are not like "
+        "for like, compare TTFT and TPOT"
+    ) in notes
     assert "client stack differs" not in notes
 
 
@@ -468,7 +473,8 @@ def test_forty_targets_make_forty_rows():
 def test_the_summary_has_its_columns_every_figure_and_every_comparison():
     built = built_example()
     rows = summary_rows(built, "run-7")
-    assert len(rows) == 5 * len(METRICS) + len(built.comparisons)
+    # one scorer at five targets, four of them against the baseline, three outcomes each, four lengths
+    assert len(rows) == 5 * len(METRICS) + len(built.comparisons) + 5 + 4 + 5 * 3 + 4
     for row in rows:
         assert list(row) == [column.name for column in SUMMARY]
         assert row["run_id"] == "run-7"

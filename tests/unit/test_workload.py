@@ -229,3 +229,66 @@ def test_what_a_dialect_cannot_carry_of_an_items_format_is_found_before_the_run(
     assert _unsupported(target, Params(), loaded) == [
         "response_format: got json_schema without name or schema; want both, under json_schema"
     ]
+
+
+# What scoring says
+
+
+@pytest.mark.parametrize(
+    ("scoring", "said"),
+    [
+        ("aggregate: {metric: anser}", "scoring.aggregate.metric: got anser; want one of answer, cites, weighted"),
+        ("aggregate: {reducer: median}", "scoring.aggregate.reducer: got median; want mean"),
+        ("aggregate: {ci: 0.9}", "scoring.aggregate.ci: got 0.9; want 0.95"),
+        ("pass: [{metric: anser, min: 0.8}]", "scoring.pass[0].metric: got anser; want one of answer, cites, quality"),
+        ("pass: [{metric: answer}]", "scoring.pass[0]: got no bar; want min, max, or vs: baseline with a margin"),
+        ("pass: [{metric: answer, vs: baseline}]", "scoring.pass[0]: got vs baseline, margin None"),
+        ("pass: [{metric: answer, vs: vertex, margin: 0.03}]", "scoring.pass[0]: got vs vertex, margin 0.03"),
+        ("pass: [{metric: label_macro_f1, vs: baseline, margin: 0.03}]", "one of answer, cites, quality, weighted beside vs"),
+        ("epochs: 4", "scoring.epochs: got 4; want 1"),
+        ("mode: separate", "scoring.mode: got separate; want inline"),
+        ("judge: {model: m}", "scoring.judge: got a judge; want scorers"),
+    ],
+)  # fmt: skip
+def test_what_scoring_asks_for_is_done_or_refused(tmp_path: Path, scoring: str, said: str) -> None:
+    scorers = "scorers: [{name: answer, type: exact}, {name: cites, type: exact, weight: 0.5}]"
+    assert said in refused(tmp_path, HEAD + MESSAGES + LOAD + f"scoring:\n  {scorers}\n  {scoring}\n")
+
+
+def test_scorers_have_names_of_their_own_and_weights_above_nothing(tmp_path: Path) -> None:
+    scorers = "scorers: [{name: answer, type: exact}, {name: answer, type: exact, weight: 0}]"
+    said = refused(tmp_path, HEAD + MESSAGES + LOAD + f"scoring: {{{scorers}}}\n")
+    assert "answer more than once" in said
+    assert "scoring.scorers[1].weight: got 0; want a number above 0" in said
+
+
+# Items asked again with their choices in another order
+
+
+def test_a_share_of_items_is_asked_again_with_nothing_changed_but_the_order_of_the_list() -> None:
+    plain = {case.id: case for case in load_workload(SHIPPED[0].parent / "classify.yaml").cases}
+    cases = load_workload(SHIPPED[0].parent / "classify-order.yaml").cases
+    assert cases == load_workload(SHIPPED[0].parent / "classify-order.yaml").cases
+    again = [case for case in cases if case.tags["label_order"] == "shuffled"]
+    assert len(again) == 60  # a tenth of 600
+    assert len(cases) == 660
+    for case in cases:
+        original = plain[case.id.removesuffix("~shuffled")]
+        assert case.cluster == original.cluster
+        assert case.expected == original.expected
+        assert case.messages[1:] == original.messages[1:]
+        same = case.messages[0] == original.messages[0]
+        assert same is (case.tags["label_order"] != "shuffled")
+        lines = [case.messages[0]["content"].split("\n"), original.messages[0]["content"].split("\n")]
+        assert sorted(lines[0]) == sorted(lines[1])
+        below = lines[0][lines[0].index("# Labels") + 2 :]
+        place = next(n for n, line in enumerate(below, 1) if line.startswith(f"- {case.expected['label']}:"))
+        low, high = (int(word) for word in case.tags["label_place"].split(" of ")[0].split(" to "))
+        assert low <= place <= high
+    assert {case.tags["label_place"] for case in again} == {f"{n + 1} to {n + 5} of 25" for n in range(0, 25, 5)}
+    assert sum(case.tags["label_order"] == "as written" for case in cases) == 60
+
+
+def test_a_list_that_is_not_there_is_said(tmp_path: Path) -> None:
+    head = HEAD.replace("{type: inline,", '{type: inline, reorder: {under: "# Labels"},')
+    assert "dataset.reorder.under: got item a without a list" in refused(tmp_path, head + MESSAGES + LOAD)

@@ -12,6 +12,7 @@ import pytest
 
 from bench import claims, score, world
 from bench.record import Case, Reply
+from bench.tokens import tokens
 from bench.workload import load_workload
 from bench.world.classify_bank import FIRST_ASKED, NEWEST_COUNTS, ONE_MATTER, decide, labels, quotes, written
 from bench.world.classify_dress import CLEAR_DAYS, filled
@@ -308,7 +309,7 @@ def test_the_claims_of_the_file_hold(workload):
 
 @pytest.mark.skipif(not (FOREIGN / "shapes.json").is_file(), reason="the measured shapes are not here")
 def test_lengths_of_messages_are_those_of_the_named_evidence(workload):
-    """Kolmogorov-Smirnov distance to the two traces in equal parts, at 4.5 characters a token, without the system prompt."""
+    """Kolmogorov-Smirnov distance to the two traces in equal parts; without the system prompt."""
     shapes = json.loads((FOREIGN / "shapes.json").read_text(encoding="utf-8"))
     traces = [
         [(value, int(name[1:]) / 100) for name, value in shapes[trace]["input_tokens"]["q"].items()]
@@ -323,7 +324,7 @@ def test_lengths_of_messages_are_those_of_the_named_evidence(workload):
                 return above if low == high else below + (above - below) * math.log(x / low) / math.log(high / low)
         return 1.0
 
-    lengths = sorted(len(case.messages[-1]["content"]) / 4.5 for case in workload.cases)
+    lengths = sorted(tokens(case.messages[-1]["content"]) for case in workload.cases)
     gaps = [
         abs(sum(share_below(x, trace) for trace in traces) / len(traces) - place / len(lengths))
         for n, x in enumerate(lengths)

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from bench.record import Case, Reply
 from bench.score import correct, get
+from bench.tokens import tokens
 from bench.world.__main__ import main
 from bench.world.corpus import world
 from bench.world.database import fill
@@ -234,13 +235,13 @@ def share_below(x: float, points: list[tuple[float, float]]) -> float:
 
 @pytest.mark.skipif(not SHAPES.is_file(), reason="the measured shapes are not here")
 def test_input_lengths_are_those_of_the_named_evidence():
-    """Kolmogorov-Smirnov distance at most 0.25, at 4.5 characters a token."""
+    """Kolmogorov-Smirnov distance at most 0.25."""
     quantiles = json.loads(SHAPES.read_text(encoding="utf-8"))[SPEC["shape"]["evidence"][0]]["input_tokens"]["q"]
     points = [(value, int(name[1:]) / 100) for name, value in quantiles.items()]
     system = (ROOT / "workloads/prompts/rag_system.md").read_text(encoding="utf-8")
     user = Template(SPEC["messages"][2]["content"])
     lengths = sorted(
-        len(system + user.render(item) + "".join(turn["content"] for turn in item["history"])) / 4.5 for item in ITEMS
+        tokens(system + user.render(item) + "".join(turn["content"] for turn in item["history"])) for item in ITEMS
     )
     gaps = [abs(share_below(x, points) - place / len(lengths)) for n, x in enumerate(lengths) for place in (n, n + 1)]
     assert max(gaps) <= 0.25

@@ -14,6 +14,7 @@ import pytest
 from jinja2 import Template
 from ruamel.yaml import YAML
 
+from bench.tokens import tokens
 from bench.world import digest, generate, items_bytes
 from bench.world.__main__ import main
 from bench.world.corpus import world
@@ -147,15 +148,15 @@ def test_items_have_the_promised_shape(items):
 
 
 def test_the_shape_claims_hold(sets):
-    """p50 and p90 within 15 %, p99 within 30 %, at 4.5 characters a token."""
+    """p50 and p90 within 15 %, p99 within 30 %."""
     system = (ROOT / "workloads/prompts/rag_system.md").read_text(encoding="utf-8")
     user = Template(WORKLOAD["messages"][2]["content"])
     measured = {
         "input_tokens": [
-            len(system + user.render(item) + "".join(turn["content"] for turn in item["history"])) / 4.5
+            tokens(system + user.render(item) + "".join(turn["content"] for turn in item["history"]))
             for item in sets[PUBLIC]
         ],
-        "output_tokens": [len(reply) / 4.5 for item in sets[PUBLIC] for reply in item["answers"]["right"]],
+        "output_tokens": [tokens(reply) for item in sets[PUBLIC] for reply in item["answers"]["right"]],
         "turns": [1 + len(item["history"]) // 2 for item in sets[PUBLIC]],
     }
     for name, found in measured.items():

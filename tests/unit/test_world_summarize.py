@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from bench.record import Case, Reply
 from bench.score import correct, get
+from bench.tokens import tokens
 from bench.world import digest, generate
 from bench.world.strands import GENRES, SLOT, decoys, strands
 from bench.world.summarize import MUST, plan
@@ -358,9 +359,9 @@ def share_below(x: float, points: list[tuple[float, float]]) -> float:
 
 
 def test_lengths_are_those_claimed():
-    """p50 and p90 within 15 %, p99 within 30 %, at 4.5 characters a token."""
-    lengths = sorted(len(Template(PROMPT).render(**item) + item["document"]) / 4.5 for item in ITEMS)
-    replies = sorted(len(item["answers"]["right"][0]) / 4.5 for item in ITEMS)
+    """p50 and p90 within 15 %, p99 within 30 %."""
+    lengths = sorted(tokens(Template(PROMPT).render(**item) + item["document"]) for item in ITEMS)
+    replies = sorted(tokens(item["answers"]["right"][0]) for item in ITEMS)
     for found, claim in ((lengths, SPEC["shape"]["input_tokens"]), (replies, SPEC["shape"]["output_tokens"])):
         for name, at, most in (("p50", 0.5, 0.15), ("p90", 0.9, 0.15), ("p99", 0.99, 0.30)):
             value = found[int(at * (len(found) - 1))]
@@ -372,7 +373,7 @@ def test_input_lengths_are_those_of_the_named_evidence():
     """Kolmogorov-Smirnov distance at most 0.25."""
     quantiles = json.loads(SHAPES.read_text(encoding="utf-8"))[SPEC["shape"]["evidence"][0]]["input_tokens"]["q"]
     points = [(value, int(name[1:]) / 100) for name, value in quantiles.items()]
-    lengths = sorted(len(Template(PROMPT).render(**item) + item["document"]) / 4.5 for item in ITEMS)
+    lengths = sorted(tokens(Template(PROMPT).render(**item) + item["document"]) for item in ITEMS)
     gaps = [abs(share_below(x, points) - place / len(lengths)) for n, x in enumerate(lengths) for place in (n, n + 1)]
     assert max(gaps) <= 0.25
 

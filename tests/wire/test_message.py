@@ -10,6 +10,7 @@ import uvloop
 
 from bench.record import Connection, Exchange
 from bench.wire.http import Outgoing, Wire, decoded_body, decoded_pieces, outgoing
+from bench.wire.message import Splice
 from bench.wire.transport import ExchangeError, Transport
 from tests.wire.servers import CHUNKED_HEAD, LAST_CHUNK, chunked, replying, serving
 
@@ -200,3 +201,29 @@ def test_the_clients_timeout_is_the_deadline_of_the_whole_exchange():
 
     with serving(lambda peer: peer.wait_for_end()) as (_, port):
         uvloop.run(main(port))
+
+
+SPLICED = ("Authorization", "x-date", "Content-Length")
+
+
+def test_a_spliced_request_is_the_one_that_would_be_made_anew():
+    def made(date: str, authorization: str, body: bytes) -> Outgoing:
+        headers = {"X-Date": date, "x-kept": "k", "Authorization": authorization, "x-last": "l"}
+        return outgoing(httpx2.Request("POST", "https://api.example/v1", headers=headers, content=body))
+
+    splice = Splice(made("1", "a", b"{}"), SPLICED)
+    values = {"Authorization": "long " * 9, "x-date": "", "Content-Length": "3"}
+    assert splice.outgoing(values, b"[1]") == made("", "long " * 9, b"[1]")
+
+
+@pytest.mark.parametrize("headers", [{}, [("x-date", "1"), ("X-Date", "2")]], ids=["missing", "twice"])
+def test_a_gap_that_is_no_single_header_is_refused(headers):
+    made = outgoing(httpx2.Request("POST", "https://api.example/", headers=headers, content=b"x-date: 3\r\n"))
+    with pytest.raises(ValueError, match="each of these headers exactly once"):
+        Splice(made, ("x-date",))
+
+
+def test_a_value_that_would_become_two_headers_is_not_spliced_in():
+    made = outgoing(httpx2.Request("POST", "https://api.example/", headers={"x-date": "1"}, content=b""))
+    with pytest.raises(ValueError, match="one line"):
+        Splice(made, ("x-date",)).outgoing({"x-date": "1\r\nx-more: 2"}, b"")

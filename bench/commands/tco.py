@@ -1,0 +1,186 @@
+"""`bench tco`: what the demand costs on demand, provisioned and mixed, from what a run measured and what a contract says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.metrics import UNKNOWN
+
+if TYPE_CHECKING:
+    from bench.tco import Answer, Input, Plan
+
+WIDTH = 100
+NAMES = {
+    "request_usd": "a request on demand", "unit_hour_usd": "a unit, an hour", "capacity_per_s": "capacity of a unit",
+    "claimed_per_s": "capacity as claimed", "peak": "peaks within an hour", "demand": "demand", "batch_share": "batch share",
+    "batch_discount": "batch discount", "cached_share": "cache hit share", "output_tokens": "output tokens a request",
+    "wh_per_output_token": "energy of an output token", "gco2_per_kwh": "CO2 of a kWh",
+}  # fmt: skip
+
+
+def tco(
+    run: Annotated[str, typer.Argument(help="A run: its folder, its id, the beginning of its id, or latest.")],
+    demand: Annotated[Path, typer.Option(help="Requests of every hour: a CSV with the head hour,requests.")],
+    contract: Annotated[Path, typer.Option(help="The contract on offer, a YAML file.")],
+    out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> int:
+    """Reckon the total cost of a demand: on demand, provisioned, and the best of both. Nothing is sent."""
+    found = answered(run, demand, contract, out)
+    print(json.dumps(as_dict(found), indent=1) if as_json else text(found))
+    return 0
+
+
+def answered(run: str, demand: Path, contract: Path, out: Path = Path("results")) -> Answer:
+    """The answer from the three files. Raises BenchError; problems of both files come together, each with its line."""
+    from bench import measured_use, tco
+    from bench.errors import ConfigError, Problem
+    from bench.offer import load_demand, load_offer
+    from bench.store.runs import find_run
+
+    problems: list[Problem] = []
+    loaded: list[Any] = []
+    for read, path in ((load_offer, contract), (load_demand, demand)):
+        try:
+            loaded.append(read(path))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    terms, hours = loaded
+    offer = terms.offer
+    folder = find_run(run, out)
+    use, notes, table = measured_use.use_of(folder, offer.target)
+    return tco.answer(
+        hours, use, measured_use.inputs_of(terms, use, table.levels),
+        target=offer.target, name=offer.name, unit=offer.provisioned.unit, least_units=offer.provisioned.min_units,
+        step=offer.provisioned.step, shed_usd=offer.shed_usd, commitment=measured_use.commitment_of(terms, hours),
+        egress_usd_per_gb=None if offer.egress is None else offer.egress.usd_per_gb, simulated=table.simulated, notes=notes,
+    )  # fmt: skip
+
+
+def text(found: Answer) -> str:
+    """The answer for people, at most 100 columns wide."""
+    mark = "SIMULATED · " if found.simulated else ""
+    lines = [f"{mark}{found.name} · {found.target}", *_headline(found), ""]
+    lines.append(f"{'units':>7}{'units $':>16}{'overflow $':>16}{'batch $':>14}{'total $':>16}{'utilisation':>13}")
+    for one in dict.fromkeys((found.on_demand, *found.around)):
+        best = " ← best" if one.units == found.best.units and one != found.on_demand else ""
+        best = " on demand" if one == found.on_demand else best
+        lines.append(f"{one.units:>7,}{_usd(one.units_usd):>16}{_usd(one.overflow_usd):>16}{_usd(one.batch_usd):>14}"
+                     f"{_usd(one.total_usd):>16}{_share(one.utilisation):>13}{best}")  # fmt: skip
+    if found.commitment:
+        lines += ["", f"{'forecast':>9}{'usage at list $':>18}{'paid $':>16}{'unused $':>16}{'effective discount':>20}"]
+        for row in found.commitment:
+            lines.append(f"{_share(row.share):>9}{_usd(row.list_usd):>18}{_usd(row.paid_usd):>16}{_usd(row.breakage_usd):>16}"
+                         f"{_share(row.effective_discount):>20}")  # fmt: skip
+    lines += ["", *_lines_beside(found)]
+    if found.swings:
+        lines += ["", "What moves the answer (units chosen anew at each end):"]
+        lines.append(f"{'input':<26}{'total $ at low':>18}{'at high':>16}{'swing $':>16}{'units':>14}")
+        for swing in found.swings:
+            units = (
+                f"{swing.low.units:,}"
+                if swing.low.units == swing.high.units
+                else f"{swing.low.units:,} → {swing.high.units:,}"
+            )
+            lines.append(f"{NAMES.get(swing.name, swing.name):<26}{_usd(swing.low.total_usd):>18}{_usd(swing.high.total_usd):>16}"
+                         f"{_usd(swing.usd):>16}{units:>14}")  # fmt: skip
+    lines += ["", "What it rests on:"]
+    for name, rests in found.inputs.items():
+        lines += textwrap.wrap(f"- {NAMES.get(name, name)}: {_input(rests)}", WIDTH, subsequent_indent="  ")
+    for note in found.notes:
+        lines += textwrap.wrap(f"- {note}", WIDTH, subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def _headline(found: Answer) -> list[str]:
+    saved = found.on_demand.total_usd - found.best.total_usd
+    total = f"${_usd(found.best.total_usd)} over {found.hours:,} hours, {found.requests:,.0f} requests"
+    said = f"Best: no {found.unit}: {total}."
+    if found.best.units:
+        said = f"Best: {found.best.units:,} × {found.unit}, {total}: ${_usd(saved)} less than on demand."
+    lines = textwrap.wrap(said, WIDTH)
+    if found.breakeven is None:
+        return lines
+    even = f"A {found.unit} pays from {_share(found.breakeven)} use on"
+    even += "." if found.breakeven < 1 else ": never, at what it really serves."
+    if found.claimed is not None and found.claimed[0] is not None:
+        even += f" By the seller's own capacity: from {_share(found.claimed[0])}, and {found.claimed[1].units:,} would be best."
+    return [*lines, *textwrap.wrap(even, WIDTH)]
+
+
+def _lines_beside(found: Answer) -> list[str]:
+    lines = []
+    if found.cache_saves_usd is not None:
+        hit = found.inputs.get("cached_share")
+        at = f" at the measured hit share of {_share(hit.value)}" if hit else ""
+        lines.append(f"Cache: saves ${_usd(found.cache_saves_usd)} on demand{at}.")
+    if found.batch_saves_usd is not None:
+        lines.append(f"Batch: saves ${_usd(found.batch_saves_usd)}, if that share can wait.")
+    if found.egress_usd is not None:
+        lines.append(f"Egress: ${_usd(found.egress_usd)}, in none of the totals: it is the same in all of them.")
+    if found.energy is not None:
+        low, mid, high = (_number(kwh) for kwh in found.energy.kwh)
+        line = f"Energy (estimated, not measured): {mid} kWh ({low} to {high})"
+        if found.energy.kg_co2 is not None:
+            low, mid, high = (_number(kg) for kg in found.energy.kg_co2)
+            line += f", {mid} kg CO2 ({low} to {high})"
+        lines.append(f"{line}.")
+    return [part for line in lines for part in textwrap.wrap(line, WIDTH)]
+
+
+def _input(one: Input) -> str:
+    span = "" if one.low is None or one.high is None else f" ({_number(one.low)} to {_number(one.high)})"
+    unit = "" if one.unit in ("ratio", "share") else f" {one.unit}"
+    return f"{_number(one.value)}{span}{unit}, {one.origin}: {one.words}"
+
+
+def _number(value: Decimal) -> str:
+    if not value:
+        return "0"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def _usd(amount: Decimal) -> str:
+    return f"{amount:,.2f}".replace("-", "−")
+
+
+def _share(value: Decimal | None) -> str:
+    return UNKNOWN if value is None else f"{value * 100:.1f} %".replace("-", "−")
+
+
+def as_dict(found: Answer) -> dict[str, Any]:
+    """The answer as plain data; money, and every other decimal, is text."""
+
+    def plan(one: Plan) -> dict[str, Any]:
+        return {**dataclasses.asdict(one), "total_usd": one.total_usd}
+
+    made = dataclasses.asdict(found)
+    made |= {
+        "on_demand": plan(found.on_demand),
+        "best": plan(found.best),
+        "around": [plan(one) for one in found.around],
+    }
+    made["swings"] = [
+        {"name": one.name, "usd": one.usd, "low": plan(one.low), "high": plan(one.high)} for one in found.swings
+    ]
+    made["claimed"] = None if found.claimed is None else {"breakeven": found.claimed[0], "best": plan(found.claimed[1])}
+    made["commitment"] = [
+        {**dataclasses.asdict(one), "effective_discount": one.effective_discount} for one in found.commitment
+    ]
+    plain: dict[str, Any] = json.loads(json.dumps(made, default=_plain))
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,266 @@
+"""Pricing a stored run again, by any book and as of any day: from its Parquet and its manifest alone.
+
+Rows are read and priced a stretch at a time, so ten million take seconds and no memory. With the book and the day that the
+run was priced by, the amounts are those of the run to the last digit. Warm-up counts, and so do failed requests and retries:
+they are on the bill. What judges cost is never a part of this: they are asked by another account, after the run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import CannotRun
+from bench.metrics import plural
+from bench.price import many
+from bench.price.book import Book, PriceEntry, Unknown, find
+from bench.price.cost import CLASSES, ITEM_COLUMNS, REASONING_COLUMN
+from bench.store import runs
+from bench.store.usage import NONE, Used, table
+from bench.targets import Target
+
+COUNTS = tuple(f"{name}_tokens" for name in (*CLASSES, "reasoning"))
+RETRIES = "cost_retries_usd"
+PARTS = (*ITEM_COLUMNS.values(), RETRIES)
+"""What a target's cost is the sum of. Reasoning is a part of output, and stands beside them."""
+_TARGET_FIELDS = tuple(f.name for f in dataclasses.fields(Target))
+
+Codes = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class UsedEntry:
+    """An entry that priced requests of a target, or why there was none; `tries` counts retries too."""
+
+    target: str
+    lane: str | None
+    on: date
+    entry: PriceEntry | Unknown
+    tries: int
+
+
+@dataclass(slots=True)
+class Bill:
+    """What a target cost, in USD. An amount is None when nothing of it is known; `unpriced` counts requests of unknown cost.
+
+    `parts` are the columns of PARTS; in a run of before there were parts all are None.
+    """
+
+    total: Decimal | None = None
+    parts: dict[str, Decimal | None] = field(default_factory=lambda: dict.fromkeys((*PARTS, REASONING_COLUMN)))
+    unpriced: int = 0
+
+    def add(self, column: str | None, picodollars: NDArray[Any]) -> None:
+        """More of the total (None), or of a part, which is then a part of the total as well."""
+        if not len(picodollars) or not bool((picodollars != NONE).any()):
+            return
+        usd = many.usd(many.summed(picodollars))
+        if column is None:
+            self.total = usd + (self.total or 0)
+        else:
+            self.parts[column] = usd + (self.parts[column] or 0)
+
+
+@dataclass(slots=True)
+class Repriced:
+    """A target's requests by the run's own prices and by the others. `changed` counts rows, retries too, whose cost differs."""
+
+    target: str
+    model: str
+    requests: int = 0
+    old: Bill = field(default_factory=Bill)
+    new: Bill = field(default_factory=Bill)
+    changed: int = 0
+    retried: int = 0
+    unpriced_retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Repricing:
+    """The whole run. `same_book`: whether the book is the one that the run was priced by."""
+
+    run_id: str
+    targets: tuple[Repriced, ...]
+    entries: tuple[UsedEntry, ...]
+    same_book: bool
+    on: date | None
+    simulated: bool
+
+    @property
+    def requests(self) -> int:
+        return sum(one.requests for one in self.targets)
+
+    @property
+    def changed(self) -> int:
+        return sum(one.changed for one in self.targets)
+
+
+def target_of(facts: Mapping[str, Any]) -> Target:
+    """A target as the manifest has it: without secrets, and with the settings that were sent."""
+    return Target(**{name: facts[name] for name in _TARGET_FIELDS if name in facts})
+
+
+def reprice(folder: Path, book: Book, on: date | None = None) -> Repricing:
+    """Prices every row of the run. Without `on` each by the day on which its segment of the run began.
+
+    Raises CannotRun when the tables cannot be read, or when the manifest does not say what the targets were.
+    """
+    run = runs.open_run(folder)
+    work = Pricer(run.manifest, book, on)
+    requests = table(folder, "requests")
+    money = ("cost_usd", *ITEM_COLUMNS.values(), REASONING_COLUMN)
+    for used in requests.read(("target", "served_lane"), ("sent_ns", *COUNTS), money):
+        work.requests(used, requests.words)
+    if table(folder, "attempts").has("cost_usd"):
+        work.retries(folder)
+    return Repricing(
+        str(run.manifest.get("run_id") or ""),
+        tuple(work.found[name] for name in (*work.about, *(n for n in work.found if n not in work.about)) if name in work.found),
+        tuple(
+            UsedEntry(target, lane, day, entry, int(tries))
+            for (target, lane, day), entry, tries in zip(work.keys, work.entries, work.tries, strict=True)
+            if tries
+        ),
+        book.sha256 == run.manifest.get("price_book_sha256"),
+        on,
+        bool(run.manifest.get("simulated")),
+    )  # fmt: skip
+
+
+class Pricer:
+    """The prices met so far, and the sums."""
+
+    def __init__(self, manifest: Mapping[str, Any], book: Book, on: date | None) -> None:
+        self.about: dict[str, Mapping[str, Any]] = {one["id"]: one for one in manifest.get("targets") or []}
+        self.book = book
+        segments = manifest.get("segments") or [{"started": manifest.get("started"), "offset_ns": 0}]
+        days = [date.fromisoformat(str(one["started"])[:10]) if on is None else on for one in segments]
+        self.days = days
+        self.begins = np.array([int(one.get("offset_ns") or 0) for one in segments], np.int64)
+        self.found: dict[str, Repriced] = {}
+        self.keys: dict[tuple[str, str | None, date], int] = {}
+        self.entries: list[PriceEntry | Unknown] = []
+        self.caching: list[bool] = []
+        self.tries: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._tariff: many.Tariff | None = None
+
+    def requests(self, used: Used, words: Mapping[str, Mapping[str, int]]) -> None:
+        priced, of, names = self.priced(used, words)
+        columns = {
+            **{ITEM_COLUMNS[name]: amounts for name, amounts in priced.items.items()},
+            REASONING_COLUMN: priced.reasoning,
+        }
+        stored = {name: amounts for name, amounts in used.money.items() if bool((amounts != NONE).any())}
+        was = used.money["cost_usd"]
+        differs = priced.total != was
+        for code, name in enumerate(names):
+            mine = np.flatnonzero(of == code)
+            if not len(mine):
+                continue
+            one = self.found.setdefault(name, Repriced(name, str(self.about.get(name, {}).get("model") or "")))
+            one.requests += len(mine)
+            one.changed += int(differs[mine].sum())
+            one.new.add(None, priced.total[mine])
+            one.old.add(None, was[mine])
+            one.new.unpriced += int((priced.total[mine] == NONE).sum())
+            one.old.unpriced += int((was[mine] == NONE).sum())
+            for column, amounts in columns.items():
+                one.new.add(column, amounts[mine])
+                if column in stored:
+                    one.old.add(column, stored[column][mine])
+
+    def retries(self, folder: Path) -> None:
+        """The attempts before the final ones. A run of one try each has none, and nothing more is read of it."""
+        attempts = table(folder, "attempts")
+        last: dict[int, int] = {}
+        kept: list[Used] = []
+        for used in attempts.read((), ("seq", "attempt"), ()):
+            for at in np.flatnonzero(used.ints["attempt"] > 1):
+                seq = int(used.ints["seq"][at])
+                last[seq] = max(last.get(seq, 1), int(used.ints["attempt"][at]))
+        if not last:
+            return
+        tried = np.array(sorted(last), np.int64)
+        most = np.array([last[int(seq)] for seq in tried], np.int64)
+        text, ints = ("target", "served_lane"), ("seq", "attempt", "sent_ns", "may_be_billed", *COUNTS)
+        for used in attempts.read(text, ints, ("cost_usd",)):
+            place = np.minimum(np.searchsorted(tried, used.ints["seq"]), len(tried) - 1)
+            earlier = (tried[place] == used.ints["seq"]) & (used.ints["attempt"] < most[place])
+            if earlier.any():
+                kept.append(_only(used, earlier))
+        for used in kept:
+            priced, of, names = self.priced(used, attempts.words)
+            for code, name in enumerate(names):
+                mine = np.flatnonzero(of == code)
+                if len(mine) and name in self.found:
+                    one = self.found[name]
+                    one.retried += len(mine)
+                    one.unpriced_retries += int(
+                        ((priced.total[mine] == NONE) & (used.ints["may_be_billed"][mine] == 1)).sum()
+                    )
+                    one.new.add(RETRIES, priced.total[mine])
+                    one.old.add(RETRIES, used.money["cost_usd"][mine])
+                    one.changed += int((priced.total[mine] != used.money["cost_usd"][mine]).sum())
+
+    def priced(self, used: Used, words: Mapping[str, Mapping[str, int]]) -> tuple[many.Priced, Codes, list[str]]:
+        """The rows priced; and the target of each, as a code and by name."""
+        targets, lanes = list(words.get("target", {})), list(words.get("served_lane", {}))
+        segment = np.maximum(np.searchsorted(self.begins, used.ints["sent_ns"], "right") - 1, 0)
+        of, lane = used.codes["target"], used.codes["served_lane"]
+        combined = (of.astype(np.int64) * (len(lanes) + 1) + lane + 1) * len(self.days) + segment
+        present = np.flatnonzero(np.bincount(combined))
+        codes = np.zeros(int(combined.max(initial=0)) + 1, np.int32)
+        codes[present] = [self._code(int(key), targets, lanes) for key in present]
+        tries = np.zeros(len(self.entries), np.int64)
+        tries[: len(self.tries)] = self.tries  # entries only join
+        self.tries = tries + np.bincount(codes[combined], minlength=len(tries))
+        if self._tariff is None or len(self._tariff.known) < len(self.entries):
+            self._tariff = many.tariff(self.entries, self.caching)
+        counts = {name: used.ints[f"{name}_tokens"] for name in CLASSES}
+        return many.price(self._tariff, codes[combined], counts, used.ints["reasoning_tokens"]), of, targets
+
+    def _code(self, combined: int, targets: Sequence[str], lanes: Sequence[str]) -> int:
+        rest, segment = divmod(combined, len(self.days))
+        of, lane = divmod(rest, len(lanes) + 1)
+        key = (targets[of], lanes[lane - 1] if lane else None, self.days[segment])
+        if key not in self.keys:
+            about = self.about.get(key[0])
+            if about is None:
+                raise CannotRun(f"the manifest does not say what {key[0]} was", "check the run: bench verify RUN")
+            self.keys[key] = len(self.entries)
+            self.entries.append(find(target_of(about), key[2], key[1], self.book))
+            self.caching.append(bool((about.get("params") or {}).get("cache_breakpoints")))
+        return self.keys[key]
+
+
+def _only(used: Used, rows: NDArray[np.bool_]) -> Used:
+    return Used(
+        {name: values[rows] for name, values in used.codes.items()},
+        {name: values[rows] for name, values in used.ints.items()},
+        {name: values[rows] for name, values in used.money.items()},
+    )
+
+
+def notes(found: Repricing) -> Iterator[str]:
+    """What must be said beside the numbers."""
+    if found.same_book and found.on is None:
+        if found.changed == 0:
+            yield "the run's own book: every amount is the run's to the last digit"
+        else:
+            other = plural(found.changed, "row")
+            yield f"the run's own book, and yet {other} cost another amount: check the run: bench verify RUN"
+    for one in found.targets:
+        if one.new.unpriced:
+            yield f"{one.target}: {plural(one.new.unpriced, 'request')} of unknown cost, in no sum"
+        if one.unpriced_retries:
+            yield f"{one.target}: {plural(one.unpriced_retries, 'retried try')} that may have been billed have no known cost"
+    if any(one.old.total is not None and one.old.parts[ITEM_COLUMNS["input"]] is None for one in found.targets):
+        yield "the run is of before costs were stored by class: its parts are not known, its totals are"

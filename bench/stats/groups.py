@@ -1,0 +1,65 @@
+"""Rows in groups: numbering them without gaps, and sums over them, quick where the rows of a group stand together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64] | npt.NDArray[np.int32]
+
+MANY = 50_000
+"""Rows from which on it pays to look whether they stand in the order of their groups."""
+
+
+def in_order(groups: npt.NDArray[Any]) -> bool:
+    return bool((groups[1:] >= groups[:-1]).all())
+
+
+def compact(groups: npt.NDArray[Any]) -> Ints:
+    """The same groups in the same order, numbered without gaps: 7 2 7 5 become 2 0 2 1. For small numbers: they are counted."""
+    if len(groups) >= MANY and groups[0] == 0 and in_order(groups) and bool((groups[1:] - groups[:-1] <= 1).all()):
+        return groups  # as they are: 0 0 1 1 1 2 ...
+    present = np.bincount(groups) > 0
+    if present.all():
+        return np.asarray(groups, dtype=np.int64)
+    return np.asarray((np.cumsum(present) - 1)[groups], dtype=np.int64)
+
+
+def sizes_of(groups: npt.NDArray[Any], count: int | None = None) -> Floats:
+    """Rows of each group; `count` is how many groups there are, at the least."""
+    if len(groups) >= MANY and in_order(groups):
+        count = max(count or 0, int(groups[-1]) + 1)
+        return np.diff(np.searchsorted(groups, np.arange(count + 1))).astype(np.float64)
+    return np.bincount(groups, minlength=count or 0).astype(np.float64)
+
+
+def sums_of(values: npt.NDArray[Any], groups: npt.NDArray[Any], count: int) -> Floats:
+    """The sum of the values of each of `count` groups; numbers, or what is true."""
+    if len(groups) >= MANY and in_order(groups):
+        edges = np.searchsorted(groups, np.arange(count))
+        sizes = np.diff(edges, append=len(groups))
+        out = np.zeros(count)
+        # An empty group would be given the value that stands at its place.
+        there = sizes > 0
+        source = values.view(np.uint8) if values.dtype == bool else values
+        out[there] = np.add.reduceat(source, edges[there], dtype=np.float64)
+        return out
+    return np.bincount(groups, weights=values, minlength=count).astype(np.float64)
+
+
+def firsts_of(values: Floats, groups: npt.NDArray[Any], count: int) -> Floats:
+    """The smallest value of each group; infinite where there is none, or none that is known."""
+    out = np.full(count, np.inf)
+    if len(groups) >= MANY and in_order(groups):
+        edges = np.searchsorted(groups, np.arange(count))
+        there = np.diff(edges, append=len(groups)) > 0
+        with np.errstate(invalid="ignore"):
+            least = np.fmin.reduceat(values, edges[there])
+        out[there] = np.where(np.isnan(least), np.inf, least)
+        return out
+    known = ~np.isnan(values)
+    np.minimum.at(out, groups[known], values[known])
+    return out
