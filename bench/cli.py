@@ -13,6 +13,7 @@ from bench.commands import (
     compare,
     doctor,
     gate,
+    history,
     plan,
     prices,
     report,
@@ -39,6 +40,7 @@ app.command("plan")(plan.plan)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("gate")(gate.gate)
+app.command("history")(history.history)
 app.add_typer(baseline.app, name="baseline")
 app.command("score")(score.score)
 app.command("tco")(tco.tco)

@@ -56,7 +56,7 @@ FLOORS = {
         "rescore",
         "nights",
     },
-    5: {"report", "testing", "gate", "baseline", "gating"},
+    5: {"report", "testing", "gate", "baseline", "gating", "trend"},
     6: {"portability", "api", "cli", "commands", "__main__", "__init__"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -34,9 +34,15 @@ def gate(
         str | None, typer.Option(help="Nights before this date do not count: an accepted change.", metavar="DATE")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 4 where nothing can be told.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write the verdicts as JUnit XML.", metavar="FILE")] = None,
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="Write every form for CI: JUnit, Markdown, code quality, metrics, JSON.", metavar="DIR"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
 ) -> int:
     """Judge a run by its own history: one verdict for each figure of each target."""
+    from bench.commands import ci
     from bench.commands.output import columns_of_terminal
     from bench.commands.tables import warn
     from bench.gating import Wanted
@@ -45,10 +51,12 @@ def gate(
 
     if since is not None and not _DATE.fullmatch(since):
         raise ConfigError([Problem("command line", "--since", since, "a date, e.g. 2026-11-21")])
-    result = judged(Wanted(run, baseline, history, confirm, control, since, strict), warn)
+    with ci.errors_annotated():
+        result = judged(Wanted(run, baseline, history, confirm, control, since, strict), warn)
+        ci.write(result, junit, reports)
     if as_json:
         print(json.dumps(report.as_dict(result), indent=1, ensure_ascii=False))
         return result.exit_code
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    print(report.text(result, min(100, columns_of_terminal()), colour), end="")
+    print(ci.fenced(report.text(result, min(100, columns_of_terminal()), colour)), end="")
     return result.exit_code
