@@ -135,11 +135,11 @@ def _plain(
     """What the input would have cost if all of it had been plain input; None when the book gives other costs than the run's."""
     ints = {name: values[kept] for name, values in used.ints.items()}
     codes = {name: values[kept] for name, values in used.codes.items()}
-    if bool((pricer.priced(Used(codes, ints, {}), words)[0].total != used.money["cost_usd"][kept]).any()):
+    if bool((pricer.priced(Used(codes, ints, {}), words).total != used.money["cost_usd"][kept]).any()):
         return None
     whole = sum(np.maximum(ints[name], 0) for name in _INPUT)
     ints |= {name: np.zeros(len(kept), np.int64) for name in _INPUT} | {"input_tokens": np.asarray(whole)}
-    return so_far + many.summed(pricer.priced(Used(codes, ints, {}), words)[0].items["input"])
+    return so_far + many.summed(pricer.priced(Used(codes, ints, {}), words).items["input"])
 
 
 def _ratio(above: NDArray[Any], below: NDArray[Any], blocks: NDArray[Any], seed: int, unit: str, words: str) -> Input:

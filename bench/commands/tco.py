@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import textwrap
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.commands.grid import folded, grid
+from bench.commands.output import columns_of_terminal
 from bench.metrics import UNKNOWN
 
 if TYPE_CHECKING:
-    from bench.tco import Answer, Input, Plan
+    from bench.tco import Answer, Input, Plan, Swing
 
 WIDTH = 100
 NAMES = {
@@ -34,7 +35,7 @@ def tco(
 ) -> int:
     """Reckon the total cost of a demand: on demand, provisioned, and the best of both. Nothing is sent."""
     found = answered(run, demand, contract, out)
-    print(json.dumps(as_dict(found), indent=1) if as_json else text(found))
+    print(json.dumps(as_dict(found), indent=1) if as_json else text(found, min(WIDTH, columns_of_terminal())))
     return 0
 
 
@@ -66,58 +67,70 @@ def answered(run: str, demand: Path, contract: Path, out: Path = Path("results")
     )  # fmt: skip
 
 
-def text(found: Answer) -> str:
-    """The answer for people, at most 100 columns wide."""
+def text(found: Answer, width: int = WIDTH) -> str:
+    """The answer for people, at most so many columns wide."""
     mark = "SIMULATED · " if found.simulated else ""
-    lines = [f"{mark}{found.name} · {found.target}", *_headline(found), ""]
-    lines.append(f"{'units':>7}{'units $':>16}{'overflow $':>16}{'batch $':>14}{'total $':>16}{'utilisation':>13}")
-    for one in dict.fromkeys((found.on_demand, *found.around)):
-        best = " ← best" if one.units == found.best.units and one != found.on_demand else ""
-        best = " on demand" if one == found.on_demand else best
-        lines.append(f"{one.units:>7,}{_usd(one.units_usd):>16}{_usd(one.overflow_usd):>16}{_usd(one.batch_usd):>14}"
-                     f"{_usd(one.total_usd):>16}{_share(one.utilisation):>13}{best}")  # fmt: skip
+    lines = [*folded(f"{mark}{found.name} · {found.target}", width), *_headline(found, width), ""]
+    lines += grid(
+        ("units", "units $", "overflow $", "batch $", "total $", "utilisation", ""),
+        [_plan(one, found) for one in dict.fromkeys((found.on_demand, *found.around))],
+        width,
+        (8, 16, 16, 14, 16, 13, 0),
+    )
     if found.commitment:
-        lines += ["", f"{'forecast':>9}{'usage at list $':>18}{'paid $':>16}{'unused $':>16}{'effective discount':>20}"]
-        for row in found.commitment:
-            lines.append(f"{_share(row.share):>9}{_usd(row.list_usd):>18}{_usd(row.paid_usd):>16}{_usd(row.breakage_usd):>16}"
-                         f"{_share(row.effective_discount):>20}")  # fmt: skip
-    lines += ["", *_lines_beside(found)]
-    if found.swings:
-        lines += ["", "What moves the answer (units chosen anew at each end):"]
-        lines.append(f"{'input':<26}{'total $ at low':>18}{'at high':>16}{'swing $':>16}{'units':>14}")
-        for swing in found.swings:
-            units = (
-                f"{swing.low.units:,}"
-                if swing.low.units == swing.high.units
-                else f"{swing.low.units:,} → {swing.high.units:,}"
+        rows = [
+            (
+                _share(row.share),
+                *map(_usd, (row.list_usd, row.paid_usd, row.breakage_usd)),
+                _share(row.effective_discount),
             )
-            lines.append(f"{NAMES.get(swing.name, swing.name):<26}{_usd(swing.low.total_usd):>18}{_usd(swing.high.total_usd):>16}"
-                         f"{_usd(swing.usd):>16}{units:>14}")  # fmt: skip
+            for row in found.commitment
+        ]
+        head = ("forecast", "usage at list $", "paid $", "unused $", "effective discount")
+        lines += ["", *grid(head, rows, width, (10, 18, 16, 16, 20))]
+    lines += ["", *_lines_beside(found, width)]
+    if found.swings:
+        lines += ["", *folded("What moves the answer (units chosen anew at each end):", width)]
+        head = ("input", "total $ at low", "at high", "swing $", "units")
+        lines += grid(head, [_swing(one) for one in found.swings], width, (26, 18, 16, 16, 14))
     lines += ["", "What it rests on:"]
     for name, rests in found.inputs.items():
-        lines += textwrap.wrap(f"- {NAMES.get(name, name)}: {_input(rests)}", WIDTH, subsequent_indent="  ")
+        lines += folded(f"- {NAMES.get(name, name)}: {_input(rests)}", width, "  ")
     for note in found.notes:
-        lines += textwrap.wrap(f"- {note}", WIDTH, subsequent_indent="  ")
+        lines += folded(f"- {note}", width, "  ")
     return "\n".join(lines)
 
 
-def _headline(found: Answer) -> list[str]:
+def _plan(one: Plan, found: Answer) -> tuple[str, ...]:
+    remark = "← best" if one.units == found.best.units and one != found.on_demand else ""
+    remark = "on demand" if one == found.on_demand else remark
+    amounts = map(_usd, (one.units_usd, one.overflow_usd, one.batch_usd, one.total_usd))
+    return f"{one.units:,}", *amounts, _share(one.utilisation), remark
+
+
+def _swing(one: Swing) -> tuple[str, ...]:
+    low, high = one.low.units, one.high.units
+    units = f"{low:,}" if low == high else f"{low:,} → {high:,}"
+    return NAMES.get(one.name, one.name), *map(_usd, (one.low.total_usd, one.high.total_usd, one.usd)), units
+
+
+def _headline(found: Answer, width: int) -> list[str]:
     saved = found.on_demand.total_usd - found.best.total_usd
     total = f"${_usd(found.best.total_usd)} over {found.hours:,} hours, {found.requests:,.0f} requests"
     said = f"Best: no {found.unit}: {total}."
     if found.best.units:
         said = f"Best: {found.best.units:,} × {found.unit}, {total}: ${_usd(saved)} less than on demand."
-    lines = textwrap.wrap(said, WIDTH)
+    lines = folded(said, width)
     if found.breakeven is None:
         return lines
     even = f"A {found.unit} pays from {_share(found.breakeven)} use on"
     even += "." if found.breakeven < 1 else ": never, at what it really serves."
     if found.claimed is not None and found.claimed[0] is not None:
         even += f" By the seller's own capacity: from {_share(found.claimed[0])}, and {found.claimed[1].units:,} would be best."
-    return [*lines, *textwrap.wrap(even, WIDTH)]
+    return [*lines, *folded(even, width)]
 
 
-def _lines_beside(found: Answer) -> list[str]:
+def _lines_beside(found: Answer, width: int) -> list[str]:
     lines = []
     if found.cache_saves_usd is not None:
         hit = found.inputs.get("cached_share")
@@ -134,7 +147,7 @@ def _lines_beside(found: Answer) -> list[str]:
             low, mid, high = (_number(kg) for kg in found.energy.kg_co2)
             line += f", {mid} kg CO2 ({low} to {high})"
         lines.append(f"{line}.")
-    return [part for line in lines for part in textwrap.wrap(line, WIDTH)]
+    return [part for line in lines for part in folded(line, width)]
 
 
 def _input(one: Input) -> str:
