@@ -195,26 +195,9 @@ class Pricer:
                     one.old.add(column, stored[column][mine])
 
     def retries(self, folder: Path) -> None:
-        """The attempts before the final ones. A run of one try each has none, and nothing more is read of it."""
-        attempts = table(folder, "attempts")
-        last: dict[int, int] = {}
-        kept: list[Used] = []
-        for used in attempts.read((), ("seq", "attempt"), ()):
-            for at in np.flatnonzero(used.ints["attempt"] > 1):
-                seq = int(used.ints["seq"][at])
-                last[seq] = max(last.get(seq, 1), int(used.ints["attempt"][at]))
-        if not last:
-            return
-        tried = np.array(sorted(last), np.int64)
-        most = np.array([last[int(seq)] for seq in tried], np.int64)
-        text, ints = ("target", "served_lane"), ("seq", "attempt", "sent_ns", "may_be_billed", *COUNTS)
-        for used in attempts.read(text, ints, ("cost_usd",)):
-            place = np.minimum(np.searchsorted(tried, used.ints["seq"]), len(tried) - 1)
-            earlier = (tried[place] == used.ints["seq"]) & (used.ints["attempt"] < most[place])
-            if earlier.any():
-                kept.append(_only(used, earlier))
-        for used in kept:
-            codes, of, names = self.coded(used, attempts.words)
+        """The attempts before the final ones."""
+        for used, words in earlier_tries(folder):
+            codes, of, names = self.coded(used, words)
             priced, listed = self.by_tariff(used, codes), self.by_list(used, codes)
             for code, name in enumerate(names):
                 mine = np.flatnonzero(of == code)
@@ -280,6 +263,26 @@ class Pricer:
             self.entries.append(find(target_of(about), key[2], key[1], self.book, self.overlay))
             self.caching.append(bool((about.get("params") or {}).get("cache_breakpoints")))
         return self.keys[key]
+
+
+def earlier_tries(folder: Path) -> Iterator[tuple[Used, Mapping[str, Mapping[str, int]]]]:
+    """The tries before the final ones, with the words of their codes. Of a run of one try each hardly anything is read."""
+    attempts = table(folder, "attempts")
+    last: dict[int, int] = {}
+    for used in attempts.read((), ("seq", "attempt"), ()):
+        for at in np.flatnonzero(used.ints["attempt"] > 1):
+            seq = int(used.ints["seq"][at])
+            last[seq] = max(last.get(seq, 1), int(used.ints["attempt"][at]))
+    if not last:
+        return
+    tried = np.array(sorted(last), np.int64)
+    most = np.array([last[int(seq)] for seq in tried], np.int64)
+    text, ints = ("target", "served_lane"), ("seq", "attempt", "sent_ns", "may_be_billed", *COUNTS)
+    for used in attempts.read(text, ints, ("cost_usd",)):
+        place = np.minimum(np.searchsorted(tried, used.ints["seq"]), len(tried) - 1)
+        earlier = (tried[place] == used.ints["seq"]) & (used.ints["attempt"] < most[place])
+        if earlier.any():
+            yield _only(used, earlier), attempts.words
 
 
 def _counts(used: Used) -> dict[str, NDArray[np.int64]]:

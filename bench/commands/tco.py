@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 
 from bench.commands.grid import folded, grid
 from bench.commands.output import columns_of_terminal
+from bench.commands.reprice import asked
 from bench.metrics import UNKNOWN
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ WIDTH = 100
 NAMES = {
     "request_usd": "a request on demand", "unit_hour_usd": "a unit, an hour", "capacity_per_s": "capacity of a unit",
     "claimed_per_s": "capacity as claimed", "peak": "peaks within an hour", "demand": "demand", "batch_share": "batch share",
-    "batch_discount": "batch discount", "cached_share": "cache hit share", "output_tokens": "output tokens a request",
+    "batch_discount": "batch discount", "cached_share": "cache hit share", "success_share": "success share",
+    "output_tokens": "output tokens a request",
     "wh_per_output_token": "energy of an output token", "gco2_per_kwh": "CO2 of a kWh",
 }  # fmt: skip
 
@@ -30,17 +33,31 @@ def tco(
     run: Annotated[str, typer.Argument(help="A run: its folder, its id, the beginning of its id, or latest.")],
     demand: Annotated[Path, typer.Option(help="Requests of every hour: a CSV with the head hour,requests.")],
     contract: Annotated[Path, typer.Option(help="The contract on offer, a YAML file.")],
+    book: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A price book to price the run by, in place of what it cost then; several stand together.",
+            metavar="FILE",
+        ),
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(help="Your own prices over the list, to price the run by (docs/prices.md).", metavar="FILE"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> int:
     """Reckon the total cost of a demand: on demand, provisioned, and the best of both. Nothing is sent."""
-    found = answered(run, demand, contract, out)
+    found = answered(run, demand, contract, out, book, prices)
     print(json.dumps(as_dict(found), indent=1) if as_json else text(found, min(WIDTH, columns_of_terminal())))
     return 0
 
 
-def answered(run: str, demand: Path, contract: Path, out: Path = Path("results")) -> Answer:
-    """The answer from the three files. Raises BenchError; problems of both files come together, each with its line."""
+def answered(
+    run: str, demand: Path, contract: Path, out: Path = Path("results"), book: Sequence[Path] | None = None,
+    prices: Path | None = None,
+) -> Answer:  # fmt: skip
+    """The answer from the files. Raises BenchError; problems of all of them come together, each with its line."""
     from bench import measured_use, tco
     from bench.errors import ConfigError, Problem
     from bench.offer import load_demand, load_offer
@@ -48,17 +65,20 @@ def answered(run: str, demand: Path, contract: Path, out: Path = Path("results")
 
     problems: list[Problem] = []
     loaded: list[Any] = []
-    for read, path in ((load_offer, contract), (load_demand, demand)):
+    readers: tuple[Callable[[], Any], ...] = (
+        lambda: load_offer(contract), lambda: load_demand(demand), lambda: asked(book, prices),
+    )  # fmt: skip
+    for read in readers:
         try:
-            loaded.append(read(path))
+            loaded.append(read())
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    terms, hours = loaded
+    terms, hours, by = loaded
     offer = terms.offer
     folder = find_run(run, out)
-    use, notes, table = measured_use.use_of(folder, offer.target)
+    use, notes, table = measured_use.use_of(folder, offer.target, book=by.book if book else None, prices=by.prices)
     return tco.answer(
         hours, use, measured_use.inputs_of(terms, use, table.levels),
         target=offer.target, name=offer.name, unit=offer.provisioned.unit, least_units=offer.provisioned.min_units,
@@ -86,8 +106,8 @@ def text(found: Answer, width: int = WIDTH) -> str:
             )
             for row in found.commitment
         ]
-        head = ("forecast", "usage at list $", "paid $", "unused $", "effective discount")
-        lines += ["", *grid(head, rows, width, (10, 18, 16, 16, 20))]
+        head = ("forecast", "usage on demand $", "paid $", "unused $", "effective discount")
+        lines += ["", *grid(head, rows, width, (10, 20, 16, 16, 20))]
     lines += ["", *_lines_beside(found, width)]
     if found.swings:
         lines += ["", *folded("What moves the answer (units chosen anew at each end):", width)]
@@ -132,6 +152,10 @@ def _headline(found: Answer, width: int) -> list[str]:
 
 def _lines_beside(found: Answer, width: int) -> list[str]:
     lines = []
+    if found.success_usd is not None:
+        share = found.inputs.get("success_share")
+        of = f", of which {_share(share.value)} are" if share else ""
+        lines.append(f"A request answered as wanted{of}: ${found.success_usd:.6f}.")
     if found.cache_saves_usd is not None:
         hit = found.inputs.get("cached_share")
         at = f" at the measured hit share of {_share(hit.value)}" if hit else ""
