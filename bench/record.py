@@ -26,6 +26,10 @@ StopReason = Literal["stop", "length", "tool", "stop_sequence", "filtered", "ref
 WireFailure = Literal["dns", "connect", "tls", "proxy", "timeout", "reset", "closed", "protocol", "cancelled"]
 
 
+STANDARD_SPEED = "standard-speed"
+"""A word of `served_lane`: the reply named the standard speed, whatever speed was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One prompt with its expectation.

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from bench.errors import CannotRun
 from bench.metrics import plural
-from bench.price import many
+from bench.price import many, own_terms
 from bench.price.book import Book, PriceEntry, Unknown, find
 from bench.price.cost import CLASSES, ITEM_COLUMNS, REASONING_COLUMN
+from bench.price.overlay import Overlay, overlay_of
 from bench.store import runs
 from bench.store.usage import NONE, Used, table
 from bench.targets import Target
@@ -81,11 +82,15 @@ class Repriced:
     changed: int = 0
     retried: int = 0
     unpriced_retries: int = 0
+    listed: Bill | None = None
+    """By the list, where the user's own terms stand above it; only the total and the retries of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repricing:
-    """The whole run. `same_book`: whether the book is the one that the run was priced by."""
+    """The whole run. `same_book`: whether book and own prices are those that the run was priced by. `terms`: whose own terms
+    stand above them, and whose are missing.
+    """
 
     run_id: str
     targets: tuple[Repriced, ...]
@@ -93,6 +98,7 @@ class Repricing:
     same_book: bool
     on: date | None
     simulated: bool
+    terms: tuple[str, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -108,13 +114,14 @@ def target_of(facts: Mapping[str, Any]) -> Target:
     return Target(**{name: facts[name] for name in _TARGET_FIELDS if name in facts})
 
 
-def reprice(folder: Path, book: Book, on: date | None = None) -> Repricing:
+def reprice(folder: Path, book: Book, on: date | None = None, prices: tuple[str, str] | None = None) -> Repricing:
     """Prices every row of the run. Without `on` each by the day on which its segment of the run began.
 
-    Raises CannotRun when the tables cannot be read, or when the manifest does not say what the targets were.
+    `prices`: name and text of a file of the user's own prices. Raises CannotRun when the tables cannot be read, or when the
+    manifest does not say what the targets were; ConfigError when the prices have a mistake.
     """
     run = runs.open_run(folder)
-    work = Pricer(run.manifest, book, on)
+    work = Pricer(run.manifest, book, on, None if prices is None else overlay_of(*prices))
     requests = table(folder, "requests")
     money = ("cost_usd", *ITEM_COLUMNS.values(), REASONING_COLUMN)
     for used in requests.read(("target", "served_lane"), ("sent_ns", *COUNTS), money):
@@ -129,18 +136,22 @@ def reprice(folder: Path, book: Book, on: date | None = None) -> Repricing:
             for (target, lane, day), entry, tries in zip(work.keys, work.entries, work.tries, strict=True)
             if tries
         ),
-        book.sha256 == run.manifest.get("price_book_sha256"),
+        book.sha256 == run.manifest.get("price_book_sha256") and own_terms.same(work.about, prices),
         on,
         bool(run.manifest.get("simulated")),
+        tuple(own_terms.said(work.about, work.found, prices)),
     )  # fmt: skip
 
 
 class Pricer:
     """The prices met so far, and the sums."""
 
-    def __init__(self, manifest: Mapping[str, Any], book: Book, on: date | None) -> None:
+    def __init__(
+        self, manifest: Mapping[str, Any], book: Book, on: date | None, overlay: Overlay | None = None
+    ) -> None:
         self.about: dict[str, Mapping[str, Any]] = {one["id"]: one for one in manifest.get("targets") or []}
         self.book = book
+        self.overlay = overlay
         segments = manifest.get("segments") or [{"started": manifest.get("started"), "offset_ns": 0}]
         days = [date.fromisoformat(str(one["started"])[:10]) if on is None else on for one in segments]
         self.days = days
@@ -151,9 +162,11 @@ class Pricer:
         self.caching: list[bool] = []
         self.tries: NDArray[np.int64] = np.zeros(0, np.int64)
         self._tariff: many.Tariff | None = None
+        self._list: many.Tariff | None = None
 
     def requests(self, used: Used, words: Mapping[str, Mapping[str, int]]) -> None:
-        priced, of, names = self.priced(used, words)
+        codes, of, names = self.coded(used, words)
+        priced, listed = self.by_tariff(used, codes), self.by_list(used, codes)
         columns = {
             **{ITEM_COLUMNS[name]: amounts for name, amounts in priced.items.items()},
             REASONING_COLUMN: priced.reasoning,
@@ -170,6 +183,10 @@ class Pricer:
             one.changed += int(differs[mine].sum())
             one.new.add(None, priced.total[mine])
             one.old.add(None, was[mine])
+            if listed is not None and self.differs(name):
+                one.listed = one.listed or Bill()
+                one.listed.add(None, listed[mine])
+                one.listed.unpriced += int((listed[mine] == NONE).sum())
             one.new.unpriced += int((priced.total[mine] == NONE).sum())
             one.old.unpriced += int((was[mine] == NONE).sum())
             for column, amounts in columns.items():
@@ -178,26 +195,10 @@ class Pricer:
                     one.old.add(column, stored[column][mine])
 
     def retries(self, folder: Path) -> None:
-        """The attempts before the final ones. A run of one try each has none, and nothing more is read of it."""
-        attempts = table(folder, "attempts")
-        last: dict[int, int] = {}
-        kept: list[Used] = []
-        for used in attempts.read((), ("seq", "attempt"), ()):
-            for at in np.flatnonzero(used.ints["attempt"] > 1):
-                seq = int(used.ints["seq"][at])
-                last[seq] = max(last.get(seq, 1), int(used.ints["attempt"][at]))
-        if not last:
-            return
-        tried = np.array(sorted(last), np.int64)
-        most = np.array([last[int(seq)] for seq in tried], np.int64)
-        text, ints = ("target", "served_lane"), ("seq", "attempt", "sent_ns", "may_be_billed", *COUNTS)
-        for used in attempts.read(text, ints, ("cost_usd",)):
-            place = np.minimum(np.searchsorted(tried, used.ints["seq"]), len(tried) - 1)
-            earlier = (tried[place] == used.ints["seq"]) & (used.ints["attempt"] < most[place])
-            if earlier.any():
-                kept.append(_only(used, earlier))
-        for used in kept:
-            priced, of, names = self.priced(used, attempts.words)
+        """The attempts before the final ones."""
+        for used, words in earlier_tries(folder):
+            codes, of, names = self.coded(used, words)
+            priced, listed = self.by_tariff(used, codes), self.by_list(used, codes)
             for code, name in enumerate(names):
                 mine = np.flatnonzero(of == code)
                 if len(mine) and name in self.found:
@@ -207,11 +208,18 @@ class Pricer:
                         ((priced.total[mine] == NONE) & (used.ints["may_be_billed"][mine] == 1)).sum()
                     )
                     one.new.add(RETRIES, priced.total[mine])
+                    if listed is not None and self.differs(name):
+                        one.listed = one.listed or Bill()
+                        one.listed.add(RETRIES, listed[mine])
                     one.old.add(RETRIES, used.money["cost_usd"][mine])
                     one.changed += int((priced.total[mine] != used.money["cost_usd"][mine]).sum())
 
-    def priced(self, used: Used, words: Mapping[str, Mapping[str, int]]) -> tuple[many.Priced, Codes, list[str]]:
-        """The rows priced; and the target of each, as a code and by name."""
+    def priced(self, used: Used, words: Mapping[str, Mapping[str, int]]) -> many.Priced:
+        """What these rows cost."""
+        return self.by_tariff(used, self.coded(used, words)[0])
+
+    def coded(self, used: Used, words: Mapping[str, Mapping[str, int]]) -> tuple[Codes, Codes, list[str]]:
+        """The entry of every row, and its target, each as a code; and the targets by name."""
         targets, lanes = list(words.get("target", {})), list(words.get("served_lane", {}))
         segment = np.maximum(np.searchsorted(self.begins, used.ints["sent_ns"], "right") - 1, 0)
         of, lane = used.codes["target"], used.codes["served_lane"]
@@ -224,8 +232,24 @@ class Pricer:
         self.tries = tries + np.bincount(codes[combined], minlength=len(tries))
         if self._tariff is None or len(self._tariff.known) < len(self.entries):
             self._tariff = many.tariff(self.entries, self.caching)
-        counts = {name: used.ints[f"{name}_tokens"] for name in CLASSES}
-        return many.price(self._tariff, codes[combined], counts, used.ints["reasoning_tokens"]), of, targets
+            listed = [one.list_price if isinstance(one, PriceEntry) else one for one in self.entries]
+            self._list = many.tariff(listed, self.caching) if listed != self.entries else None
+        return codes[combined], of, targets
+
+    def by_tariff(self, used: Used, codes: Codes) -> many.Priced:
+        assert self._tariff is not None
+        return many.price(self._tariff, codes, _counts(used), used.ints["reasoning_tokens"])
+
+    def by_list(self, used: Used, codes: Codes) -> NDArray[Any] | None:
+        """What the rows would cost by the list; None where that is what they cost."""
+        if self._list is None:
+            return None
+        return many.price(self._list, codes, _counts(used), used.ints["reasoning_tokens"]).total
+
+    def differs(self, target: str) -> bool:
+        """Whether anything of the target is charged by the user's own terms."""
+        used = (self.entries[at] for (name, _, _), at in self.keys.items() if name == target)
+        return any(isinstance(one, PriceEntry) and one.list_price is not one for one in used)
 
     def _code(self, combined: int, targets: Sequence[str], lanes: Sequence[str]) -> int:
         rest, segment = divmod(combined, len(self.days))
@@ -236,9 +260,33 @@ class Pricer:
             if about is None:
                 raise CannotRun(f"the manifest does not say what {key[0]} was", "check the run: bench verify RUN")
             self.keys[key] = len(self.entries)
-            self.entries.append(find(target_of(about), key[2], key[1], self.book))
+            self.entries.append(find(target_of(about), key[2], key[1], self.book, self.overlay))
             self.caching.append(bool((about.get("params") or {}).get("cache_breakpoints")))
         return self.keys[key]
+
+
+def earlier_tries(folder: Path) -> Iterator[tuple[Used, Mapping[str, Mapping[str, int]]]]:
+    """The tries before the final ones, with the words of their codes. Of a run of one try each hardly anything is read."""
+    attempts = table(folder, "attempts")
+    last: dict[int, int] = {}
+    for used in attempts.read((), ("seq", "attempt"), ()):
+        for at in np.flatnonzero(used.ints["attempt"] > 1):
+            seq = int(used.ints["seq"][at])
+            last[seq] = max(last.get(seq, 1), int(used.ints["attempt"][at]))
+    if not last:
+        return
+    tried = np.array(sorted(last), np.int64)
+    most = np.array([last[int(seq)] for seq in tried], np.int64)
+    text, ints = ("target", "served_lane"), ("seq", "attempt", "sent_ns", "may_be_billed", *COUNTS)
+    for used in attempts.read(text, ints, ("cost_usd",)):
+        place = np.minimum(np.searchsorted(tried, used.ints["seq"]), len(tried) - 1)
+        earlier = (tried[place] == used.ints["seq"]) & (used.ints["attempt"] < most[place])
+        if earlier.any():
+            yield _only(used, earlier), attempts.words
+
+
+def _counts(used: Used) -> dict[str, NDArray[np.int64]]:
+    return {name: used.ints[f"{name}_tokens"] for name in CLASSES}
 
 
 def _only(used: Used, rows: NDArray[np.bool_]) -> Used:
@@ -257,7 +305,10 @@ def notes(found: Repricing) -> Iterator[str]:
         else:
             other = plural(found.changed, "row")
             yield f"the run's own book, and yet {other} cost another amount: check the run: bench verify RUN"
+    yield from found.terms
     for one in found.targets:
+        if one.listed is not None and one.listed.unpriced > one.new.unpriced:
+            yield f"{one.target}: {plural(one.listed.unpriced, 'request')} without a list price, in no sum at list prices"
         if one.new.unpriced:
             yield f"{one.target}: {plural(one.new.unpriced, 'request')} of unknown cost, in no sum"
         if one.unpriced_retries:

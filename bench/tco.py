@@ -218,6 +218,8 @@ class Use:
     cached: Input | None = None
     output_tokens: Input | None = None
     bytes_received: Decimal | None = None
+    success: Input | None = None
+    """Share of requests that were answered as wanted."""
 
     def at_cached(self, share: Decimal) -> Decimal:
         """The cost of a request if that share of its input had been read from the cache: what is saved goes with the share."""
@@ -258,6 +260,8 @@ class Answer:
     """Break-even and best plan if a unit served what the seller says."""
     swings: tuple[Swing, ...]
     commitment: tuple[Committed, ...] = ()
+    success_usd: Decimal | None = None
+    """What one request that was answered as wanted costs with the best plan."""
     cache_saves_usd: Decimal | None = None
     batch_saves_usd: Decimal | None = None
     egress_usd: Decimal | None = None
@@ -314,6 +318,7 @@ def answer(
         tuple(plan(base, n) for n in units if n == 0 or n >= least_units), breakeven(base), claimed,
         tornado(base, _ends(base, use, inputs, off)),
         () if commitment is None else committed(on_demand.total_usd, *commitment),
+        _per_success(bought, base, use, requests),
         saved,
         None if "batch_share" not in inputs else requests * base.batched * (use.request_usd.value - base.batch_usd),
         None if egress_usd_per_gb is None or use.bytes_received is None else egress * requests,
@@ -351,6 +356,10 @@ def _ends(
         and (found := _range(use.cached))
     ):
         ends["cache hit share"] = paid(use.at_cached(found[0])), paid(use.at_cached(found[1]))
+    success = use.success
+    if success is not None and success.low and (found := _range(success)):  # what failed is asked again
+        low, high = (replace(base, factor=base.factor * success.value / share) for share in found)
+        ends["success share"] = low, high
     if found := _range(use.request_usd):
         ends["cost of a request"] = paid(found[0]), paid(found[1])
     return ends
@@ -358,6 +367,15 @@ def _ends(
 
 def _range(one: Input) -> tuple[Decimal, Decimal] | None:
     return None if one.low is None or one.high is None or one.low == one.high else (one.low, one.high)
+
+
+def _per_success(bought: Plan, base: Situation, use: Use, requests: Decimal) -> Decimal | None:
+    """The plan's cost over the requests that are served and answered as wanted."""
+    if use.success is None:
+        return None
+    served = requests if base.shed_usd is None else requests - bought.overflow_requests
+    wanted = served * use.success.value
+    return bought.total_usd / wanted if wanted else None
 
 
 def _energy(use: Use, inputs: Mapping[str, Input], requests: Decimal) -> Energy | None:

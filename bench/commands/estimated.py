@@ -8,6 +8,8 @@ import sys
 from decimal import Decimal
 from typing import Any
 
+from bench.commands.grid import folded, grid
+from bench.commands.output import columns_of_terminal
 from bench.metrics import UNKNOWN
 
 
@@ -27,19 +29,21 @@ def estimated(options: Any, as_json: bool) -> int:
         print(f"Left out: {problem}", file=sys.stderr)
     print(f"{job.workload.name}: an estimate. Nothing is sent.\n")
     heads = ("target", "requests", "input tokens", "output tokens", "minutes", "$", "$ likely", "$ at most")
-    table = [heads, *(_words(estimate) for estimate in job.estimate), _total(job.estimate)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
-    for row in table:
-        cells = [word.rjust(width) for word, width in zip(row[1:], widths[1:], strict=True)]
-        print("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+    table = [*(_words(estimate) for estimate in job.estimate), _total(job.estimate)]
+    width = columns_of_terminal()
+    print("\n".join(grid(heads, table, width)))
     for estimate in job.estimate:
         if estimate.usd_most is None:
-            print(f"\n{estimate.target_id}: cost not known: {estimate.why_unknown}")
+            print("\n" + _folded(f"{estimate.target_id}: cost not known: {estimate.why_unknown}", width))
     print("\nWhat it rests on:")
     for sentence in dict.fromkeys(sentence for estimate in job.estimate for sentence in estimate.rests_on):
-        print(f"- {sentence}")
-    print("- at most: every reply as long as max_tokens allows; " + _retries(job.load.retries))
+        print(_folded(f"- {sentence}", width))
+    print(_folded("- at most: every reply as long as max_tokens allows; " + _retries(job.load.retries), width))
     return 0
+
+
+def _folded(sentence: str, width: int) -> str:
+    return "\n".join(folded(sentence, width, "  "))
 
 
 def _retries(retries: int) -> str:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import textwrap
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from bench.commands.grid import folded, grid
+from bench.commands.output import columns_of_terminal
 from bench.errors import ConfigError, Problem
 from bench.metrics import UNKNOWN
 
 if TYPE_CHECKING:
+    from bench.price.book import Book
     from bench.repricing import Bill, Repriced, Repricing, UsedEntry
 
 WIDTH = 100
@@ -38,6 +41,10 @@ def reprice(
             help="A price book; several stand together. Default: the one that came with bench.", metavar="FILE"
         ),
     ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(help="Your own prices over the list (docs/prices.md); both are shown.", metavar="FILE"),
+    ] = None,
     on: Annotated[
         str | None,
         typer.Option(help="As of this day, e.g. 2026-11-21. Default: the days on which it was made.", metavar="DATE"),
@@ -46,53 +53,81 @@ def reprice(
     as_json: Annotated[bool, typer.Option("--json", help="The same for other programs.")] = False,
 ) -> int:
     """Price a stored run again, from its files alone: what it cost then, what it would cost by this book, and why."""
-    from bench.price.book import load_book
     from bench.repricing import reprice as priced
     from bench.store.runs import find_run
 
-    found = priced(find_run(run, results), load_book(book or None), _day(on))
-    print(json.dumps(as_dict(found), indent=1) if as_json else text(found))
+    given = asked(book, prices, on)
+    found = priced(find_run(run, results), given.book, given.on, given.prices)
+    print(json.dumps(as_dict(found), indent=1) if as_json else text(found, min(WIDTH, columns_of_terminal())))
     return 0
 
 
-def _day(text: str | None) -> date | None:
+class Given(NamedTuple):
+    """What a run is to be priced by: a book, the name and text of a file of the user's own prices, and a day."""
+
+    book: Book
+    prices: tuple[str, str] | None
+    on: date | None
+
+
+def asked(book: Sequence[Path] | None, prices: Path | None, on: str | None = None) -> Given:
+    """The files and the day of a command line. ConfigError carries the mistakes of all of them."""
+    from bench.price.book import load_book
+    from bench.price.overlay import overlay_of
+    from bench.targets import read_prices
+
+    problems: list[Problem] = []
+    found: Book | None = None
+    own: tuple[str, str] | None = None
+    day: date | None = None
     try:
-        return None if text is None else date.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError([Problem("command line", "--on", text or "", "a day, e.g. 2026-11-21")]) from error
+        found = load_book(list(book) if book else None)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        own = None if prices is None else read_prices(prices)
+        if own is not None:
+            overlay_of(*own)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        day = None if on is None else date.fromisoformat(on)
+    except ValueError:
+        problems.append(Problem("command line", "--on", on or "", "a day, e.g. 2026-11-21"))
+    if problems or found is None:
+        raise ConfigError(problems)
+    return Given(found, own, day)
 
 
-def text(found: Repricing) -> str:
-    """The repricing for people, at most 100 columns wide."""
+def text(found: Repricing, width: int = WIDTH) -> str:
+    """The repricing for people, at most so many columns wide."""
     from bench.repricing import notes
 
     day = f", as of {found.on}" if found.on else ", by the days on which it was made"
     mark = "SIMULATED · " if found.simulated else ""
     head = f"{mark}{found.run_id}: {found.requests:,} requests, warm-up included, priced again{day}. Nothing is sent."
-    lines = [*_folded(head, ""), ""]
-    width = max([len("cache writes, 5 min") + 2, *(len(one.target) for one in found.targets)])
-    lines.append(f"{'USD':<{width}}{'requests':>12}{'then':>18}{'now':>18}{'difference':>18}")
+    rows: list[tuple[str, ...]] = []
     for one in found.targets:
-        lines += [""] if len(found.targets) > 1 else []
-        lines += _of_target(one, width)
+        rows += [(), *_of_target(one)] if len(found.targets) > 1 else _of_target(one)
+    first = max([len("cache writes, 5 min") + 2, *(len(one.target) for one in found.targets)])
+    lines = [*folded(head, width), ""]
+    lines += grid(("USD", "requests", "then", "now", "difference"), rows, width, (first + 2, 12, 18, 18, 18))
     lines += ["", "Entries used:"]
     for entry in found.entries:
-        lines += [line for words in _of_entry(entry) for line in _folded(f"  {words}", "    ")]
-    lines += ["", *(line for note in notes(found) for line in _folded(f"- {note}", "  "))]
+        lines += [line for words in _of_entry(entry) for line in folded(f"  {words}", width, "    ")]
+    lines += ["", *(line for note in notes(found) for line in folded(f"- {note}", width, "  "))]
     return "\n".join(lines).rstrip()
 
 
-def _folded(line: str, indent: str) -> list[str]:
-    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-
-
-def _of_target(one: Repriced, width: int) -> list[str]:
-    lines = [_line(one.target, f"{one.requests:,}", whole(one.old), whole(one.new), width)]
+def _of_target(one: Repriced) -> list[tuple[str, ...]]:
+    rows = [_row(one.target, f"{one.requests:,}", whole(one.old), whole(one.new))]
     for column, words in WORDS.items():
         old, new = one.old.parts[column], one.new.parts[column]
         if old or new:
-            lines.append(_line(f"  {words}", "", old, new, width))
-    return lines
+            rows.append(_row(f"  {words}", "", old, new))
+    if one.listed is not None:
+        rows.append(("  at list prices", "", "", _amount(whole(one.listed)), ""))
+    return rows
 
 
 def whole(bill: Bill) -> Decimal | None:
@@ -101,9 +136,9 @@ def whole(bill: Bill) -> Decimal | None:
     return retries if bill.total is None else bill.total + (retries or 0)
 
 
-def _line(name: str, count: str, old: Decimal | None, new: Decimal | None, width: int) -> str:
+def _row(name: str, count: str, old: Decimal | None, new: Decimal | None) -> tuple[str, ...]:
     difference = UNKNOWN if old is None or new is None else _amount(new - old, plus=True)
-    return f"{name:<{width}}{count:>12}{_amount(old):>18}{_amount(new):>18}{difference:>18}"
+    return name, count, _amount(old), _amount(new), difference
 
 
 def _amount(usd: Decimal | None, plus: bool = False) -> str:
@@ -123,7 +158,12 @@ def _of_entry(used: UsedEntry) -> list[str]:
     tries = f"{used.tries:,} tries of {used.target}{lane}"
     if not isinstance(used.entry, PriceEntry):
         return [f"no price: {tries}: {used.entry.reason}"]
-    return [f"{used.entry.id} ({used.entry.status}): {tries}", f"  {used.entry.source}"]
+    note = f"{used.entry.note}; " if used.entry.note else ""
+    lines = [f"{used.entry.id} ({used.entry.status}): {tries}", f"  {note}{used.entry.source}"]
+    listed = used.entry.list_price
+    if listed is not used.entry:
+        lines.append(f"  list: {listed.id if isinstance(listed, PriceEntry) else listed.reason}")
+    return lines
 
 
 def as_dict(found: Repricing) -> dict[str, Any]:
@@ -151,7 +191,8 @@ def as_dict(found: Repricing) -> dict[str, Any]:
         "changed": found.changed,
         "targets": [
             {"target": one.target, "model": one.model, "requests": one.requests, "changed": one.changed,
-             "retried": one.retried, "unpriced_retries": one.unpriced_retries, "old": bill(one.old), "new": bill(one.new)}
+             "retried": one.retried, "unpriced_retries": one.unpriced_retries, "old": bill(one.old), "new": bill(one.new),
+             "list_usd": None if one.listed is None else _text(whole(one.listed))}
             for one in found.targets
         ],
         "entries": [entry(used) for used in found.entries],

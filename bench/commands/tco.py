@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import textwrap
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.commands.grid import folded, grid
+from bench.commands.output import columns_of_terminal
+from bench.commands.reprice import asked
 from bench.metrics import UNKNOWN
 
 if TYPE_CHECKING:
-    from bench.tco import Answer, Input, Plan
+    from bench.tco import Answer, Input, Plan, Swing
 
 WIDTH = 100
 NAMES = {
     "request_usd": "a request on demand", "unit_hour_usd": "a unit, an hour", "capacity_per_s": "capacity of a unit",
     "claimed_per_s": "capacity as claimed", "peak": "peaks within an hour", "demand": "demand", "batch_share": "batch share",
-    "batch_discount": "batch discount", "cached_share": "cache hit share", "output_tokens": "output tokens a request",
+    "batch_discount": "batch discount", "cached_share": "cache hit share", "success_share": "success share",
+    "output_tokens": "output tokens a request",
     "wh_per_output_token": "energy of an output token", "gco2_per_kwh": "CO2 of a kWh",
 }  # fmt: skip
 
@@ -29,17 +33,31 @@ def tco(
     run: Annotated[str, typer.Argument(help="A run: its folder, its id, the beginning of its id, or latest.")],
     demand: Annotated[Path, typer.Option(help="Requests of every hour: a CSV with the head hour,requests.")],
     contract: Annotated[Path, typer.Option(help="The contract on offer, a YAML file.")],
+    book: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A price book to price the run by, in place of what it cost then; several stand together.",
+            metavar="FILE",
+        ),
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(help="Your own prices over the list, to price the run by (docs/prices.md).", metavar="FILE"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> int:
     """Reckon the total cost of a demand: on demand, provisioned, and the best of both. Nothing is sent."""
-    found = answered(run, demand, contract, out)
-    print(json.dumps(as_dict(found), indent=1) if as_json else text(found))
+    found = answered(run, demand, contract, out, book, prices)
+    print(json.dumps(as_dict(found), indent=1) if as_json else text(found, min(WIDTH, columns_of_terminal())))
     return 0
 
 
-def answered(run: str, demand: Path, contract: Path, out: Path = Path("results")) -> Answer:
-    """The answer from the three files. Raises BenchError; problems of both files come together, each with its line."""
+def answered(
+    run: str, demand: Path, contract: Path, out: Path = Path("results"), book: Sequence[Path] | None = None,
+    prices: Path | None = None,
+) -> Answer:  # fmt: skip
+    """The answer from the files. Raises BenchError; problems of all of them come together, each with its line."""
     from bench import measured_use, tco
     from bench.errors import ConfigError, Problem
     from bench.offer import load_demand, load_offer
@@ -47,17 +65,20 @@ def answered(run: str, demand: Path, contract: Path, out: Path = Path("results")
 
     problems: list[Problem] = []
     loaded: list[Any] = []
-    for read, path in ((load_offer, contract), (load_demand, demand)):
+    readers: tuple[Callable[[], Any], ...] = (
+        lambda: load_offer(contract), lambda: load_demand(demand), lambda: asked(book, prices),
+    )  # fmt: skip
+    for read in readers:
         try:
-            loaded.append(read(path))
+            loaded.append(read())
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    terms, hours = loaded
+    terms, hours, by = loaded
     offer = terms.offer
     folder = find_run(run, out)
-    use, notes, table = measured_use.use_of(folder, offer.target)
+    use, notes, table = measured_use.use_of(folder, offer.target, book=by.book if book else None, prices=by.prices)
     return tco.answer(
         hours, use, measured_use.inputs_of(terms, use, table.levels),
         target=offer.target, name=offer.name, unit=offer.provisioned.unit, least_units=offer.provisioned.min_units,
@@ -66,59 +87,75 @@ def answered(run: str, demand: Path, contract: Path, out: Path = Path("results")
     )  # fmt: skip
 
 
-def text(found: Answer) -> str:
-    """The answer for people, at most 100 columns wide."""
+def text(found: Answer, width: int = WIDTH) -> str:
+    """The answer for people, at most so many columns wide."""
     mark = "SIMULATED · " if found.simulated else ""
-    lines = [f"{mark}{found.name} · {found.target}", *_headline(found), ""]
-    lines.append(f"{'units':>7}{'units $':>16}{'overflow $':>16}{'batch $':>14}{'total $':>16}{'utilisation':>13}")
-    for one in dict.fromkeys((found.on_demand, *found.around)):
-        best = " ← best" if one.units == found.best.units and one != found.on_demand else ""
-        best = " on demand" if one == found.on_demand else best
-        lines.append(f"{one.units:>7,}{_usd(one.units_usd):>16}{_usd(one.overflow_usd):>16}{_usd(one.batch_usd):>14}"
-                     f"{_usd(one.total_usd):>16}{_share(one.utilisation):>13}{best}")  # fmt: skip
+    lines = [*folded(f"{mark}{found.name} · {found.target}", width), *_headline(found, width), ""]
+    lines += grid(
+        ("units", "units $", "overflow $", "batch $", "total $", "utilisation", ""),
+        [_plan(one, found) for one in dict.fromkeys((found.on_demand, *found.around))],
+        width,
+        (8, 16, 16, 14, 16, 13, 0),
+    )
     if found.commitment:
-        lines += ["", f"{'forecast':>9}{'usage at list $':>18}{'paid $':>16}{'unused $':>16}{'effective discount':>20}"]
-        for row in found.commitment:
-            lines.append(f"{_share(row.share):>9}{_usd(row.list_usd):>18}{_usd(row.paid_usd):>16}{_usd(row.breakage_usd):>16}"
-                         f"{_share(row.effective_discount):>20}")  # fmt: skip
-    lines += ["", *_lines_beside(found)]
-    if found.swings:
-        lines += ["", "What moves the answer (units chosen anew at each end):"]
-        lines.append(f"{'input':<26}{'total $ at low':>18}{'at high':>16}{'swing $':>16}{'units':>14}")
-        for swing in found.swings:
-            units = (
-                f"{swing.low.units:,}"
-                if swing.low.units == swing.high.units
-                else f"{swing.low.units:,} → {swing.high.units:,}"
+        rows = [
+            (
+                _share(row.share),
+                *map(_usd, (row.list_usd, row.paid_usd, row.breakage_usd)),
+                _share(row.effective_discount),
             )
-            lines.append(f"{NAMES.get(swing.name, swing.name):<26}{_usd(swing.low.total_usd):>18}{_usd(swing.high.total_usd):>16}"
-                         f"{_usd(swing.usd):>16}{units:>14}")  # fmt: skip
+            for row in found.commitment
+        ]
+        head = ("forecast", "usage on demand $", "paid $", "unused $", "effective discount")
+        lines += ["", *grid(head, rows, width, (10, 20, 16, 16, 20))]
+    lines += ["", *_lines_beside(found, width)]
+    if found.swings:
+        lines += ["", *folded("What moves the answer (units chosen anew at each end):", width)]
+        head = ("input", "total $ at low", "at high", "swing $", "units")
+        lines += grid(head, [_swing(one) for one in found.swings], width, (26, 18, 16, 16, 14))
     lines += ["", "What it rests on:"]
     for name, rests in found.inputs.items():
-        lines += textwrap.wrap(f"- {NAMES.get(name, name)}: {_input(rests)}", WIDTH, subsequent_indent="  ")
+        lines += folded(f"- {NAMES.get(name, name)}: {_input(rests)}", width, "  ")
     for note in found.notes:
-        lines += textwrap.wrap(f"- {note}", WIDTH, subsequent_indent="  ")
+        lines += folded(f"- {note}", width, "  ")
     return "\n".join(lines)
 
 
-def _headline(found: Answer) -> list[str]:
+def _plan(one: Plan, found: Answer) -> tuple[str, ...]:
+    remark = "← best" if one.units == found.best.units and one != found.on_demand else ""
+    remark = "on demand" if one == found.on_demand else remark
+    amounts = map(_usd, (one.units_usd, one.overflow_usd, one.batch_usd, one.total_usd))
+    return f"{one.units:,}", *amounts, _share(one.utilisation), remark
+
+
+def _swing(one: Swing) -> tuple[str, ...]:
+    low, high = one.low.units, one.high.units
+    units = f"{low:,}" if low == high else f"{low:,} → {high:,}"
+    return NAMES.get(one.name, one.name), *map(_usd, (one.low.total_usd, one.high.total_usd, one.usd)), units
+
+
+def _headline(found: Answer, width: int) -> list[str]:
     saved = found.on_demand.total_usd - found.best.total_usd
     total = f"${_usd(found.best.total_usd)} over {found.hours:,} hours, {found.requests:,.0f} requests"
     said = f"Best: no {found.unit}: {total}."
     if found.best.units:
         said = f"Best: {found.best.units:,} × {found.unit}, {total}: ${_usd(saved)} less than on demand."
-    lines = textwrap.wrap(said, WIDTH)
+    lines = folded(said, width)
     if found.breakeven is None:
         return lines
     even = f"A {found.unit} pays from {_share(found.breakeven)} use on"
     even += "." if found.breakeven < 1 else ": never, at what it really serves."
     if found.claimed is not None and found.claimed[0] is not None:
         even += f" By the seller's own capacity: from {_share(found.claimed[0])}, and {found.claimed[1].units:,} would be best."
-    return [*lines, *textwrap.wrap(even, WIDTH)]
+    return [*lines, *folded(even, width)]
 
 
-def _lines_beside(found: Answer) -> list[str]:
+def _lines_beside(found: Answer, width: int) -> list[str]:
     lines = []
+    if found.success_usd is not None:
+        share = found.inputs.get("success_share")
+        of = f", of which {_share(share.value)} are" if share else ""
+        lines.append(f"A request answered as wanted{of}: ${found.success_usd:.6f}.")
     if found.cache_saves_usd is not None:
         hit = found.inputs.get("cached_share")
         at = f" at the measured hit share of {_share(hit.value)}" if hit else ""
@@ -134,7 +171,7 @@ def _lines_beside(found: Answer) -> list[str]:
             low, mid, high = (_number(kg) for kg in found.energy.kg_co2)
             line += f", {mid} kg CO2 ({low} to {high})"
         lines.append(f"{line}.")
-    return [part for line in lines for part in textwrap.wrap(line, WIDTH)]
+    return [part for line in lines for part in folded(line, width)]
 
 
 def _input(one: Input) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from bench.dialects import body as read
 from bench.dialects import claude, frames
 from bench.errors import BenchError
-from bench.record import Case, Exchange, Params, Reply, StopReason, ToolCall, Usage
+from bench.record import STANDARD_SPEED, Case, Exchange, Params, Reply, StopReason, ToolCall, Usage
 from bench.targets import Target
 from bench.wire import framing
 
@@ -335,9 +335,13 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
 
 
 def lane_of(usage: Mapping[str, Any]) -> str | None:
-    """The service tier that served the request, with its speed and geography where they are named: `standard/us`."""
+    """The service tier that served the request, with its speed and geography where they are named: `standard/us`.
+
+    The speed has a word of its own (`standard/standard-speed`), or a request for speed fast that was served at the standard
+    one would look like a reply that says nothing of its speed.
+    """
     tier, speed = (read.as_name(usage.get(key)) for key in ("service_tier", "speed"))
-    parts = (tier, speed if speed != "standard" else None, geo_of(usage))
+    parts = (tier, STANDARD_SPEED if speed == "standard" else speed, geo_of(usage))
     return "/".join(part for part in parts if part) or None
 
 

@@ -21,6 +21,8 @@ from bench.price.cost import CLASSES, REASONING, absent_without_harm
 Amounts = NDArray[Any]
 """int64, or Python's integers where those would not fit. -1: not known."""
 NONE = -1
+PICO = 10**12
+"""Picodollars of a dollar."""
 _INPUT = CLASSES[:-1]
 _RATED = (*CLASSES, REASONING)
 _APART = _RATED.index(REASONING)
@@ -151,6 +153,12 @@ def summed(amounts: Amounts) -> int:
         return sum(int(amount) for amount in amounts if amount >= 0)
     kept = np.maximum(amounts, 0)
     return (int((kept >> 32).sum()) << 32) + int((kept & 0xFFFFFFFF).sum())
+
+
+def only(priced: Priced, rows: NDArray[np.bool_]) -> Priced:
+    """These rows of it."""
+    items = {name: amounts[rows] for name, amounts in priced.items.items()}
+    return Priced(priced.total[rows], items, priced.reasoning[rows])
 
 
 def usd(picodollars: int) -> Decimal:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from bench import registry
+from bench.record import STANDARD_SPEED
 from bench.targets import Target
 
 
@@ -67,7 +68,8 @@ def tier_of(target: Target, lane: str | None = None) -> str:
     kind = _kind(target)
     if "provisioned" in kind:
         return "provisioned"
-    named = [word for word in _words_of(lane) if word not in GEOGRAPHIES]
+    words = _words_of(lane)
+    named = [word for word in words if word not in (*GEOGRAPHIES, STANDARD_SPEED)]
     if "fast" in named and target.provider != "openai":
         return "fast"
     if "optimized" in named:  # Bedrock's latency-optimized inference
@@ -81,7 +83,7 @@ def tier_of(target: Target, lane: str | None = None) -> str:
     tier = "default" if word in _DEFAULT else word
     if tier == "default" and kind.endswith("batch"):
         return "batch"
-    fast = target.params.get("extra_body", {}).get("speed") == "fast"
+    fast = target.params.get("extra_body", {}).get("speed") == "fast" and STANDARD_SPEED not in words
     return "fast" if fast and tier == "default" else tier
 
 

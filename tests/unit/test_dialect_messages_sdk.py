@@ -80,6 +80,7 @@ def streams(draw: st.DrawFn) -> list[dict[str, Any]]:
         "cache_creation": {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 40},
         "service_tier": draw(st.sampled_from(["standard", "priority"])),
         "inference_geo": draw(st.sampled_from(["us", "global", None])),
+        "speed": draw(st.sampled_from(["standard", "fast", None])),
     }
     message = {
         "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": [], "stop_reason": None,
@@ -135,7 +136,8 @@ def test_a_stream_of_any_blocks_says_what_the_sdk_makes_of_it(
     assert (reply.usage.cache_write_5m_tokens, reply.usage.cache_write_1h_tokens) == (60, 40)
     details = usage.output_tokens_details
     assert reply.usage.reasoning_tokens == (details.thinking_tokens if details else None)
-    assert reply.served_lane == "/".join(p for p in (usage.service_tier, usage.inference_geo) if p)
+    speed = "standard-speed" if usage.speed == "standard" else usage.speed
+    assert reply.served_lane == "/".join(p for p in (usage.service_tier, speed, usage.inference_geo) if p)
     # one stamp for each delta that says something, and one for each call that takes no arguments
     deltas = [e["delta"] for e in events if e["type"] == "content_block_delta"]
     said = sum(bool(d.get("text") or d.get("thinking") or d.get("partial_json")) for d in deltas)

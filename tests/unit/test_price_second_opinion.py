@@ -147,3 +147,33 @@ def test_a_comparison_is_plain_data_without_floats():
 
     for row in ROWS:
         walk(as_data(row))
+
+
+def test_a_source_that_says_two_lists_agree_is_true_of_every_figure_that_it_stands_for():
+    """A figure of one list alone is named in the note, and one that they dispute has a source that does not say so."""
+    said = [row for row in ROWS if isinstance(row.ours, PriceEntry) and "which agree;" in row.ours.source]
+    compared = [row for row in said if isinstance(row.theirs, Opinion)]
+    assert len(compared) > 80
+    for row in compared:
+        assert row.verdict == "agree", row.ours.id
+        assert isinstance(row.ours, PriceEntry)
+        assert all(one.token_class in row.ours.note for one in row.differences), row.ours.id
+    for row in said:  # where the other list has no price of its own, what they agree on is what ours is derived from
+        assert isinstance(row.theirs, Opinion) or row.ours.status == "estimate", row.ours.id
+
+
+def test_above_200_000_tokens_the_book_says_whose_price_of_sonnet_4_5_it_is():
+    (row,) = [
+        r for r in ROWS if (r.door, r.model, r.scope, r.tier) == ("bedrock", "claude-sonnet-4-5", "global", "default")
+    ]
+    assert row.verdict == "disagree"
+    assert isinstance(row.ours, PriceEntry)
+    assert "agree up to 200,000 input tokens; above them the rates are litellm's alone" in row.ours.source
+    (before,) = [
+        e
+        for e in load_book().at("bedrock", "claude-sonnet-4-5")
+        if e.scope == "global" and e.holds(date(2026, 11, 21)) and e.tier == "default"
+    ]
+    assert before.rates == row.ours.rates  # the price did not change: what is said of it did
+    assert before.bands == row.ours.bands
+    assert "up to 200,000 input tokens only" in before.note

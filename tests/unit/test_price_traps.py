@@ -76,6 +76,25 @@ def test_a_tier_that_the_reply_downgrades_is_charged_as_served():
 
 
 @pytest.mark.parametrize(
+    ("said", "lane", "usd"),
+    [
+        ({"service_tier": "standard", "speed": "fast"}, "standard/fast", "0.048"),  # 1000 x 8 + 1000 x 40
+        # turned down to the standard speed: 1000 x 4 + 1000 x 20
+        ({"service_tier": "standard", "speed": "standard"}, "standard/standard-speed", "0.024"),
+        ({"speed": "standard"}, "standard-speed", "0.024"),
+        ({"speed": "standard", "inference_geo": "us"}, "standard-speed/us", "0.0264"),  # and in the US: + 10 %
+        ({"service_tier": "standard"}, "standard", "0.048"),  # nothing said of the speed: that which was asked for
+    ],
+)
+def test_a_speed_that_the_reply_turns_down_is_charged_as_served(said, lane, usd):
+    asked = Target(
+        "t", "claude-opus-5-5", "anthropic", "claude-opus-5-5", "messages", params={"extra_body": {"speed": "fast"}}
+    )
+    assert messages.lane_of(said) == lane
+    assert cost(Usage(1000, 0, 0, 0, 1000, 0), find(asked, date(2026, 11, 22), lane)).total == D(usd)
+
+
+@pytest.mark.parametrize(
     ("outcome", "status", "code", "billed"),
     [
         ("ok", 200, None, True),

@@ -161,8 +161,8 @@ def test_the_diff_ends_with_0_and_prints_both_figures_with_their_sources(asked, 
     assert (code, err) == (0, "")
     told = " ".join(out.split())
     assert "anthropic claude-sonnet-4-5, global, tier default above 200,000 input tokens: input 3.00 | 6.00" in told
-    assert "book: genai-prices 0.2.3 and litellm 1.109.1" in told
-    assert "checked 2026-11-21 other: genai-prices 0.2.3, anthropic, entry claude-sonnet-4-5" in told
+    assert "book: genai-prices 0.2.3 (which cites www.anthropic.com/pricing) and litellm 1.109.1" in told
+    assert "checked 2026-11-22 other: genai-prices 0.2.3, anthropic, entry claude-sonnet-4-5" in told
     assert "litellm 1.109.1 says 3 / 15, genai-prices 0.2.3 says 3.30 / 16.50" in told
     assert "no price of azure for it and takes that of anthropic (foundry: claude-sonnet-4-5)" in told
     assert "vertex claude-sonnet-4-5: default (global)" in told

@@ -139,6 +139,31 @@ def test_the_answer_has_savings_energy_and_a_tornado_in_order():
     assert found.swings[0].name == "demand"
 
 
+def test_what_failed_is_asked_again_so_that_the_success_share_moves_the_answer():
+    use = replace(USED, success=one("0.8", "0.5", "1", "measured"))
+    found = tco.answer(
+        Demand((100, 300)), use, {"unit_hour_usd": one("9"), "capacity_per_s": one("0.02")},
+        target="t", name="n", unit="u", least_units=1, step=1,
+    )  # fmt: skip
+    assert found.best.units == 0  # 72 an hour at 0.0032 are not worth 9
+    assert found.best.total_usd == D("1.28")  # 400 x 0.0032
+    assert found.success_usd == D("0.004")  # 1.28 over 320
+    (swing,) = [swing for swing in found.swings if swing.name == "success share"]
+    assert swing.low.total_usd == D("2.048")  # 320 that succeed need 640 at a half
+    assert swing.high.total_usd == D("1.024")  # and 320 where none fails
+
+
+def test_what_is_shed_did_not_succeed():
+    use = replace(USED, success=one("0.5", origin="measured"))
+    found = tco.answer(
+        Demand((100, 100)), use, {"unit_hour_usd": one("0.1"), "capacity_per_s": one("0.02")},
+        target="t", name="n", unit="u", least_units=1, step=1, shed_usd=D("0.001"),
+    )  # fmt: skip
+    assert found.best.units == 0  # 72 an hour are worth 0.072 then
+    assert found.best.overflow_requests == 200
+    assert found.success_usd is None  # nothing was served
+
+
 def level(at, met, goodput, settled=True):
     cells = {"goodput_per_s": Cell(goodput, goodput - 1, goodput + 1, 100, None, "", "requests/s")}
     cells["achieved_per_s"] = cells["goodput_per_s"]
@@ -288,3 +313,58 @@ def test_the_answer_is_told_as_json_with_money_as_text(monkeypatch, capsys):
     assert request["origin"] == "measured"
     assert D(request["low"]) < D(request["value"]) < D(request["high"])
     assert found["inputs"]["capacity_per_s"]["origin"] == "stated"
+
+
+TERMS = 'version: 1\ndiscounts: [{doors: [bedrock], off: "0.10", source: contract 4711}]\n'
+
+
+def test_the_request_of_a_run_is_priced_anew_by_your_own_prices(tmp_path, monkeypatch):
+    from bench.commands.tco import answered, text
+
+    monkeypatch.chdir(ROOT)
+    path = tmp_path / "prices.yaml"
+    path.write_text(TERMS, encoding="utf-8")
+    files = ("docs/example", Path("docs/tco/demand.csv"), Path("docs/tco/offer.yaml"))
+    listed, paid = answered(*files), answered(*files, prices=path)
+    before, after = listed.inputs["request_usd"], paid.inputs["request_usd"]
+    assert after.value == before.value * D("0.9")
+    assert "priced anew" in after.words
+    assert after.low is not None
+    assert after.high is not None
+    assert after.low < after.value < after.high
+    assert abs(after.low / after.value - before.low / before.value) < D(
+        "0.01"
+    )  # the same requests, as uneven as before
+    assert paid.on_demand.total_usd == listed.on_demand.total_usd * D("0.9")
+    assert (listed.cache_saves_usd, paid.cache_saves_usd) == (None, 0)  # costs by class are known now
+    names = {swing.name for swing in paid.swings}
+    assert {"output tokens", "success share"} <= names
+    for width in (100, 60, 40):
+        assert all(len(line) <= width for line in text(paid, width).splitlines())
+
+
+def test_by_the_same_book_a_request_costs_what_it_did(monkeypatch):
+    from bench.measured_use import use_of
+    from bench.price.book import load_book
+
+    monkeypatch.chdir(ROOT)
+    then, anew = (
+        use_of(Path("docs/example"), "foundry")[0],
+        use_of(Path("docs/example"), "foundry", book=load_book())[0],
+    )
+    assert anew.request_usd.value == then.request_usd.value
+    assert then.success is not None
+    assert then.success.low < then.success.value < then.success.high < 1
+
+
+def test_mistakes_of_all_four_files_come_together(tmp_path, monkeypatch, capsys):
+    from bench.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    for name, words in {"d.csv": "x", "o.yaml": "version: 2", "b.yaml": "version: 2", "p.yaml": "version: 2"}.items():
+        Path(name).write_text(f"{words}\n", encoding="utf-8")
+    asked = ["tco", "nothing", "--demand", "d.csv", "--contract", "o.yaml", "--book", "b.yaml", "--prices", "p.yaml"]
+    assert main(asked) == 2
+    said = capsys.readouterr().err
+    for name in ("d.csv:1", "o.yaml:1", "b.yaml:1", "p.yaml:1"):
+        assert name in said
