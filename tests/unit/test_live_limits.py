@@ -68,7 +68,9 @@ def test_with_a_limit_of_nothing_nothing_is_sent() -> None:
 
 def test_the_whole_suite_leaves_the_live_tests_out() -> None:
     # the other folders and files are left out because collecting them takes half a minute; of `tests` all the same
-    others = [f"--ignore={path}" for path in (ROOT / "tests").iterdir() if path.name not in ("live", "unit", "conftest.py")]
+    others = [
+        f"--ignore={path}" for path in (ROOT / "tests").iterdir() if path.name not in ("live", "unit", "conftest.py")
+    ]
     said = live("--collect-only", "-q", "tests", *others, "--ignore-glob=*/unit/test_[!l]*")
     assert "tests/live" not in said
     assert "tests/unit/test_live_limits.py" in said
