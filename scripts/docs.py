@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -53,17 +54,21 @@ def columns_page() -> str:
     return "\n".join(out) + "\n"
 
 
+PAGES: dict[Path, Callable[[], str]] = {
+    ROOT / "docs/columns.md": columns_page,
+    ROOT / "docs/doors.md": doors_page,
+    ROOT / "docs/portability.md": lambda: portability_page(matrix(doors=tuple(PROVIDERS))),
+    ROOT / "workloads/schema/workload.v1.json": lambda: json.dumps(workload_schema(), indent=1, sort_keys=True) + "\n",
+    ROOT / "workloads/schema/targets.v1.json": lambda: json.dumps(targets_schema(), indent=1, sort_keys=True) + "\n",
+    ROOT / "workloads/schema/prices.v1.json": lambda: json.dumps(prices_schema(), indent=1, sort_keys=True) + "\n",
+    ROOT / "bench/price/data" / book.PACKED: book.packed,
+}
+"""What makes each page."""
+
+
 @cache
 def pages() -> dict[Path, str]:
-    return {
-        ROOT / "docs/columns.md": columns_page(),
-        ROOT / "docs/doors.md": doors_page(),
-        ROOT / "docs/portability.md": portability_page(matrix(doors=tuple(PROVIDERS))),
-        ROOT / "workloads/schema/workload.v1.json": json.dumps(workload_schema(), indent=1, sort_keys=True) + "\n",
-        ROOT / "workloads/schema/targets.v1.json": json.dumps(targets_schema(), indent=1, sort_keys=True) + "\n",
-        ROOT / "workloads/schema/prices.v1.json": json.dumps(prices_schema(), indent=1, sort_keys=True) + "\n",
-        ROOT / "bench/price/data" / book.PACKED: book.packed(),
-    }
+    return {path: made() for path, made in PAGES.items()}
 
 
 def main() -> int:

@@ -99,6 +99,7 @@ def bisect(rises: Callable[[float], float], target: float, low: float, high: flo
     return high
 
 
+@lru_cache(maxsize=16384)
 def beta_quantile(p: float, a: float, b: float) -> float:
     """The x with I_x(a, b) = p; a = 0 is a point mass at 0, b = 0 one at 1 (as Clopper-Pearson uses it)."""
     if a <= 0:

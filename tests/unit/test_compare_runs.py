@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from bench.cli import main
+from bench.commands import tables
 from bench.errors import CannotRun
 from bench.stats.pool import differences
 from bench.store.find import find_runs
@@ -237,6 +238,14 @@ def test_an_interrupted_run_side_by_side_compares_the_cases_both_asked(bench, re
 
 
 def test_on_a_narrow_terminal_no_line_is_wider_than_it(bench, results, monkeypatch):
+    made, build = {}, tables.table_of_runs
+
+    def once(found, wanted, say):
+        """The figures do not depend on the width: each table is made once, and written four times."""
+        key = (*(run.path for run in found), wanted)
+        return made[key] if key in made else made.setdefault(key, build(found, wanted, say))
+
+    monkeypatch.setattr(tables, "table_of_runs", once)
     store(results, "one", clouds=TWO, prompts=40)
     store(results, "two", day=1, clouds=TWO, prompts=40)
     for width in (40, 60, 80, 100):
@@ -245,3 +254,4 @@ def test_on_a_narrow_terminal_no_line_is_wider_than_it(bench, results, monkeypat
             code, out, err = bench("compare", *words)
             assert code == 0, err
             assert max(len(line) for line in out.splitlines()) <= width, words
+    assert len(made) == 4

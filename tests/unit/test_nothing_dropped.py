@@ -91,7 +91,7 @@ def without(params: Params, named: set[str]) -> Params:
 
 
 @pytest.mark.parametrize(("dialect_name", "door", "model"), SPOKEN)
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(params=all_settings())
 @example(params=Params(effort="none", thinking_budget_tokens=2048, max_tokens=20_000))
 @example(params=Params(cache_ttl="1h"))

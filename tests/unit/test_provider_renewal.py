@@ -175,7 +175,7 @@ def test_every_door_renews_its_tokens_while_requests_go_on_and_tells_when_it_can
                     at.prepared[way] += 1
                 except SignInFailed as error:
                     ended[way] = error
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.04)
 
         loop = asyncio.get_running_loop()
         give_up = loop.time() + 30

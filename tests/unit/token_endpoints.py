@@ -36,7 +36,7 @@ class Endpoint:
         number = self.issued[way] = self.issued.get(way, 0) + 1
         if self.gated:
             want, waited = self.prepared[way] + WHILE_IT_WAITS, threading.Event()
-            for _ in range(200):
+            for _ in range(1000):  # long enough for a busy machine; who waits here for good has stopped preparing
                 if self.prepared[way] >= want:
                     break
                 waited.wait(0.01)
