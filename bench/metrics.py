@@ -249,7 +249,9 @@ def figure(value: float | None, low: float | None, high: float | None, unit: str
     else:
         low_text = _text(max(_down(low, place), display.floor), place, signed)
     high_text = "∞" if high is None else _whole(_text(min(_up(high, place), display.ceiling), place, signed), display)
-    return Figure(text, f"{low_text} to {high_text}" if signed or low_text.startswith("−") else f"{low_text}–{high_text}")
+    return Figure(
+        text, f"{low_text} to {high_text}" if signed or low_text.startswith("−") else f"{low_text}–{high_text}"
+    )
 
 
 def _whole(text: str, display: Display) -> str:

@@ -114,20 +114,33 @@ COST = ("usd_per_success", "usd_per_1m_input", "usd_per_1m_output", "failed_cost
 def cost(table: Table, entries: Mapping[str, Sequence[str]]) -> Iterable[Grid]:
     """What the money went for, with the entries of the price book that priced each target; nothing where nothing is priced."""
     shown, unknown = [], dict[str, list[str]]()
+    priced = [row for row in table.rows if row.spent_usd]
     for metric in (BY_NAME[name] for name in COST):
-        cells = [cell for row in table.rows if (cell := row.cells.get(metric.name)) is not None]
+        cells = [cell for row in priced if (cell := row.cells.get(metric.name)) is not None]
         if any(cell.value is not None for cell in cells):
             shown.append(metric)
         else:
             for why in dict.fromkeys(w for cell in cells for w in cell.warnings):
                 unknown.setdefault(why, []).append(metric.label)
-    if not any(row.spent_usd for row in table.rows) and not shown:
+    if not priced:
         return
     made = figures(replace(table, columns=tuple(shown)), "cost", "What the money went for")
-    columns = (Column("spent", "number", "USD", "$", "Of all tries of all stored requests, as far as their cost is known."),
-               Column("price entry", meaning="What of the price book priced this target's requests."))  # fmt: skip
+    columns = [
+        Column(
+            "spent",
+            "number",
+            "USD",
+            "$",
+            "Of all requests that count, retries included, as far as their cost is known.",
+        )
+    ]
+    if entries:
+        columns.append(Column("price entry", meaning="What of the price book priced this target's requests."))
     rows = tuple(
-        GridRow((*found.entries, _spent(row), words(", ".join(entries.get(row.target, ())))), row.target)
+        GridRow(
+            (*found.entries, _spent(row), *((words(", ".join(entries.get(row.target, ()))),) if entries else ())),
+            row.target,
+        )
         for row, found in zip(table.rows, made.rows, strict=True)
     )
     missing = [Note(f"not known: {', '.join(labels)} ({why})") for why, labels in unknown.items()]
@@ -161,11 +174,18 @@ def scorers(table: Table) -> Iterable[Grid]:
                           "judged for both.") for n in told),
                  Column("output length", "figure", "ratio", "×", "Output tokens, of requests that both answered."))  # fmt: skip
         against = tuple(
-            GridRow((Entry(one.target), *(_apart(one.differences.get(n)) for n in told), _apart(one.length)), one.target)
+            GridRow(
+                (Entry(one.target), *(_apart(one.differences.get(n)) for n in told), _apart(one.length)), one.target
+            )
             for one in beside
         )
         if against:
-            yield Grid(f"scorers-against-{i}", f"Every scorer against {baseline}: difference, without a verdict", heads, against)
+            yield Grid(
+                f"scorers-against-{i}",
+                f"Every scorer against {baseline}: difference, without a verdict",
+                heads,
+                against,
+            )
     if found := report.bars_of(table):
         there = [w for w in BARS if any(w in by.values() for by in found.values())]
         met = tuple(

@@ -51,7 +51,13 @@ def _lines(table: Table) -> Iterator[Mapping[str, Any]]:
         for base, metric, label, cell in scorer_cells(one):
             yield _cell(cell, part="scorer", target=one.target, baseline=base, metric=metric, label=label)
         for bar in one.bars:
-            yield {"part": "bar", "target": one.target, "metric": f"bar:{bar.words}", "label": bar.words, "verdict": bar.verdict}
+            yield {
+                "part": "bar",
+                "target": one.target,
+                "metric": f"bar:{bar.words}",
+                "label": bar.words,
+                "verdict": bar.verdict,
+            }
     for level in levels_in_order(table):
         for name, cell in level.cells.items():
             yield _cell(cell, part="level", slice=f"{level.level:g}", target=level.target, metric=name, label=name)

@@ -22,7 +22,7 @@ from bench.report.svg import WIDE, draw
 
 _PAPER = '<rect width="100%" height="100%" class="paper"/>'
 LONGEST = 400
-"""Rows of a table; those beyond are in the other formats, and the page says so."""
+"""Rows of a table; those beyond, and folded tables that are longer, are in the other formats, and the page says so."""
 SQUEEZE = 1.12
 """How much wider a table may want to be than the page before it is parted; its words then break into lines."""
 CHART = 330.0
@@ -129,6 +129,11 @@ def _notes(items: Sequence[Note]) -> Iterator[Any]:
 
 
 def _grid(grid: Grid, width: float) -> Iterator[Any]:
+    if grid.folded and len(grid.rows) > LONGEST:
+        yield _text(
+            f"{grid.caption}: {len(grid.rows):,} rows, in the CSV, XLSX, HTML and JSON forms of this report.", "text"
+        )
+        return
     shown, left = grid.rows[:LONGEST], max(0, len(grid.rows) - LONGEST)
     parts = _parts(grid, width)
     for i, part in enumerate(parts):
@@ -144,7 +149,8 @@ def _grid(grid: Grid, width: float) -> Iterator[Any]:
 def _parts(grid: Grid, width: float) -> list[list[int]]:
     """The columns that stand on one page, in as few parts as fit and of like width; each begins with the first column."""
     first, *rest = (
-        _wanted(column, [row.entries[i] for row in grid.rows[:100]], grid.folded) for i, column in enumerate(grid.columns)
+        _wanted(column, [row.entries[i] for row in grid.rows[:100]], grid.folded)
+        for i, column in enumerate(grid.columns)
     )
     for n in range(1, len(rest) + 1):
         size = -(-len(rest) // n)
@@ -162,8 +168,8 @@ def _table(
     from reportlab.platypus import CondPageBreak, LongTable, TableStyle
 
     numeric = [column.kind in ("number", "figure", "verdict") for column in columns]
-    heads = [_cell(_head(column), numeric[i], bold=True) for i, column in enumerate(columns)]
-    fields = [[_cell(_field(entry, i, flat), numeric[i]) for i, entry in enumerate(row)] for row in rows]
+    heads = [_cell(_head(column), numeric[i], flat) for i, column in enumerate(columns)]
+    fields = [[_cell(_field(entry, i, flat), numeric[i], flat) for i, entry in enumerate(row)] for row in rows]
     table = LongTable([heads, *fields], colWidths=widths, repeatRows=1, hAlign="LEFT")
     table.setStyle(
         TableStyle([
@@ -186,17 +192,17 @@ def _head(column: Column) -> str:
 
 def _field(entry: Entry, at: int, flat: bool) -> str:
     """The figure, its interval below it, and the words of its verdict."""
-    line = "  " if flat else "<br/>"
+    line, small = ("  ", 5.4) if flat else ("<br/>", 6)
     text = f"<b>{_safe(entry.text)}</b>" if at == 0 else _safe(entry.text)
     if entry.marks:
         text += f"<super>{_safe(' '.join(map(_digits, entry.marks)))}</super>"
     if entry.interval:
-        text += f'{line}<font color="#555555" size="6">{_safe(entry.interval)}</font>'
+        text += f'{line}<font color="#555555" size="{small}">{_safe(entry.interval)}</font>'
     if entry.words:
         colour = COLOURS.get(entry.tone, "#333333")
         text += f'{line}<font color="{colour}">{_safe(entry.words)}</font>'
     if entry.under:
-        text += f'{line}<font color="#555555" size="6">{_safe(entry.under)}</font>'
+        text += f'{line}<font color="#555555" size="{small}">{_safe(entry.under)}</font>'
     return text
 
 
@@ -205,7 +211,7 @@ def _wanted(column: Column, entries: Sequence[Entry], flat: bool = False) -> flo
     fields = [(entry.text, entry.interval, entry.words, entry.under) for entry in entries]
     words = [" ".join(field) for field in fields] if flat else [part for field in fields for part in field]
     longest = max([4, *map(len, column.header.split()), *map(len, words)])
-    return min(38, longest) * 4.3 + 8
+    return min(54, longest) * 3.7 + 8 if flat else min(38, longest) * 4.3 + 8
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Entry]], width: float, flat: bool) -> list[float]:
@@ -290,6 +296,8 @@ def _styles() -> dict[str, Any]:
         "small": ParagraphStyle("small", text, fontSize=7, leading=9.5, textColor="#333333", spaceAfter=2),
         "cell": ParagraphStyle("cell", text, fontSize=7, leading=8.6, spaceAfter=0, splitLongWords=1),
         "number": ParagraphStyle("number", text, fontSize=7, leading=8.6, spaceAfter=0, alignment=2, splitLongWords=1),
+        "flatcell": ParagraphStyle("flatcell", text, fontSize=6, leading=7.4, spaceAfter=0, splitLongWords=1),
+        "flatnumber": ParagraphStyle("flatnumber", text, fontSize=6, leading=7.4, spaceAfter=0, alignment=2, splitLongWords=1),
         "caption": ParagraphStyle("caption", text, fontName="Vera-Bold", spaceBefore=8),
         "title": ParagraphStyle("title", text, fontName="Vera-Bold", fontSize=15, leading=19),
         "heading": ParagraphStyle("heading", text, fontName="Vera-Bold", fontSize=11.5, leading=15, spaceBefore=12),
@@ -309,8 +317,8 @@ def _markup(markup: str, style: str) -> Any:
     return Paragraph(markup, _styles()[style])
 
 
-def _cell(markup: str, numeric: bool, bold: bool = False) -> Any:
-    return _markup(f"<b>{markup}</b>" if bold else markup, "number" if numeric else "cell")
+def _cell(markup: str, numeric: bool, flat: bool) -> Any:
+    return _markup(markup, ("flat" if flat else "") + ("number" if numeric else "cell"))
 
 
 def _heading(title: str) -> Any:

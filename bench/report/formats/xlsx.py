@@ -103,7 +103,11 @@ def _charted(sheets: _Sheets) -> None:
             for column, entry in list(zip(chart.data.columns, row.entries, strict=True))[1:]:
                 if entry.text:
                     sign = DISPLAY[entry.unit].sign if entry.unit else column.sign
-                    what = f"{column.header} {column.sign}" if entry.unit and column.sign not in ("", sign) else column.header
+                    what = (
+                        f"{column.header} {column.sign}"
+                        if entry.unit and column.sign not in ("", sign)
+                        else column.header
+                    )
                     rows.append((Entry(chart.title), row.entries[0], Entry(what), entry, Entry(sign)))
     if rows:
         sheet = sheets.add("chart data")
