@@ -122,9 +122,9 @@ METRICS: tuple[Metric, ...] = (
            "Requests at the start that MSER-5 on log latency sets apart; half of all when it finds no end."),
     Metric("steady_little", "in flight / (rate x latency)", "ratio", "lower", "ratio", ("sent_ns", "end_ns"), "detail",
            "Mean number in flight, divided by rate times mean latency: 1 in a steady state (Little's law)."),
-    Metric("steady_in_flight_growth", "growth of in flight", "share", "lower", "mean", ("sent_ns", "end_ns"), "detail",
+    Metric("steady_in_flight_growth", "growth of in flight", "growth", "lower", "mean", ("sent_ns", "end_ns"), "detail",
            "Growth of the number in flight over the judged window by a straight line, as a share of its mean."),
-    Metric("steady_latency_growth", "growth of latency", "share", "lower", "mean", _TTFT, "detail",
+    Metric("steady_latency_growth", "growth of latency", "growth", "lower", "mean", _TTFT, "detail",
            "Growth of latency (TTFT; E2E without streaming) over the judged window by a straight line through log latency."),
     Metric("steady_finished", "finished / started", "ratio", "higher", "ratio", ("sent_ns", "end_ns"), "detail",
            "Requests finished in the last third of the judged window, divided by those started in it."),
@@ -202,6 +202,7 @@ DISPLAY: Mapping[str, Display] = {
     "USD": Display(1, "$", 0),
     "share": Display(100, "%", 0, 100),
     "ratio": Display(1, "×", 0),
+    "growth": Display(100, "%"),
     "requests": Display(1, "", 0),
     "requests/s": Display(1, "/s", 0),
     "points": Display(100, "points", -100, 100),
@@ -248,7 +249,9 @@ def figure(value: float | None, low: float | None, high: float | None, unit: str
     else:
         low_text = _text(max(_down(low, place), display.floor), place, signed)
     high_text = "∞" if high is None else _whole(_text(min(_up(high, place), display.ceiling), place, signed), display)
-    return Figure(text, f"{low_text} to {high_text}" if signed else f"{low_text}–{high_text}")
+    return Figure(
+        text, f"{low_text} to {high_text}" if signed or low_text.startswith("−") else f"{low_text}–{high_text}"
+    )
 
 
 def _whole(text: str, display: Display) -> str:

@@ -5,11 +5,11 @@ A renderer receives a finished Table and computes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bench.metrics import DISPLAY, OF_WHOLE_RUN, Figure, Metric, figure
-from bench.stats.types import Cell, Comparison, Level, Table
+from bench.stats.types import Cell, Comparison, Judged, Level, Table
 
 SIMULATED = "look-alike clouds on this machine answered; these figures say nothing about any vendor"
 
@@ -108,6 +108,18 @@ def difference_figure(cell: Cell) -> Figure:
     if cell.value is None:
         return shown
     return Figure(shown.text + (" pt" if cell.unit == "points" else "×"), shown.interval)
+
+
+def scorer_cells(one: Judged) -> Iterator[tuple[str, str, str, Cell]]:
+    """(baseline or nothing, name in the data, as it is written, figure) of all that the scorers say of a target."""
+    for name, cell in one.scorers.items():
+        yield "", f"score:{name}", f"scorer {name}", cell
+    for name, cell in one.differences.items():
+        yield one.baseline or "", f"score:{name}", f"scorer {name}", cell
+    for name, cell in one.undelivered.items():
+        yield "", f"{name}_share", UNDELIVERED[name], cell
+    if one.length is not None:
+        yield one.baseline or "", "output_length", "output length", one.length
 
 
 def bars_of(table: Table) -> dict[str, dict[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench import report
-from bench.metrics import plural
+from bench.metrics import METRICS, plural
 from bench.report import charts, grids, provenance, words
 from bench.report.document import (
     Block,
@@ -159,14 +159,23 @@ def _sections(
                  charts.over_time(drawn, looks), charts.by_length(drawn, looks), charts.gaps(drawn, looks))  # fmt: skip
         yield Section("speed", "Speed", speed)
         yield Section("reliability", "Reliability", (charts.outcomes(drawn),))
-    yield Section("price", "Price and quality", (charts.cost_quality(table, looks),))
+    books = {one.target: one.books for one in drawn or ()}
+    money = (charts.cost_quality(table, looks), *grids.cost(table, books), *grids.scorers(table))
+    yield Section("price", "Price and quality", money)
     yield Section("slices", f"Slices by {table.sliced_by}", tuple(grids.slices(table)))
     yield Section("notes", "What a reader must know", tuple(_notes(table)))
     yield Section("method", "How it was measured", (Prose(words.method(table, manifests[-1])),))
     yield Section("limits", "What it does not say", (Notes(tuple(Note(text) for text in words.limits(table))),))
-    yield Section("provenance", "What ran, where, with which versions", provenance.blocks(manifests, drawn or ()))
+    yield Section("provenance", "What ran, where, with which versions", provenance.blocks(manifests))
     yield Section("every-figure", "Every figure", (grids.everything(table),))
-    yield Section("words", "Words", (Terms((*((m.label, m.definition) for m in table.columns), *words.TERMS)),))
+    yield Section("words", "Words", (Terms((*_figures(table), *words.TERMS)),))
+
+
+def _figures(table: Table) -> list[tuple[str, str]]:
+    """What every figure of the report is, those of the first screen first."""
+    there = {name for row in table.rows for name in row.cells}
+    rest = [m for m in METRICS if m.name in there and m not in table.columns]
+    return [(m.label, m.definition) for m in (*table.columns, *rest)]
 
 
 def _notes(table: Table) -> Iterator[Notes]:

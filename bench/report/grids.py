@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from bench import report
 from bench.metrics import BY_NAME, DISPLAY, METRICS, UNKNOWN, Metric, figure
@@ -105,6 +106,105 @@ def _against(metric: str, unit: str) -> str:
     return f"{BY_NAME[metric].label}: {how}, over the same prompts."
 
 
+COST = ("usd_per_success", "usd_per_1m_input", "usd_per_1m_output", "failed_cost_share", "retried_cost_share",
+        "reasoning_cost_share")  # fmt: skip
+"""Figures of money beside those of the first screen."""
+
+
+def cost(table: Table, entries: Mapping[str, Sequence[str]]) -> Iterable[Grid]:
+    """What the money went for, with the entries of the price book that priced each target; nothing where nothing is priced."""
+    shown, unknown = [], dict[str, list[str]]()
+    priced = [row for row in table.rows if row.spent_usd]
+    for metric in (BY_NAME[name] for name in COST):
+        cells = [cell for row in priced if (cell := row.cells.get(metric.name)) is not None]
+        if any(cell.value is not None for cell in cells):
+            shown.append(metric)
+        else:
+            for why in dict.fromkeys(w for cell in cells for w in cell.warnings):
+                unknown.setdefault(why, []).append(metric.label)
+    if not priced:
+        return
+    made = figures(replace(table, columns=tuple(shown)), "cost", "What the money went for")
+    columns = [
+        Column(
+            "spent",
+            "number",
+            "USD",
+            "$",
+            "Of all requests that count, retries included, as far as their cost is known.",
+        )
+    ]
+    if entries:
+        columns.append(Column("price entry", meaning="What of the price book priced this target's requests."))
+    rows = tuple(
+        GridRow(
+            (*found.entries, _spent(row), *((words(", ".join(entries.get(row.target, ()))),) if entries else ())),
+            row.target,
+        )
+        for row, found in zip(table.rows, made.rows, strict=True)
+    )
+    missing = [Note(f"not known: {', '.join(labels)} ({why})") for why, labels in unknown.items()]
+    yield replace(made, columns=(*made.columns, *columns), rows=rows, notes=(*made.notes, *missing))
+
+
+def _spent(row: Row) -> Entry:
+    return Entry(UNKNOWN) if row.spent_usd is None else Entry(f"{row.spent_usd:,.4f}", float(row.spent_usd), unit="USD")
+
+
+def scorers(table: Table) -> Iterable[Grid]:
+    """What each scorer says, what was never delivered to them, how targets differ, and the workload's own bars."""
+    if not report.shows_scorers(table):
+        return
+    names = list(table.judged[0].scorers)
+    delivered = {name: f"Share of all requests that ended {name}." for name in report.UNDELIVERED}
+    columns = (Column("target", "name"),
+               *(Column(n, "figure", "share", "%", f"Mean of what {n} gave the replies it judged.") for n in names),
+               *(Column(report.UNDELIVERED[n], "figure", "share", "%", why) for n, why in delivered.items()))  # fmt: skip
+    rows = tuple(
+        GridRow((Entry(one.target), *(entry(one.scorers[n]) for n in names), *(entry(one.undelivered[n]) for n in delivered)),
+                one.target)
+        for one in table.judged
+    )  # fmt: skip
+    yield Grid("scorers", "Every scorer: mean of the replies it judged; and what was not delivered", columns, rows)
+    for i, baseline in enumerate(dict.fromkeys(one.baseline for one in table.judged if one.baseline), start=1):
+        beside = [one for one in table.judged if one.baseline == baseline and (one.differences or one.length)]
+        told = [n for n in names if any(n in one.differences for one in beside)]
+        heads = (Column("target", "name"),
+                 *(Column(n, "figure", "points", "points", f"{n}: the target's less the baseline's, over the requests that it "
+                          "judged for both.") for n in told),
+                 Column("output length", "figure", "ratio", "×", "Output tokens, of requests that both answered."))  # fmt: skip
+        against = tuple(
+            GridRow(
+                (Entry(one.target), *(_apart(one.differences.get(n)) for n in told), _apart(one.length)), one.target
+            )
+            for one in beside
+        )
+        if against:
+            yield Grid(
+                f"scorers-against-{i}",
+                f"Every scorer against {baseline}: difference, without a verdict",
+                heads,
+                against,
+            )
+    if found := report.bars_of(table):
+        there = [w for w in BARS if any(w in by.values() for by in found.values())]
+        met = tuple(
+            GridRow((Entry(bar), *(Entry(", ".join(t for t, said in by.items() if said == word)) for word in there)))
+            for bar, by in found.items()
+        )
+        yield Grid("bars", "The workload's own bars", (Column("bar", "name"), *map(Column, there)), met)
+
+
+BARS = ("met", "missed", "open", "unknown")
+
+
+def _apart(cell: Cell | None) -> Entry:
+    if cell is None:
+        return Entry("")
+    shown = report.difference_figure(cell)
+    return Entry(shown.text, cell.value, cell.low, cell.high, cell.unit, shown.interval)
+
+
 def levels(table: Table) -> Grid:
     shown = report.level_columns(table)
     columns = [Column("target", "name"), Column("level", "number", meaning="Requests per second offered, or in flight."),
@@ -158,6 +258,12 @@ def everything(table: Table) -> Grid:
         GridRow((Entry(row.target), Entry(m.label), entry(cell), _unit(cell.unit), count(cell.n), _worth(cell.n_eff),
                  words(cell.method), Entry("; ".join(cell.warnings))), row.target)
         for row in table.rows for m in METRICS if (cell := row.cells.get(m.name)) is not None
+    ]  # fmt: skip
+    rows += [
+        GridRow((Entry(one.target), Entry(f"{label} against {base}" if base else label), _apart(cell) if base else entry(cell),
+                 _unit(cell.unit), count(cell.n), _worth(cell.n_eff), words(cell.method), Entry("; ".join(cell.warnings))),
+                one.target)
+        for one in table.judged for base, _, label, cell in report.scorer_cells(one)
     ]  # fmt: skip
     rows += [
         GridRow((Entry(c.target), Entry(f"{c.label} against {c.baseline}"), verdict(c), _unit(c.unit), count(c.n),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from bench import report
 from bench.metrics import Figure, plural
+from bench.report.document import Grid
 from bench.stats.types import Comparison, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
@@ -19,8 +20,9 @@ LONGEST = 65_000
 """Characters: a comment on GitHub takes 65,536."""
 
 
-def render(table: Table) -> str:
-    """The whole table as Markdown, ending in a newline. Slices are folded; those that a comment has no room for are named."""
+def render(table: Table, money: Sequence[Grid] = ()) -> str:
+    """The whole table as Markdown, ending in a newline. Slices are folded; those that a comment has no room for are named.
+    `money` are the grids of grids.cost, to be folded."""
     marks = report.footnotes(table)
     banners = "\n>\n".join(f"> **{word}** {escape(meaning)}" for word, meaning in report.banners(table))
     head = [
@@ -30,6 +32,7 @@ def render(table: Table) -> str:
         _figures(table, marks),
         *(_compared(table, baseline, targets) for baseline, targets in report.by_baseline(table).items()),
         *(_judged(table) if report.shows_scorers(table) else ()),
+        *map(_folded, money),
         _levels(table) if table.levels else "",
     ]
     foot = [
@@ -131,6 +134,21 @@ def _levels(table: Table) -> str:
         for one in report.levels_in_order(table)
     ]  # fmt: skip
     return _grid(head, rows)
+
+
+def _folded(grid: Grid) -> str:
+    """A grid of a document, to be opened."""
+    head = [
+        escape(c.header) + (f"<br>{escape(c.sign)}" if c.sign and c.sign not in c.header else "") for c in grid.columns
+    ]
+    rows = [
+        [f"**{escape(first.text)}**" + (f"<br><sub>{escape(first.under)}</sub>" if first.under else ""),
+         *(" ".join(entry.marks) + _stack(Figure(entry.text, entry.interval or entry.under)) for entry in rest)]
+        for first, *rest in (row.entries for row in grid.rows)
+    ]  # fmt: skip
+    notes = _bullets([f"{note.mark} {escape(note.text)}".strip() for note in grid.notes])
+    folded = [f"<details><summary>{escape(grid.caption)}</summary>", _grid(head, rows), notes, "</details>"]
+    return "\n\n".join(block for block in folded if block)
 
 
 def _slice(heading: str, table: Table) -> str:

@@ -9,14 +9,13 @@ from typing import Any
 from bench.metrics import UNKNOWN
 from bench.report.document import Block, Column, Entry, Grid, GridRow
 from bench.report.grids import count, pairs, words
-from bench.stats.curves import Curves
 
 Manifest = Mapping[str, Any]
 
 
-def blocks(manifests: Sequence[Manifest], curves: Sequence[Curves]) -> tuple[Block, ...]:
-    last = manifests[-1]
-    return (_runs(manifests), _targets(manifests, curves), _instrument(manifests), _files(manifests), _packages(last))
+def blocks(manifests: Sequence[Manifest]) -> tuple[Block, ...]:
+    made = (_runs(manifests), _targets(manifests), _instrument(manifests), _files(manifests), _packages(manifests[-1]))
+    return tuple(grid for grid in made if grid.rows)
 
 
 def identity(manifests: Sequence[Manifest]) -> str:
@@ -74,18 +73,15 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _targets(manifests: Sequence[Manifest], curves: Sequence[Curves]) -> Grid:
+def _targets(manifests: Sequence[Manifest]) -> Grid:
     about = {one["id"]: one for m in manifests for one in m.get("targets") or []}
-    books: dict[str, tuple[str, ...]] = {}
-    for c in curves:
-        books.setdefault(c.target if c.target in about else c.target.rpartition(" @")[0], c.books)
     columns = tuple(Column(header, "name" if header == "target" else "text") for header in (
-        "target", "door", "model", "model id", "region", "dialect", "host", "api version", "price book"))  # fmt: skip
+        "target", "door", "model", "model id", "region", "dialect", "host", "api version"))  # fmt: skip
     rows = []
     for name, one in about.items():
         route = one.get("route") or {}
         given = [name, one.get("provider"), one.get("model"), one.get("model_id"), one.get("region"), one.get("dialect"),
-                 route.get("host"), one.get("api_version"), ", ".join(books.get(name, ()))]  # fmt: skip
+                 route.get("host"), one.get("api_version")]  # fmt: skip
         rows.append(GridRow(tuple(words(_text(value)) for value in given), name))
     return Grid("targets", "Who answered", columns, tuple(rows))
 

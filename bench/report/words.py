@@ -73,9 +73,10 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("95 % interval", "a range that would hold the true value in 95 of 100 such runs"),
     ("block", "prompts sent near each other in time, to every target; intervals count blocks"),
     ("n, n_eff", "requests counted; how many independent requests they are worth"),
-    ("goodput", "requests per second that ended ok within every limit of the service level"),
-    ("quality", "share of requests answered right, as delivered; failed requests are not right"),
-    ("$/correct", "cost of all requests, wrong and failed ones included, for each right answer"),
+    ("scorer", "a fixed rule that gives a reply 0 to 100 %; its mean is over the replies that it judged, so failed requests and "
+               "what it does not apply to are not in it"),
+    ("bar", "a limit that the workload set before the run: met or missed where the whole interval says so, open where it does not"),
+    ("price entry", "the dated, sourced line of the price book that priced a target's requests"),
     ("open loop, closed loop", "sends at due times, whatever happens; a new send waits for a free slot"),
     ("refused, filtered, truncated", "the model declined; a filter stopped it; it ran out of tokens"),
     ("throttled, overloaded, server", "a rate limit was met; they had no capacity; a fault of theirs"),

@@ -333,7 +333,7 @@ def figures(found: Sequence[Steadiness]) -> dict[str, dict[str, Cell]]:
         for name, trend in (("steady_in_flight_growth", one.in_flight), ("steady_latency_growth", one.latency)):
             if trend is not None:
                 method = "straight line through batch means, t interval over all checks"
-                cells[name] = Cell(trend.growth, trend.low, trend.high, one.n, None, method, "share")
+                cells[name] = Cell(trend.growth, trend.low, trend.high, one.n, None, method, "growth")
         if one.finished is not None:
             cells["steady_finished"] = _cell(one.finished, one.n, "finished ÷ started, last third", "ratio")
         mine = made.setdefault(one.target, {})

@@ -44,7 +44,7 @@ def test_a_name_that_begins_like_a_formula_is_text_and_a_negative_number_stays_o
     table, made = example()
     row = replace(table.rows[0], target="=HYPERLINK(1)")
     below = replace(table.comparisons[0], target="@x", value=-0.25)
-    found = lines(replace(made, table=replace(table, rows=(row,), comparisons=(below,), partial="-stopped")))
+    found = lines(replace(made, table=replace(table, rows=(row,), comparisons=(below,), judged=(), partial="-stopped")))
     assert {one["target"] for one in found} == {"'=HYPERLINK(1)", "'@x"}
     assert found[-1]["value"] == "-0.25"
     assert found[-1]["partial"] == "'-stopped"
@@ -54,5 +54,5 @@ def test_a_percentile_that_is_a_failed_request_is_infinite():
     table, made = example()
     cell = replace(table.rows[0].cells["ttft_p99_ms"], value=math.inf, high=None)
     row = replace(table.rows[0], cells={"ttft_p99_ms": cell})
-    (line,) = lines(replace(made, table=replace(table, rows=(row,), comparisons=())))
+    (line,) = lines(replace(made, table=replace(table, rows=(row,), comparisons=(), judged=())))
     assert (float(line["value"]), line["high"]) == (math.inf, "")

@@ -1,6 +1,6 @@
 """Every figure as a line of its own, unrounded, for spreadsheets and programs.
 
-    part        target, comparison, level, slice or slice comparison
+    part        target, comparison, scorer, bar, level, slice or slice comparison
     slice       the slice or level, empty outside
     target      baseline     against whom, in comparisons
     metric      label        the figure's name in the data, and as it is shown
@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.metrics import BY_NAME
-from bench.report import levels_in_order
+from bench.report import levels_in_order, scorer_cells
 from bench.report.document import Document
 from bench.stats.types import Cell, Comparison, Row, Table
 
@@ -47,6 +47,17 @@ def _lines(table: Table) -> Iterator[Mapping[str, Any]]:
         yield from _row("target", "", row)
     for comparison in table.comparisons:
         yield _comparison("comparison", "", comparison)
+    for one in table.judged:
+        for base, metric, label, cell in scorer_cells(one):
+            yield _cell(cell, part="scorer", target=one.target, baseline=base, metric=metric, label=label)
+        for bar in one.bars:
+            yield {
+                "part": "bar",
+                "target": one.target,
+                "metric": f"bar:{bar.words}",
+                "label": bar.words,
+                "verdict": bar.verdict,
+            }
     for level in levels_in_order(table):
         for name, cell in level.cells.items():
             yield _cell(cell, part="level", slice=f"{level.level:g}", target=level.target, metric=name, label=name)

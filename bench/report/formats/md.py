@@ -7,4 +7,4 @@ from bench.report.document import Document
 
 
 def render(document: Document) -> bytes:
-    return markdown.render(document.table).encode()
+    return markdown.render(document.table, [grid for grid in document.grids() if grid.id == "cost"]).encode()

@@ -22,11 +22,15 @@ from bench.report.svg import WIDE, draw
 
 _PAPER = '<rect width="100%" height="100%" class="paper"/>'
 LONGEST = 400
-"""Rows of a table; those beyond are in the other formats, and the page says so."""
+"""Rows of a table; those beyond, and folded tables that are longer, are in the other formats, and the page says so."""
 SQUEEZE = 1.12
 """How much wider a table may want to be than the page before it is parted; its words then break into lines."""
 CHART = 330.0
 """Width of a drawing in points: four of them stand on a page."""
+TALLEST = 430.0
+"""Of a drawing in points: with its words it stands on one page."""
+LEAST = 150.0
+"""Points that must be left on a page for a heading, or a table, to begin on it."""
 MARGIN = 36.0
 """Points."""
 COLOURS: dict[Tone, str] = {"good": "#00612e", "bad": "#8a1c00", "alarm": "#b00020", "warning": "#7a4b00"}
@@ -53,7 +57,7 @@ def render(document: Document) -> bytes:
 
 
 def _story(document: Document, drawn: _Drawings, width: float) -> Iterator[Any]:
-    from reportlab.platypus import KeepTogether
+    from reportlab.platypus import CondPageBreak, KeepTogether
 
     for mark in document.watermarks:
         yield _text(f"{mark.word}: {mark.meaning}", "banner")
@@ -74,6 +78,8 @@ def _story(document: Document, drawn: _Drawings, width: float) -> Iterator[Any]:
                 yield KeepTogether([*heading, first])
                 yield from rest
             else:
+                if heading:
+                    yield CondPageBreak(LEAST)
                 yield from (*heading, *(one for block in blocks for one in _block(block, width)))
             heading = []
 
@@ -123,13 +129,18 @@ def _notes(items: Sequence[Note]) -> Iterator[Any]:
 
 
 def _grid(grid: Grid, width: float) -> Iterator[Any]:
+    if grid.folded and len(grid.rows) > LONGEST:
+        yield _text(
+            f"{grid.caption}: {len(grid.rows):,} rows, in the CSV, XLSX, HTML and JSON forms of this report.", "text"
+        )
+        return
     shown, left = grid.rows[:LONGEST], max(0, len(grid.rows) - LONGEST)
     parts = _parts(grid, width)
     for i, part in enumerate(parts):
         caption = grid.caption if len(parts) == 1 else f"{grid.caption} ({i + 1} of {len(parts)})"
         columns = [grid.columns[at] for at in part]
         rows = [[row.entries[at] for at in part] for row in shown]
-        yield from _table(caption, columns, rows, _widths(columns, rows, width))
+        yield from _table(caption, columns, rows, _widths(columns, rows, width, grid.folded), grid.folded)
     if left:
         yield _text(f"{left:,} rows more: they are in the CSV, XLSX, HTML and JSON forms of this report.", "small")
     yield from _notes(grid.notes)
@@ -138,7 +149,8 @@ def _grid(grid: Grid, width: float) -> Iterator[Any]:
 def _parts(grid: Grid, width: float) -> list[list[int]]:
     """The columns that stand on one page, in as few parts as fit and of like width; each begins with the first column."""
     first, *rest = (
-        _wanted(column, [row.entries[i] for row in grid.rows[:100]]) for i, column in enumerate(grid.columns)
+        _wanted(column, [row.entries[i] for row in grid.rows[:100]], grid.folded)
+        for i, column in enumerate(grid.columns)
     )
     for n in range(1, len(rest) + 1):
         size = -(-len(rest) // n)
@@ -149,23 +161,26 @@ def _parts(grid: Grid, width: float) -> list[list[int]]:
 
 
 def _table(
-    caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Entry]], widths: Sequence[float]
+    caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Entry]], widths: Sequence[float], flat: bool
 ) -> Iterator[Any]:
+    """`flat` tables are long ones: what stands under a figure elsewhere stands beside it there."""
     from reportlab.lib import colors
-    from reportlab.platypus import LongTable, TableStyle
+    from reportlab.platypus import CondPageBreak, LongTable, TableStyle
 
     numeric = [column.kind in ("number", "figure", "verdict") for column in columns]
-    heads = [_cell(_head(column), numeric[i], bold=True) for i, column in enumerate(columns)]
-    fields = [[_cell(_field(entry, i), numeric[i]) for i, entry in enumerate(row)] for row in rows]
+    heads = [_cell(_head(column), numeric[i], flat) for i, column in enumerate(columns)]
+    fields = [[_cell(_field(entry, i, flat), numeric[i], flat) for i, entry in enumerate(row)] for row in rows]
     table = LongTable([heads, *fields], colWidths=widths, repeatRows=1, hAlign="LEFT")
     table.setStyle(
         TableStyle([
             ("VALIGN", (0, 0), (-1, -1), "TOP"), ("LINEBELOW", (0, 0), (-1, 0), 0.8, colors.HexColor("#555555")),
             ("LINEBELOW", (0, 1), (-1, -1), 0.3, colors.HexColor("#cccccc")),
             ("LEFTPADDING", (0, 0), (-1, -1), 3), ("RIGHTPADDING", (0, 0), (-1, -1), 3),
-            ("TOPPADDING", (0, 0), (-1, -1), 2), ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
+            ("TOPPADDING", (0, 0), (-1, -1), 1 if flat else 2), ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5 if flat else 2.5),
         ])
     )  # fmt: skip
+    # A caption stays with the first rows of its table; a table that fits on one page is not torn for a few lines.
+    yield CondPageBreak(min(LEAST, (len(rows) + 2) * 21.0))
     yield _text(caption, "caption")
     yield table
 
@@ -175,31 +190,33 @@ def _head(column: Column) -> str:
     return f"<b>{_safe(column.header)}</b>{sign}"
 
 
-def _field(entry: Entry, at: int) -> str:
+def _field(entry: Entry, at: int, flat: bool) -> str:
     """The figure, its interval below it, and the words of its verdict."""
+    line, small = ("  ", 5.4) if flat else ("<br/>", 6)
     text = f"<b>{_safe(entry.text)}</b>" if at == 0 else _safe(entry.text)
     if entry.marks:
         text += f"<super>{_safe(' '.join(map(_digits, entry.marks)))}</super>"
     if entry.interval:
-        text += f'<br/><font color="#555555" size="6">{_safe(entry.interval)}</font>'
+        text += f'{line}<font color="#555555" size="{small}">{_safe(entry.interval)}</font>'
     if entry.words:
         colour = COLOURS.get(entry.tone, "#333333")
-        text += f'<br/><font color="{colour}">{_safe(entry.words)}</font>'
+        text += f'{line}<font color="{colour}">{_safe(entry.words)}</font>'
     if entry.under:
-        text += f'<br/><font color="#555555" size="6">{_safe(entry.under)}</font>'
+        text += f'{line}<font color="#555555" size="{small}">{_safe(entry.under)}</font>'
     return text
 
 
-def _wanted(column: Column, entries: Sequence[Entry]) -> float:
+def _wanted(column: Column, entries: Sequence[Entry], flat: bool = False) -> float:
     """The width in points that a column wants, by its longest words; long texts are broken into lines."""
-    words = [part for entry in entries for part in (entry.text, entry.interval, entry.words, entry.under)]
+    fields = [(entry.text, entry.interval, entry.words, entry.under) for entry in entries]
+    words = [" ".join(field) for field in fields] if flat else [part for field in fields for part in field]
     longest = max([4, *map(len, column.header.split()), *map(len, words)])
-    return min(38, longest) * 4.3 + 8
+    return min(54, longest) * 3.7 + 8 if flat else min(38, longest) * 4.3 + 8
 
 
-def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Entry]], width: float) -> list[float]:
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Entry]], width: float, flat: bool) -> list[float]:
     """Widths in points that together fill at most the page."""
-    wanted = [_wanted(column, [row[i] for row in rows[:100]]) for i, column in enumerate(columns)]
+    wanted = [_wanted(column, [row[i] for row in rows[:100]], flat) for i, column in enumerate(columns)]
     stretch = min(1.25, width / sum(wanted))
     return [one * stretch for one in wanted]
 
@@ -220,6 +237,7 @@ class _Drawings:
 
         ((wide, high),) = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
         drawing: bytes = vl_convert.svg_to_pdf(svg)
+        width = min(width, TALLEST * float(wide) / float(high))
         height = width * float(high) / float(wide)
         drawings = self
 
@@ -278,10 +296,11 @@ def _styles() -> dict[str, Any]:
         "small": ParagraphStyle("small", text, fontSize=7, leading=9.5, textColor="#333333", spaceAfter=2),
         "cell": ParagraphStyle("cell", text, fontSize=7, leading=8.6, spaceAfter=0, splitLongWords=1),
         "number": ParagraphStyle("number", text, fontSize=7, leading=8.6, spaceAfter=0, alignment=2, splitLongWords=1),
-        "caption": ParagraphStyle("caption", text, fontName="Vera-Bold", spaceBefore=8, keepWithNext=1),
+        "flatcell": ParagraphStyle("flatcell", text, fontSize=6, leading=7.4, spaceAfter=0, splitLongWords=1),
+        "flatnumber": ParagraphStyle("flatnumber", text, fontSize=6, leading=7.4, spaceAfter=0, alignment=2, splitLongWords=1),
+        "caption": ParagraphStyle("caption", text, fontName="Vera-Bold", spaceBefore=8),
         "title": ParagraphStyle("title", text, fontName="Vera-Bold", fontSize=15, leading=19),
-        "heading": ParagraphStyle("heading", text, fontName="Vera-Bold", fontSize=11.5, leading=15, spaceBefore=12,
-                                  keepWithNext=1),
+        "heading": ParagraphStyle("heading", text, fontName="Vera-Bold", fontSize=11.5, leading=15, spaceBefore=12),
         "verdict": ParagraphStyle("verdict", text, fontName="Vera-Bold", fontSize=10, leading=14, spaceBefore=3),
         "banner": ParagraphStyle("banner", text, fontName="Vera-Bold", textColor="#ffffff", backColor="#b00020", borderPadding=4,
                                  spaceAfter=8, spaceBefore=4),
@@ -298,8 +317,8 @@ def _markup(markup: str, style: str) -> Any:
     return Paragraph(markup, _styles()[style])
 
 
-def _cell(markup: str, numeric: bool, bold: bool = False) -> Any:
-    return _markup(f"<b>{markup}</b>" if bold else markup, "number" if numeric else "cell")
+def _cell(markup: str, numeric: bool, flat: bool) -> Any:
+    return _markup(markup, ("flat" if flat else "") + ("number" if numeric else "cell"))
 
 
 def _heading(title: str) -> Any:

@@ -12,8 +12,10 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from textwrap import wrap
 from typing import Any
 
+from bench.metrics import DISPLAY
 from bench.report.document import Column, Document, Entry, Grid, Note, Notes, Prose, Terms
 
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
@@ -22,6 +24,13 @@ LONGEST_NAME = 31
 """Excel's limit for the name of a sheet."""
 WIDEST = 60
 """Characters; longer text is broken into lines."""
+NOTE_WIDTH = 110
+"""Characters: as far as a note under a table runs."""
+PAGE_WIDTH = 200
+"""Characters across a printed page, about; a wider table is printed over several, each with the names of its rows."""
+LINE = 15.0
+"""Points."""
+_WRAPPED = frozenset({"text", "strong", "head", "headright"})
 
 Line = Sequence[tuple[Any, str]]
 """Fields of one row: a value and the name of its format."""
@@ -55,9 +64,11 @@ def render(document: Document) -> bytes:
             sheets.stack("slices", section.title, grids)
         else:
             for grid in grids:
-                sheets.table(section.id.replace("-", " "), grid)
+                sheets.table(section.id.replace("-", " ") if len(grids) == 1 else grid.id.replace("-", " "), grid)
     _charted(sheets)
     _prose(sheets)
+    for sheet in sheets.made:
+        sheet.finish()
     book.close()
     return file.getvalue()
 
@@ -69,7 +80,7 @@ def _summary(sheets: _Sheets) -> None:
     document = sheets.document
     sheet = sheets.add("summary")
     sheet.line([(document.title, "title")])
-    sheet.line([(document.question, "text")])
+    sheet.line([(document.question, "plain")])
     sheet.gap()
     sheet.line([("verdict", "head"), (document.verdict, "strong")])
     for about, answer in document.answers:
@@ -91,7 +102,13 @@ def _charted(sheets: _Sheets) -> None:
         for row in chart.data.rows:
             for column, entry in list(zip(chart.data.columns, row.entries, strict=True))[1:]:
                 if entry.text:
-                    rows.append((Entry(chart.title), row.entries[0], Entry(column.header), entry, Entry(column.sign)))
+                    sign = DISPLAY[entry.unit].sign if entry.unit else column.sign
+                    what = (
+                        f"{column.header} {column.sign}"
+                        if entry.unit and column.sign not in ("", sign)
+                        else column.header
+                    )
+                    rows.append((Entry(chart.title), row.entries[0], Entry(what), entry, Entry(sign)))
     if rows:
         sheet = sheets.add("chart data")
         sheet.line([("The aggregates that the charts of this report are drawn from", "title")])
@@ -133,6 +150,7 @@ class _Sheets:
     def __init__(self, book: Any, document: Document) -> None:
         self.book, self.document = book, document
         self.taken: set[str] = set()
+        self.made: list[_Sheet] = []
         self.formats: dict[str, Any] = {}
 
     def add(self, name: str) -> _Sheet:
@@ -142,7 +160,8 @@ class _Sheets:
             unique = f"{clean[: LONGEST_NAME - len(str(n)) - 1]} {n}"
             n += 1
         self.taken.add(unique.lower())
-        return _Sheet(self, self.book.add_worksheet(unique))
+        self.made.append(_Sheet(self, self.book.add_worksheet(unique)))
+        return self.made[-1]
 
     def table(self, name: str, grid: Grid) -> None:
         """One grid on a sheet of its own, its headings kept in sight."""
@@ -185,6 +204,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
         "bottom": 1,
         "bg_color": "#EEEEEE",
     },
+    "plain": {},
     "text": {"text_wrap": True, "valign": "top"},
     "name": {"bold": True, "valign": "top"},
     "alarm": {"bold": True, "font_color": "#B00020", "text_wrap": True, "valign": "top"},
@@ -199,12 +219,16 @@ class _Sheet:
     def __init__(self, sheets: _Sheets, sheet: Any) -> None:
         self.sheets, self.sheet, self.at = sheets, sheet, 0
         self.widest: dict[int, int] = {}
+        self.tall: dict[int, list[tuple[int, str, bool]]] = {}
+        """Rows whose fields break into lines: the column, the text, and whether it is a heading."""
+        self.spans: list[tuple[int, str, str]] = []
+        """Texts that run over several columns: the row, the text and its look."""
         document = sheets.document
         for mark in document.watermarks:
+            sheet.set_row(self.at, None, sheets.format("banner"))
             self.line([(f"{mark.word}: {mark.meaning}", "banner")])
         sheet.set_landscape()
         sheet.set_paper(9)
-        sheet.fit_to_pages(1, 0)
         sheet.set_footer(f"&L{_margin(document.identity)}&C{_margin(document.watermark)}&R&P / &N")
 
     def line(self, fields: Line) -> None:
@@ -218,8 +242,7 @@ class _Sheet:
     def notes(self, items: Sequence[Note]) -> None:
         for note in items:
             label = ": ".join(part for part in (note.mark, note.label) if part)
-            look = "alarm" if note.tone == "alarm" else "number"
-            self.put(self.at, 0, f"{label} {note.text}".strip(), look)
+            self.spans.append((self.at, f"{label} {note.text}".strip(), "alarm" if note.tone == "alarm" else "text"))
             self.at += 1
 
     def put(self, row: int, column: int, value: Any, look: str) -> None:
@@ -230,6 +253,10 @@ class _Sheet:
             self.sheet.write_blank(row, column, None, made)
         else:
             self.sheet.write_string(row, column, str(value), made)
+        if look == "title":
+            self.sheet.set_row(row, LINE + 5)
+        if look in _WRAPPED and isinstance(value, str):
+            self.tall.setdefault(row, []).append((column, value, look.startswith("head")))
 
     def fill(self, columns: Sequence[Column], rows: Sequence[Sequence[Entry]], frozen: bool) -> None:
         """The headings and the rows. `frozen` headings stay in sight, can be filtered, and head every printed page."""
@@ -243,12 +270,37 @@ class _Sheet:
             names = sum(one.width for one, column in zip(spread[:1], columns, strict=False) if column.kind == "name")
             self.sheet.freeze_panes(first + 1, names)
             self.sheet.repeat_rows(first)
+            if names:
+                self.sheet.repeat_columns(0, names - 1)
             self.sheet.autofilter(first, 0, max(self.at - 1, first), sum(one.width for one in spread) - 1)
 
     def widths(self, widths: Sequence[int]) -> None:
         for column, width in enumerate(widths):
             self.widest[column] = max(self.widest.get(column, 0), width)
             self.sheet.set_column(column, column, self.widest[column])
+
+    def finish(self) -> None:
+        """What the widths decide: how far a note runs, how high a row is, over how many pages a wide table is printed."""
+        widths = [self.widest.get(i, 9) for i in range(max(self.widest, default=0) + 1)] or [9]
+        last, wide = 0, widths[0]
+        while wide < NOTE_WIDTH:
+            last += 1
+            wide += widths[last] if last < len(widths) else 9
+        for row, text, look in self.spans:
+            if last:
+                self.sheet.merge_range(row, 0, row, last, "", self.sheets.format(look))
+            self.sheet.write_string(row, 0, text, self.sheets.format(look))
+            self.sheet.set_row(row, LINE * _lines(text, wide))
+        for row, fields in self.tall.items():
+            high = max(_lines(text, widths[column] - 1 - head) for column, text, head in fields)
+            if high > 1:
+                self.sheet.set_row(row, LINE * high)
+        self.sheet.fit_to_pages(max(1, round(sum(widths) / PAGE_WIDTH)), 0)
+
+
+def _lines(text: str, width: int) -> int:
+    """How many lines a text takes in so many characters."""
+    return sum(len(wrap(part, max(width, 4))) or 1 for part in text.split("\n"))
 
 
 class _Spread:
@@ -285,7 +337,8 @@ class _Spread:
         look = number_format(entry)
         yield (value, f"number:{look}") if value is not None else (entry.text, _look_of(self.column))
         if self.bounded:
-            word = "unbounded" if entry.unit and entry.value is not None else ""
+            # Where nothing is said of an interval, none was made: that is not an end that the data cannot bound.
+            word = "unbounded" if entry.interval else ""
             for end in (low, high):
                 yield (end, f"number:{look}") if end is not None else (word, "right")
         if self.worded:
@@ -318,7 +371,7 @@ def _read(text: str, unit: str) -> float | None:
     if found is None:
         return None
     number = Decimal(found[0].replace(",", ""))
-    return float(number / 100 if unit in ("share", "points") else number)
+    return float(number / 100 if unit in ("share", "points", "growth") else number)
 
 
 def number_format(entry: Entry) -> str:
@@ -326,7 +379,7 @@ def number_format(entry: Entry) -> str:
     shown: list[str] = _NUMBER.findall(f"{entry.text} {entry.interval}")
     places = max((len(number.partition(".")[2]) for number in shown), default=0)
     form = "#,##0" + ("." + "0" * places if places else "")
-    if entry.unit == "share":
+    if entry.unit in ("share", "growth"):
         return f"{form}%"
     if entry.unit == "points":
         return f"+{form}%;-{form}%;{form}%"
