@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,9 +34,11 @@ from bench.metrics import plural
 from bench.plan import Plan
 from bench.record import Attempt, Connection, Exchange, Fault, Reply, Request
 from bench.store.journal import Journal, journal_path, read
-from bench.sweep import Search
 from bench.wire.clock import Alarm, cpu_ns, now_ns
 from bench.workload import Load
+
+if TYPE_CHECKING:
+    from bench.sweep import Search
 
 STREAMS_PER_WORKER = 256
 """For `--workers auto`: concurrent streams that one process carries with stamps that are true to a fraction of a millisecond."""
