@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.calibrate import Calibration, calibrate
 from bench.collect import record_of
@@ -61,7 +62,7 @@ def size(asked: int | None, plan: Plan, load: Load, cores: int) -> tuple[int, st
     wanted = asked
     if wanted is None:
         wanted = min(cores - 1, math.ceil(peak_streams(load, len(plan.target_ids)) / STREAMS_PER_WORKER))
-    prompts = len(np.unique(plan.prompt_of(np.flatnonzero(~plan.warmup))))
+    prompts = _distinct(plan.prompt_of(np.flatnonzero(~plan.warmup)))
     room = {f"{plural(prompts, 'session' if load.session else 'prompt')}": prompts}
     if load.closed:
         slots = min(stage.concurrency or 1 for stage in load.stages)
@@ -71,6 +72,11 @@ def size(asked: int | None, plan: Plan, load: Load, cores: int) -> tuple[int, st
         return most, f"{most} instead of {asked} workers: the load has {why}."
     n = max(1, min(wanted, most))
     return n, f"{n} workers." if n > 1 else ""
+
+
+def _distinct(numbers: NDArray[np.int64]) -> int:
+    """How many different numbers there are. (`np.unique` would load numpy's masked arrays, which nothing here uses.)"""
+    return int(np.count_nonzero(np.diff(np.sort(numbers)))) + 1 if len(numbers) else 0
 
 
 def searching(load: Load) -> bool:

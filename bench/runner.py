@@ -31,7 +31,6 @@ from bench.plan import Plan
 from bench.preflight import Job, Options, Ready
 from bench.price import book
 from bench.record import Reply
-from bench.simulation import simulated
 from bench.stats.tags import slice_tags
 from bench.store import parquet, runs, schedule
 from bench.store.disk import digest
@@ -115,6 +114,8 @@ def _targets(job: Job, folder: Path, segment: int) -> Iterator[tuple[Ready, ...]
     if not job.options.simulate:
         yield job.ready
         return
+    from bench.simulation import simulated
+
     truth = f"truth-r{segment}.parquet" if segment else "truth.parquet"
     with simulated(job, folder, job.options.profiles, truth) as ready:
         yield ready

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.cli import app, main
+from bench.cli import main, program
 from bench.store import runs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,7 +34,7 @@ def test_every_script_verb_and_flag_of_the_readme_exists(command: str) -> None:
     if script != "scripts/bench":
         return
     verb, *arguments = words
-    shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200"})
+    shown = CliRunner().invoke(program(), [verb, "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0
     for flag in [word for word in arguments if word.startswith("--")]:
         assert flag in shown.output, f"{command}: {verb} has no {flag}"
