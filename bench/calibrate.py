@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import dialects, providers, simulate
+from bench import dialects, providers
 from bench.engine.loops import Control, closed_loop
 from bench.engine.send import Done, Lane, Policy, prepare, send
 from bench.record import Case, Params, Request
@@ -51,6 +51,8 @@ async def calibrate(
     streams: int, wire: Wire, alarm: Alarm, folder: Path, read_cpu_ns: Callable[[], int]
 ) -> Calibration:
     """Streams `ROUNDS` waves of known replies at the planned concurrency and compares our stamps with the server's own."""
+    from bench import simulate  # a run that does not calibrate has no use for it
+
     truth_path = folder / "calibration-truth.parquet"
     n = max(FEWEST_REQUESTS, streams * ROUNDS)
     config = {

@@ -4,51 +4,32 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 
 from bench import __version__, commands
-from bench.commands import (
-    baseline,
-    compare,
-    doctor,
-    gate,
-    history,
-    plan,
-    prices,
-    report,
-    run,
-    score,
-    simulate,
-    targets,
-    tco,
-    workload,
-)
 from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
 from bench.redact import clean, refresh
 
-app = typer.Typer(
-    name="bench",
-    help="The same model on different clouds: how fast, how reliable, how good, at what price, and how sure are we?",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command("run")(run.run)
-app.command("plan")(plan.plan)
-app.command("compare")(compare.compare)
-app.command("report")(report.report)
-app.command("gate")(gate.gate)
-app.command("history")(history.history)
-app.add_typer(baseline.app, name="baseline")
-app.command("score")(score.score)
-app.command("tco")(tco.tco)
-app.command("targets")(targets.targets)
-app.command("doctor")(doctor.doctor)
-app.add_typer(workload.app, name="workload")
-app.add_typer(prices.app, name="price")
-app.command("simulate")(simulate.simulate)
+VERBS = {
+    "run": "run",
+    "plan": "plan",
+    "compare": "compare",
+    "report": "report",
+    "gate": "gate",
+    "history": "history",
+    "baseline": "app",
+    "score": "score",
+    "tco": "tco",
+    "targets": "targets",
+    "doctor": "doctor",
+    "workload": "app",
+    "price": "app",
+    "simulate": "simulate",
+}
+"""Every verb, in the order of the help, with its function in its module of `bench.commands`, or its own verbs (`app`)."""
+MODULES = {"price": "prices"}
 
 
 def _version(value: bool) -> None:
@@ -57,7 +38,6 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _main(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and end."
@@ -66,12 +46,33 @@ def _main(
     """Holds the options that belong to no verb."""
 
 
+def program(verb: str | None = None) -> typer.Typer:
+    """The command line with every verb, or with the one alone that is asked for: the others need not be loaded."""
+    app = typer.Typer(
+        name="bench",
+        help="The same model on different clouds: how fast, how reliable, how good, at what price, and how sure are we?",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_main)
+    for name in [verb] if verb in VERBS else VERBS:
+        found = getattr(import_module(f"bench.commands.{MODULES.get(name, name)}"), VERBS[name])
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code (bench/errors.py lists them)."""
     refresh()
     commands.invocation[:] = sys.argv[1:] if argv is None else argv
     try:
-        code = app(args=run.with_bare_resume(commands.invocation), prog_name="bench", standalone_mode=False)
+        app = program(next(iter(commands.invocation), None))
+        code = app(args=commands.with_bare_resume(commands.invocation), prog_name="bench", standalone_mode=False)
     except BenchError as error:
         print(clean(error.message), file=sys.stderr)
         if error.hint:

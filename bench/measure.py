@@ -315,9 +315,8 @@ def _planned(plan: Plan, mine: Mine) -> dict[str, int]:
 
 @contextmanager
 def quiet_gc() -> Iterator[None]:
-    """The collector's pauses fall into the measured tail, so it rests while we measure, and what exists is set aside."""
-    gc.collect()
-    gc.freeze()
+    """The collector's pauses fall into the measured tail, so it rests while we measure; what exists then is set aside once,
+    when all is loaded."""
     gc.disable()
     try:
         yield

@@ -17,7 +17,6 @@ from bench.estimate import Estimate
 from bench.estimate import of_target as estimate_of
 from bench.load import Load, Stage, burst_stage
 from bench.plan import Plan, Sessions, build
-from bench.price.overlay import overlay_of
 from bench.record import Params
 from bench.registry.settings import effective_params, end_of_life, same_settings, without_cache
 from bench.targets import Target, load_targets, read_prices
@@ -102,6 +101,8 @@ def prepare(options: Options, today: date) -> Job:
         prices = read_prices(options.prices)
         targets = [replace(target, prices=prices) for target in targets]
     for name, text in {target.prices for target in targets if target.prices is not None}:
+        from bench.price.overlay import overlay_of
+
         overlay_of(name, text)  # what is wrong in it is told now
     redact.learn_names(target.auth["env"] for target in targets if "env" in target.auth)
     ready: list[Ready] = []

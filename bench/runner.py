@@ -16,11 +16,11 @@ from datetime import date
 from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from bench import crew, environment, instrument, preflight, providers, redact, resume, score, sweep, tabulate
+from bench import crew, environment, instrument, preflight, providers, redact, resume
 from bench.engine.pacing import length_ns
 from bench.engine.seat import Alone
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
@@ -31,14 +31,15 @@ from bench.plan import Plan
 from bench.preflight import Job, Options, Ready
 from bench.price import book
 from bench.record import Reply
-from bench.simulation import simulated
-from bench.stats.slices import slice_tags
-from bench.stats.table import Table, summary_rows
+from bench.stats.tags import slice_tags
 from bench.store import parquet, runs, schedule
 from bench.store.disk import digest
 from bench.store.journal import Journal, journal_path, journals
 from bench.wire.clock import Anchor, allowed_cores, asleep_ns, clock_facts
 from bench.workload import Workload, dataset_facts, verdict_facts
+
+if TYPE_CHECKING:
+    from bench.stats.types import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ def _targets(job: Job, folder: Path, segment: int) -> Iterator[tuple[Ready, ...]
     if not job.options.simulate:
         yield job.ready
         return
+    from bench.simulation import simulated
+
     truth = f"truth-r{segment}.parquet" if segment else "truth.parquet"
     with simulated(job, folder, job.options.profiles, truth) as ready:
         yield ready
@@ -138,7 +141,11 @@ def _measured(
     spent_usd = Decimal(0) if earlier is None or resent is None else earlier.spent_usd(resent, most)
     manifest = resume.begin(_manifest(job, ready, run_id, folder, anchor, planned), earlier, resent)
     remaining = resume.Remaining(None if earlier is None else earlier.found)
-    search = sweep.search(job, planned, lambda plan: _write_plan(plan, folder, run_id))
+    search = None
+    if crew.searching(job.load):
+        from bench import sweep  # it judges levels, and so needs statistics
+
+        search = sweep.search(job, planned, lambda plan: _write_plan(plan, folder, run_id))
     workers, said = crew.size(options.workers, planned, job.load, allowed_cores() or os.cpu_count() or 1)
     if earlier is not None:
         anchor = earlier.moved(anchor)
@@ -180,6 +187,10 @@ def _measured(
 
 def _finish(job: Job, folder: Path, facts: dict[str, Any], measured: Measured) -> Result:
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
+    # what judges replies and rows is loaded when the load is over: no request waits for it
+    from bench import tabulate
+    from bench.stats.table import summary_rows
+
     files, dropped = parquet.write_tables(folder, amend=scoring(job.workload), replies=job.options.replies)
     parquet.release_memory()
     for path in (folder / runs.SCHEDULE, *sorted(folder.glob("truth*.parquet"))):
@@ -222,6 +233,8 @@ def _exit_status(measured: Measured, invalid: list[str]) -> int:
 def scoring(workload: Workload) -> Callable[[dict[str, Any]], None]:
     """Adds its scores to a journalled record: what was timed is what is scored. Failed replies have none, and neither have
     turns of a session that expect nothing."""
+    from bench import score
+
     cases = {case.id: case for case in workload.cases}
     scorers = [score.get(spec.type, spec.name, spec.options) for spec in workload.scorers]
     types = {spec.name: spec.type for spec in workload.scorers}

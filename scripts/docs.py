@@ -1,4 +1,4 @@
-"""Writes what is generated again: docs/columns.md, doors.md, portability.md, the JSON Schemas and the packed price book. With --check, only says whether they are current."""
+"""Writes what is generated again: docs/columns.md, doors.md, portability.md, the JSON Schemas, the packed price book and registry. With --check, only says whether they are current."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from bench import registry
 from bench.commands.matrix import page as portability_page
 from bench.portability import matrix
 from bench.price import book
@@ -17,6 +18,7 @@ from bench.testing.verified import page as doors_page
 from bench.workload import json_schema as workload_schema
 
 ROOT = Path(__file__).parent.parent
+REGISTRY = ROOT / "bench/registry" / registry.PACKED
 
 HEADS = {
     "schedule": "The plan, written and hashed before the first byte is sent; in a sweep that looks for its own end, level by level.",
@@ -62,6 +64,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     ROOT / "workloads/schema/targets.v1.json": lambda: json.dumps(targets_schema(), indent=1, sort_keys=True) + "\n",
     ROOT / "workloads/schema/prices.v1.json": lambda: json.dumps(prices_schema(), indent=1, sort_keys=True) + "\n",
     ROOT / "bench/price/data" / book.PACKED: book.packed,
+    REGISTRY: registry.packed,
 }
 """What makes each page."""
 
@@ -72,6 +75,9 @@ def pages() -> dict[Path, str]:
 
 
 def main() -> int:
+    if "--check" not in sys.argv and (not REGISTRY.exists() or REGISTRY.read_text() != registry.packed()):
+        REGISTRY.write_text(registry.packed())  # first: other pages are made from what it says
+        print(f"written: {REGISTRY.relative_to(ROOT)}")
     stale = [path for path, text in pages().items() if not path.exists() or path.read_text() != text]
     if "--check" not in sys.argv:
         for path in stale:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bench.commands import invocation
+from bench.commands import BARE, invocation
 from bench.commands.money import dollars
 from bench.errors import EXIT_BUDGET, ConfigError, Problem
 
 MOST_WORKERS = 256
-BARE = "-"
-"""What `--resume` holds when it stands alone: no run is called so."""
 
 
 class Limits(StrEnum):
@@ -204,15 +201,6 @@ def _campaign_problems(
             Problem("command line", "--campaign", "", "say --resume to go on with it, or --due to run what is due now")
         )
     return problems
-
-
-def with_bare_resume(arguments: Sequence[str]) -> list[str]:
-    """`--resume` without a value goes on with a campaign: the parser knows no option whose value may be left out."""
-    following = [*arguments[1:], "--"]
-    return [
-        f"--resume={BARE}" if word == "--resume" and after.startswith("-") and arguments[0] == "run" else word
-        for word, after in zip(arguments, following, strict=False)
-    ]
 
 
 def _run(options: Any, as_json: bool) -> int:

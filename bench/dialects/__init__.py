@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from bench.dialects import chat, converse, gemini, messages, responses
-from bench.dialects.base import Dialect
 from bench.errors import BenchError
 
-DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (messages, chat, responses, converse, gemini)}
+if TYPE_CHECKING:
+    from bench.dialects.base import Dialect
+
+DIALECTS = ("messages", "chat", "responses", "converse", "gemini")
+"""Each is a module of this package, imported when it is asked for."""
 
 
 def get(name: str) -> Dialect:
     """The dialect of that name; BenchError names those there are."""
-    try:
-        return DIALECTS[name]
-    except KeyError:
-        raise BenchError(f"dialect: got {name!r}; want one of {', '.join(DIALECTS)}") from None
+    if name not in DIALECTS:
+        raise BenchError(f"dialect: got {name!r}; want one of {', '.join(DIALECTS)}")
+    dialect: Dialect = import_module(f"bench.dialects.{name}")
+    return dialect

@@ -21,15 +21,17 @@ from decimal import Decimal
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import registry, yamlfile
 from bench.errors import ConfigError, Problem
 from bench.price.entries import RATE_STEP, Band, PriceEntry, canonical, digest, discounted
-from bench.price.overlay import Overlay, overlay_of
 from bench.price.schema import BookFile, Row
 from bench.price.scopes import Unknown, scope_of, tier_of
 from bench.targets import TOKEN_CLASSES, Target
+
+if TYPE_CHECKING:
+    from bench.price.overlay import Overlay
 
 __all__ = [
     "RATE_STEP", "Band", "Book", "PriceEntry", "Unknown", "canonical", "digest", "discounted", "find", "load_book",
@@ -106,6 +108,8 @@ def find(
     if terms.get("discount") is not None:
         return discounted(listed, Decimal(str(terms["discount"]))) if isinstance(listed, PriceEntry) else listed
     if overlay is None and target.prices is not None:
+        from bench.price.overlay import overlay_of  # few have prices of their own
+
         overlay = overlay_of(*target.prices)
     if overlay is None:
         return listed

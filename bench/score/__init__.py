@@ -8,43 +8,33 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from bench import plugins
 from bench.errors import CannotRun, ConfigError, Problem
 from bench.record import Case, Reply, Score
-from bench.score.abstention import Abstention
 from bench.score.base import Scorer
-from bench.score.citations import Citations
-from bench.score.decoys import Decoys
-from bench.score.facts import Facts
-from bench.score.fidelity import NumericFidelity
-from bench.score.field_f1 import MEASURES, FieldF1
-from bench.score.json_schema import JsonSchema, broken
-from bench.score.label import Label
-from bench.score.plain import Choice, Contains, Exact, Number, Regex
-from bench.score.recall import FactRecall
-from bench.score.rouge import RougeL
-from bench.score.word_count import WordCount
 
-SCORERS: Mapping[str, Callable[..., Scorer]] = {
-    "facts": Facts,
-    "citations": Citations,
-    "abstention": Abstention,
-    "label": Label,
-    "exact": Exact,
-    "contains": Contains,
-    "regex": Regex,
-    "choice": Choice,
-    "number": Number,
-    "json_schema": JsonSchema,
-    "field_f1": FieldF1,
-    "fact_recall": FactRecall,
-    "decoys": Decoys,
-    "numeric_fidelity": NumericFidelity,
-    "rouge_l": RougeL,
-    "word_count": WordCount,
+SCORERS: Mapping[str, str] = {
+    "facts": "bench.score.facts:Facts",
+    "citations": "bench.score.citations:Citations",
+    "abstention": "bench.score.abstention:Abstention",
+    "label": "bench.score.label:Label",
+    "exact": "bench.score.plain:Exact",
+    "contains": "bench.score.plain:Contains",
+    "regex": "bench.score.plain:Regex",
+    "choice": "bench.score.plain:Choice",
+    "number": "bench.score.plain:Number",
+    "json_schema": "bench.score.json_schema:JsonSchema",
+    "field_f1": "bench.score.field_f1:FieldF1",
+    "fact_recall": "bench.score.recall:FactRecall",
+    "decoys": "bench.score.decoys:Decoys",
+    "numeric_fidelity": "bench.score.fidelity:NumericFidelity",
+    "rouge_l": "bench.score.rouge:RougeL",
+    "word_count": "bench.score.word_count:WordCount",
 }
+"""Types of scorers and where they are: a scorer's module is imported when a workload names it."""
 
 _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "target": ("a key of the case's expectation, e.g. gold", lambda v: isinstance(v, str) and bool(v)),
@@ -64,8 +54,6 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "max_extra": ("a whole number from 0, e.g. 2", lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0),
     "types": ("a key of the case's expectation, e.g. types", lambda v: isinstance(v, str) and bool(v)),
-    "measure": (f"one of {', '.join(MEASURES)}", lambda v: v in MEASURES),
-    "schema": ("a JSON Schema", lambda v: isinstance(v, dict) and not broken(v)),
     "fenced": ("true or false", lambda v: isinstance(v, bool)),
     "formats": ("true or false", lambda v: isinstance(v, bool)),
 }
@@ -78,9 +66,10 @@ def get(scorer_type: str, name: str, options: Mapping[str, Any] | None = None) -
     """
     options = options or {}
     if scorer_type in SCORERS:
-        factory = SCORERS[scorer_type]
-        _check(factory, name, options)
-        return factory(name, **options)
+        module, _, attribute = SCORERS[scorer_type].partition(":")
+        ours: Callable[..., Scorer] = getattr(import_module(module), attribute)
+        _check(ours, name, options)
+        return ours(name, **options)
     if scorer_type not in names():
         raise ConfigError([Problem(f"scorer {name}", "type", repr(scorer_type), f"one of {', '.join(names())}")])
     try:

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.record import Case, Reply, Score
 from bench.score.structured import BadJson, parse
@@ -54,6 +54,10 @@ class FieldF1:
     fenced: bool = False
     day_first: bool | None = None
     version: str = field(default="1", init=False)
+
+    OPTIONS: ClassVar[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
+        "measure": (f"one of {', '.join(MEASURES)}", lambda v: v in MEASURES)
+    }
 
     def score(self, case: Case, reply: Reply) -> Score:
         gold, types = case.expected.get(self.target), case.expected.get(self.types) or {}

@@ -7,10 +7,10 @@ response format that the case brings. Nothing is fetched: a `$ref` out of the sc
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.record import Case, Reply, Score
 from bench.score.structured import BadJson, parse
@@ -33,6 +33,10 @@ class JsonSchema:
     fenced: bool = False
     formats: bool = True
     version: str = field(default="1", init=False)
+
+    OPTIONS: ClassVar[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
+        "schema": ("a JSON Schema", lambda v: isinstance(v, dict) and not broken(v))
+    }
 
     def score(self, case: Case, reply: Reply) -> Score:
         schema = self.schema or case.expected.get(self.target) or asked(case)

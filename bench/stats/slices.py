@@ -28,19 +28,9 @@ EDGES = (256, 1_024, 4_096, 16_384, 65_536, 262_144)
 BANDS = ("0-256", "256-1k", "1k-4k", "4k-16k", "16k-64k", "64k-256k", "256k+")
 UNKNOWN = "unknown"
 MOST_SLICES = 50
-LONGEST_TAG = 80
 
 _INPUT = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
 _DAY_NS, _HOUR_NS = 86_400 * 10**9, 3_600 * 10**9
-
-
-def slice_tags(tags: Mapping[str, Any]) -> dict[str, str]:
-    """The tags of a case that can make slices: short words and numbers, as text."""
-    return {
-        str(key): str(value)
-        for key, value in tags.items()
-        if isinstance(value, str | int | float | bool) and len(str(value)) <= LONGEST_TAG
-    }
 
 
 def labels(requests: pd.DataFrame, manifest: Mapping[str, Any], by: str, anchors: Mapping[str, int]) -> list[str]:

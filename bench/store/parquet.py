@@ -43,6 +43,11 @@ class FileInfo:
     bytes: int
 
 
+def _as(kind: Any, column: Any) -> Any:
+    """A column of that type. (A cast loads all of Arrow's functions, so one that has the type already is left alone.)"""
+    return column if column.type == kind else column.cast(kind)
+
+
 class _Writer:
     """One Parquet file being written: rows gather into columns, and columns until a row group is full."""
 
@@ -78,7 +83,7 @@ class _Writer:
         if unknown := set(data.schema.names) - self._names:
             raise ValueError(f"{self.table} has no column {', '.join(sorted(unknown))}")
         columns = [
-            data.column(f.name).cast(f.type) if f.name in data.schema.names else pa.nulls(len(data), f.type)
+            _as(f.type, data.column(f.name)) if f.name in data.schema.names else pa.nulls(len(data), f.type)
             for f in self._schema
         ]
         self._file.write_table(pa.Table.from_arrays(columns, schema=self._schema), row_group_size=GROUP_ROWS)

@@ -1,6 +1,7 @@
 """A plan as schedule.parquet: column by column, since a plan of millions of requests is written before the first one goes.
 
-Arrow makes its arrays from numpy's memory here. `pyarrow.array` would import pandas, which a run needs only at its end.
+Arrow makes its arrays from numpy's memory here. `pyarrow.array` would import pandas, and `take` all of Arrow's functions,
+which a run needs only at its end.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from bench.plan import NO_DUE, NONE, Plan
 from bench.store.parquet import FileInfo, write_table
 from bench.store.schema import schema
 
+PIECE_ROWS = 1 << 18
+PIECE_BYTES = 1 << 30
 _DTYPES: dict[Any, Any] = {pa.int32(): np.int32, pa.int64(): np.int64, pa.float64(): np.float64}
 
 
@@ -51,7 +54,17 @@ def _numbers(kind: Any, values: NDArray[Any], null: NDArray[np.bool_] | None) ->
 
 
 def _words(words: Sequence[str], codes: NDArray[Any]) -> Any:
-    raw = [word.encode() for word in words]
-    ends = np.cumsum([0, *map(len, raw)], dtype=np.int32)
-    known = pa.StringArray.from_buffers(len(raw), pa.py_buffer(ends), pa.py_buffer(b"".join(raw)))
-    return known.take(_numbers(pa.int32(), codes, None))
+    """The words that the codes stand for, in pieces whose offsets fit into 32 bits."""
+    raw, codes = [word.encode() for word in words], codes.astype(np.int32)  # a mask is one of codes, too
+    longest = max(map(len, raw), default=0)
+    step = min(PIECE_ROWS, max(1, PIECE_BYTES // max(1, longest)))
+    pieces = [_piece(raw, codes[first : first + step]) for first in range(0, len(codes), step)]
+    return pa.chunked_array(pieces or [_piece(raw, codes)], pa.string())
+
+
+def _piece(raw: Sequence[bytes], codes: NDArray[Any]) -> Any:
+    lengths = np.array([len(word) for word in raw], np.int64)[codes]
+    ends = np.zeros(len(codes) + 1, np.int32)
+    np.cumsum(lengths, out=ends[1:])
+    content = b"".join(map(raw.__getitem__, codes.tolist()))
+    return pa.StringArray.from_buffers(len(codes), pa.py_buffer(ends), pa.py_buffer(content))

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench import design
-from bench.cli import app, main
+from bench.cli import main, program
 from bench.design import Figure, Spread
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,7 +36,7 @@ def test_there_are_commands_on_the_page() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_of_the_page_exists(command: str) -> None:
     verb, *words = shlex.split(command)
-    shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200"})
+    shown = CliRunner().invoke(program(), [verb, "--help"], env={"COLUMNS": "200"})
     for flag in [word for word in words if word.startswith("--")]:
         assert flag in shown.output, command
 

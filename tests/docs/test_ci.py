@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from bench.cli import app
+from bench.cli import program
 from bench.report import ci
 from bench.stats.changes import ALPHA, FEWEST_EACH_SIDE
 
@@ -97,7 +97,7 @@ def test_every_flag_and_file_of_the_page_exists():
     page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     for command in re.findall(r"^    scripts/bench (\S[^#\n]*?)\s*(?:#.*)?$", page, re.MULTILINE):
         verb, *words = command.split()
-        shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200"})
+        shown = CliRunner().invoke(program(), [verb, "--help"], env={"COLUMNS": "200"})
         assert {word for word in words if word.startswith("--")} <= set(re.findall(r"--[a-z-]+", shown.output)), command
     for link in re.findall(r"\]\(([^)#]+)", page):
         assert (ROOT / "docs" / link).exists(), link

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.cli import app
+from bench.cli import program
 from bench.gate import WORST_FIRST
 from bench.stats import limits
 from bench.stats.nightly import GATED
@@ -26,7 +26,7 @@ SHARES = {
 def test_every_command_and_flag_of_the_page_exists(command):
     verb, *words = shlex.split(command)
     path = [verb, words[0]] if verb == "baseline" else [verb]
-    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200"})
+    shown = CliRunner().invoke(program(), [*path, "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0, command
     for flag in [word for word in words if word.startswith("--")]:
         assert flag in shown.output, command

@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from bench.cli import app, main
+from bench.cli import main, program
 from bench.store import runs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,9 +35,9 @@ def test_every_script_verb_and_flag_of_the_readme_exists(command: str) -> None:
     if script != "scripts/bench":
         return
     verb, *arguments = words
-    group = get_command(app).commands[verb]  # type: ignore[attr-defined]
+    group = get_command(program()).commands[verb]  # type: ignore[attr-defined]
     under = [word for word in arguments[:1] if word in getattr(group, "commands", {})]
-    shown = CliRunner().invoke(app, [verb, *under, "--help"], env={"COLUMNS": "200"})
+    shown = CliRunner().invoke(program(), [verb, *under, "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0
     for flag in [word for word in arguments if word.startswith("--")]:
         assert flag in shown.output, f"{command}: {verb} has no {flag}"

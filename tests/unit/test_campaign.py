@@ -17,7 +17,7 @@ from bench import campaign as campaigns
 from bench import campaigning
 from bench.campaign import DAY_NS, Campaign, Fate, draw, opened, read_log
 from bench.cli import main
-from bench.commands.run import with_bare_resume
+from bench.commands import with_bare_resume
 from bench.errors import CannotRun, ConfigError
 from bench.preflight import Options
 from tests.unit.test_planning import TARGETS, WORKLOAD

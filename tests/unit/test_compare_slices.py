@@ -9,8 +9,9 @@ from bench.cli import main
 from bench.errors import ConfigError
 from bench.stats.mix import kish_n, load_mix, weighted_quantile
 from bench.stats.quantiles import quantile
-from bench.stats.slices import bands_of_cases, slice_tags, sliced
+from bench.stats.slices import bands_of_cases, sliced
 from bench.stats.table import build
+from bench.stats.tags import slice_tags
 from tests.unit.stats_example import CLOUDS, COMPLETE, NO_ATTEMPTS, NO_SCORES, request, requests
 from tests.unit.stored_example import store
 
