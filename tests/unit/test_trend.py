@@ -12,7 +12,7 @@ import pytest
 from bench.cli import main
 from bench.errors import CannotRun, ConfigError
 from bench.report import trend as report
-from bench.report.plots import files
+from bench.report.svg import draw
 from bench.report.trend_page import document, page
 from bench.stats.nightly import GATED, NightFigure
 from bench.trend import Wanted, followed, trend
@@ -182,11 +182,11 @@ def test_a_line_breaks_at_a_gap_and_at_a_break(changed):
     assert [changed.dates[int(point.x)] for point in line.points if point.breaks] == ["2026-10-07", "2026-10-14"]
 
 
-def test_every_drawing_is_a_whole_svg_and_a_file_of_its_own(changed):
-    drawn = list(files(document(changed)))
-    assert len(drawn) == len({name for name, _ in drawn}) >= 8
-    for _, content in drawn:
-        assert ET.fromstring(content).tag.endswith("svg")
+def test_every_drawing_is_a_whole_svg_with_a_name_of_its_own(changed):
+    charts = list(document(changed).charts())
+    assert len(charts) == len({chart.id for chart in charts}) >= 8
+    for chart in charts:
+        assert ET.fromstring(draw(chart)).tag.endswith("svg")
 
 
 def test_hostile_names_open_no_tag_and_steer_nothing():
