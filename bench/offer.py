@@ -196,7 +196,9 @@ def load_demand(path: str | Path) -> Demand:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError([Problem(name, "", "", f"cannot be read: {error}")]) from None
+        raise ConfigError(
+            [Problem(name, "", "", f"cannot be read: {getattr(error, 'strerror', None) or error}")]
+        ) from None
     if not rows or [cell.strip() for cell in rows[0]] != HEAD:
         got = ",".join(rows[0]) if rows else "nothing"
         raise ConfigError([Problem(f"{name}:1", "", got, f"the head {','.join(HEAD)}")])

@@ -59,11 +59,9 @@ class Bill:
     parts: dict[str, Decimal | None] = field(default_factory=lambda: dict.fromkeys((*PARTS, REASONING_COLUMN)))
     unpriced: int = 0
 
-    def add(self, column: str | None, picodollars: NDArray[Any]) -> None:
+    def add(self, column: str | None, picodollars: int) -> None:
         """More of the total (None), or of a part, which is then a part of the total as well."""
-        if not len(picodollars) or not bool((picodollars != NONE).any()):
-            return
-        usd = many.usd(many.summed(picodollars))
+        usd = many.usd(picodollars)
         if column is None:
             self.total = usd + (self.total or 0)
         else:
@@ -124,9 +122,11 @@ def reprice(folder: Path, book: Book, on: date | None = None, prices: tuple[str,
     work = Pricer(run.manifest, book, on, None if prices is None else overlay_of(*prices))
     requests = table(folder, "requests")
     money = ("cost_usd", *ITEM_COLUMNS.values(), REASONING_COLUMN)
-    for used in requests.read(("target", "served_lane"), ("sent_ns", *COUNTS), money):
+    again = False
+    for used in requests.read(("target", "served_lane"), ("sent_ns", "attempts", *COUNTS), money):
         work.requests(used, requests.words)
-    if table(folder, "attempts").has("cost_usd"):
+        again |= bool((used.ints["attempts"] != 1).any())  # or not known
+    if again and table(folder, "attempts").has("cost_usd"):
         work.retries(folder)
     return Repricing(
         str(run.manifest.get("run_id") or ""),
@@ -167,52 +167,58 @@ class Pricer:
     def requests(self, used: Used, words: Mapping[str, Mapping[str, int]]) -> None:
         codes, of, names = self.coded(used, words)
         priced, listed = self.by_tariff(used, codes), self.by_list(used, codes)
+        was = used.money["cost_usd"]
+        sizes = np.bincount(of, minlength=len(names))
+        changed = np.bincount(of[priced.total != was], minlength=len(names))
+        total, before = _Sums(priced.total, of, sizes), _Sums(was, of, sizes)
         columns = {
             **{ITEM_COLUMNS[name]: amounts for name, amounts in priced.items.items()},
             REASONING_COLUMN: priced.reasoning,
         }
-        stored = {name: amounts for name, amounts in used.money.items() if bool((amounts != NONE).any())}
-        was = used.money["cost_usd"]
-        differs = priced.total != was
-        for code, name in enumerate(names):
-            mine = np.flatnonzero(of == code)
-            if not len(mine):
-                continue
+        now = {column: _Sums(amounts, of, sizes) for column, amounts in columns.items()}
+        then = {column: _Sums(used.money[column], of, sizes) for column in columns}
+        at_list = None if listed is None else _Sums(listed, of, sizes)
+        for code in np.flatnonzero(sizes):
+            name = names[code]
             one = self.found.setdefault(name, Repriced(name, str(self.about.get(name, {}).get("model") or "")))
-            one.requests += len(mine)
-            one.changed += int(differs[mine].sum())
-            one.new.add(None, priced.total[mine])
-            one.old.add(None, was[mine])
-            if listed is not None and self.differs(name):
+            one.requests += int(sizes[code])
+            one.changed += int(changed[code])
+            total.add_to(one.new, None, code)
+            before.add_to(one.old, None, code)
+            one.new.unpriced += total.unknown(code)
+            one.old.unpriced += before.unknown(code)
+            if at_list is not None and self.differs(name):
                 one.listed = one.listed or Bill()
-                one.listed.add(None, listed[mine])
-                one.listed.unpriced += int((listed[mine] == NONE).sum())
-            one.new.unpriced += int((priced.total[mine] == NONE).sum())
-            one.old.unpriced += int((was[mine] == NONE).sum())
-            for column, amounts in columns.items():
-                one.new.add(column, amounts[mine])
-                if column in stored:
-                    one.old.add(column, stored[column][mine])
+                at_list.add_to(one.listed, None, code)
+                one.listed.unpriced += at_list.unknown(code)
+            for column in columns:
+                now[column].add_to(one.new, column, code)
+                then[column].add_to(one.old, column, code)
 
     def retries(self, folder: Path) -> None:
         """The attempts before the final ones."""
         for used, words in earlier_tries(folder):
             codes, of, names = self.coded(used, words)
             priced, listed = self.by_tariff(used, codes), self.by_list(used, codes)
-            for code, name in enumerate(names):
-                mine = np.flatnonzero(of == code)
-                if len(mine) and name in self.found:
-                    one = self.found[name]
-                    one.retried += len(mine)
-                    one.unpriced_retries += int(
-                        ((priced.total[mine] == NONE) & (used.ints["may_be_billed"][mine] == 1)).sum()
-                    )
-                    one.new.add(RETRIES, priced.total[mine])
-                    if listed is not None and self.differs(name):
-                        one.listed = one.listed or Bill()
-                        one.listed.add(RETRIES, listed[mine])
-                    one.old.add(RETRIES, used.money["cost_usd"][mine])
-                    one.changed += int((priced.total[mine] != used.money["cost_usd"][mine]).sum())
+            was = used.money["cost_usd"]
+            sizes = np.bincount(of, minlength=len(names))
+            changed = np.bincount(of[priced.total != was], minlength=len(names))
+            open_ = np.bincount(of[(priced.total == NONE) & (used.ints["may_be_billed"] == 1)], minlength=len(names))
+            total, before = _Sums(priced.total, of, sizes), _Sums(was, of, sizes)
+            at_list = None if listed is None else _Sums(listed, of, sizes)
+            for code in np.flatnonzero(sizes):
+                name = names[code]
+                if name not in self.found:
+                    continue
+                one = self.found[name]
+                one.retried += int(sizes[code])
+                one.changed += int(changed[code])
+                one.unpriced_retries += int(open_[code])
+                total.add_to(one.new, RETRIES, code)
+                before.add_to(one.old, RETRIES, code)
+                if at_list is not None and self.differs(name):
+                    one.listed = one.listed or Bill()
+                    at_list.add_to(one.listed, RETRIES, code)
 
     def priced(self, used: Used, words: Mapping[str, Mapping[str, int]]) -> many.Priced:
         """What these rows cost."""
@@ -263,6 +269,24 @@ class Pricer:
             self.entries.append(find(target_of(about), key[2], key[1], self.book, self.overlay))
             self.caching.append(bool((about.get("params") or {}).get("cache_breakpoints")))
         return self.keys[key]
+
+
+class _Sums:
+    """Sums of a stretch of amounts by target, with how many of them are known."""
+
+    def __init__(self, amounts: NDArray[Any], of: Codes, sizes: NDArray[np.intp]) -> None:
+        known = amounts != NONE
+        self.sizes = sizes
+        self.known = sizes if known.all() else np.bincount(of[known], minlength=len(sizes))
+        self.sums = many.summed_by(amounts, of, len(sizes)) if self.known.any() else [0] * len(sizes)
+
+    def unknown(self, code: np.intp) -> int:
+        return int(self.sizes[code] - self.known[code])
+
+    def add_to(self, bill: Bill, column: str | None, code: np.intp) -> None:
+        """Nothing where nothing is known: an amount stays None, and does not become 0."""
+        if self.known[code]:
+            bill.add(column, self.sums[code])
 
 
 def earlier_tries(folder: Path) -> Iterator[tuple[Used, Mapping[str, Mapping[str, int]]]]:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import IO, Any
 
 from bench.redact import harmless
@@ -102,7 +103,7 @@ def _drawn(message: Mapping[str, Any]) -> Any:
             str(lamp["retries"]),
             _ms(lamp["ttft_p50_ms"]),
             _ms(lamp["ttft_p99_ms"]),
-            f"${float(lamp['spent_usd']):.2f}",
+            f"${Decimal(str(lamp['spent_usd'])):.2f}",
         )
     return table
 

@@ -21,6 +21,7 @@ from bench.price.cost import CLASSES, REASONING, absent_without_harm
 Amounts = NDArray[Any]
 """int64, or Python's integers where those would not fit. -1: not known."""
 NONE = -1
+_EXACT_ROWS = 1 << 20
 PICO = 10**12
 """Picodollars of a dollar."""
 _INPUT = CLASSES[:-1]
@@ -153,6 +154,16 @@ def summed(amounts: Amounts) -> int:
         return sum(int(amount) for amount in amounts if amount >= 0)
     kept = np.maximum(amounts, 0)
     return (int((kept >> 32).sum()) << 32) + int((kept & 0xFFFFFFFF).sum())
+
+
+def summed_by(amounts: Amounts, groups: NDArray[np.int32], count: int) -> list[int]:
+    """The sums of what is known, exactly, by group."""
+    if amounts.dtype == object or len(amounts) > _EXACT_ROWS:
+        return [summed(amounts[groups == group]) for group in range(count)]
+    kept = np.maximum(amounts, 0)
+    # whole numbers all the way: halves of 32 bits, of which 2^20 together stay below the 2^53 that a weight holds exactly
+    high, low = (np.bincount(groups, half, minlength=count) for half in (kept >> 32, kept & 0xFFFFFFFF))
+    return [(int(top) << 32) + int(rest) for top, rest in zip(high, low, strict=True)]
 
 
 def only(priced: Priced, rows: NDArray[np.bool_]) -> Priced:

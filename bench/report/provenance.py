@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from bench.metrics import UNKNOWN
@@ -50,7 +51,7 @@ def _run(m: Manifest) -> dict[str, str]:
         "seed": _text(m.get("seed")),
         "plan digest": str(plan.get("digest") or ""),
         "price book sha256": str(m.get("price_book_sha256") or ""),
-        "spent": "" if m.get("spent_usd") is None else f"${float(m['spent_usd']):,.4f}",
+        "spent": "" if m.get("spent_usd") is None else f"${Decimal(str(m['spent_usd'])):,.4f}",
         "campaign": str((m.get("campaign") or {}).get("name") or "") if isinstance(m.get("campaign"), Mapping) else "",
         "labels": ", ".join(f"{k}={v}" for k, v in (m.get("labels") or {}).items()),
         "bench": f"{m.get('bench_version') or UNKNOWN}, method {m.get('method_version') or UNKNOWN}",

@@ -112,8 +112,14 @@ def picodollars(column: Any) -> NDArray[Any]:
         column = column.cast(pa.decimal128(38, 12))
     halves = np.frombuffer(column.buffers()[1], np.int64, 2 * len(column), 16 * column.offset).reshape(-1, 2)
     low, high = halves[:, 0], halves[:, 1]
-    null = np.asarray(column.is_null()) if column.null_count else np.zeros(len(column), dtype=bool)
-    small = null | (high == low >> 63)
+    null = np.asarray(column.is_null()) if column.null_count else None
+    if (
+        not high.any() and int(low.min(initial=0)) >= 0
+    ):  # as nearly always: none below zero, none beyond nine million dollars
+        return low.copy() if null is None else np.where(null, NONE, low)
+    small = high == low >> 63
+    if null is not None:
+        small |= null
     if small.all():
-        return np.where(null, NONE, low)
+        return low.copy() if null is None else np.where(null, NONE, low)
     return np.array([NONE if value is None else int(value.scaleb(12)) for value in column.to_pylist()], dtype=object)

@@ -2,6 +2,7 @@
 
 import ast
 import decimal
+import re
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -169,13 +170,55 @@ def test_no_float_is_in_any_sum_from_the_file_to_the_total():
                     assert all(type(item.amount) is Decimal for item in found.items)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["schema", "terms", "entries", "book", "scopes", "overlay", "listing", "second_opinion", "cost"],
-)
-def test_what_holds_and_applies_a_price_has_no_float(name):
+BENCH = Path(price.__file__).parent.parent
+EXACT = [
+    *sorted(BENCH.glob("price/*.py")),
+    *(
+        BENCH / name
+        for name in (
+            "repricing.py",
+            "tco.py",
+            "offer.py",
+            "commands/money.py",
+            "commands/reprice.py",
+            "commands/tco.py",
+        )
+    ),
+]
+MONEY = re.compile(r"(^|_)(usd|cost|price|rate|rates|amount|dollars|spent)(_|$)")
+ESTIMATED = (
+    "stats",
+    "report",
+    "measured_use",
+)  # intervals of money are statistics: there amounts become floats on their way in
+
+
+@pytest.mark.parametrize("path", EXACT, ids=lambda path: path.name)
+def test_what_holds_and_applies_a_price_has_no_float(path):
     """No literal and no conversion."""
-    path = Path(price.__file__).parent / f"{name}.py"
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         assert not (isinstance(node, ast.Constant) and type(node.value) is float), node.lineno
         assert not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float")
+
+
+def named_money(node: ast.expr) -> bool:
+    names = [
+        n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute)
+    ]
+    keys = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return any(MONEY.search(name) for name in (*names, *keys))
+
+
+def test_nowhere_outside_the_statistics_is_an_amount_made_a_float():
+    found = [
+        f"{path.relative_to(BENCH)}:{node.lineno}"
+        for path in sorted(BENCH.rglob("*.py"))
+        if path.relative_to(BENCH).parts[0].removesuffix(".py") not in (*ESTIMATED, "world", "simulate")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "float"
+        and any(named_money(argument) for argument in node.args)
+    ]
+    assert found == []
+    assert named_money(ast.parse("one['cost_usd']", mode="eval").body)  # it does see one
