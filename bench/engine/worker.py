@@ -34,34 +34,60 @@ _LENGTH = struct.Struct("<Q")
 
 
 class Channel:
-    """Messages over a socket: pickled tuples, each behind its length. Both ends are ours."""
+    """Messages over a socket: pickled tuples, each behind its length. Both ends are ours.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    Reading and writing do not know each other: what a peer said last is read also when it was gone before it heard us.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock, self._heard = sock, bytearray()
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._sending = asyncio.ensure_future(self._send_queued())
 
     @classmethod
     async def over(cls, sock: socket.socket) -> Channel:
-        return cls(*await asyncio.open_unix_connection(sock=sock))
+        return cls(sock)
 
     def send(self, *message: Any) -> None:
         """Queues a message. To a peer that is gone it is nothing: its end is noticed by `receive`."""
-        if not self._writer.is_closing():
-            self._writer.write(_framed(message))
+        if not self._sending.done():
+            self._queue.put_nowait(_framed(message))
+
+    async def _send_queued(self) -> None:
+        with suppress(OSError):
+            while (message := await self._queue.get()) is not None:
+                await asyncio.get_running_loop().sock_sendall(self._sock, message)
 
     async def receive(self) -> tuple[Any, ...] | None:
         """The next message; None when the peer has closed its end, also in the middle of a message."""
-        try:
-            (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
-            message: tuple[Any, ...] = pickle.loads(await self._reader.readexactly(length))  # noqa: S301  (from our own process)
-        except (asyncio.IncompleteReadError, OSError):
-            return None
+        while (body := self._whole()) is None:
+            try:
+                part = await asyncio.get_running_loop().sock_recv(self._sock, 1 << 20)
+            except OSError:
+                return None
+            if not part:
+                return None
+            self._heard += part
+        message: tuple[Any, ...] = pickle.loads(body)  # noqa: S301  (from our own process)
         return message
+
+    def _whole(self) -> bytes | None:
+        """Takes the first message, if all of it was heard."""
+        if len(self._heard) < _LENGTH.size:
+            return None
+        end = _LENGTH.size + _LENGTH.unpack_from(self._heard)[0]
+        if len(self._heard) < end:
+            return None
+        body = bytes(self._heard[_LENGTH.size : end])
+        del self._heard[:end]
+        return body
 
     async def close(self) -> None:
         """Sends what is queued, and closes."""
-        self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
+        self._queue.put_nowait(None)
+        await self._sending
+        self._sock.close()
 
 
 def _framed(message: Any) -> bytes:

@@ -163,8 +163,13 @@ def test_a_results_path_that_is_a_file(place, clouds) -> None:
         ["--concurrency", "2", "--request-rate", "2"],
     ],
 )
-def test_a_wrong_flag_is_a_usage_error(place, clouds, arguments: list[str]) -> None:
-    clouds(anthropic={}, foundry={})
+def test_a_wrong_flag_is_a_usage_error(place, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    """Before anything is sent: the target is one that nobody serves."""
+    monkeypatch.setenv("KEY", "k")
+    (place.folder / "targets.yaml").write_text(
+        "version: 1\ntargets:\n"
+        "  - {id: t, model: claude-sonnet-5-5, provider: anthropic, base_url: 'http://127.0.0.1:9', auth: {env: KEY}}\n"
+    )
     done = place.run(*arguments)
     assert done.code == 2
     assert arguments[0] in done.err

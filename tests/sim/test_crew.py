@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pytest
 import uvloop
 
 from bench.engine.seat import Board, Purse, SharedPurse
+from bench.engine.worker import Channel
 from bench.engine.workers import Crew
 from bench.errors import CannotRun
 from bench.wire.clock import now_ns
@@ -55,6 +57,24 @@ def test_workers_get_their_work_their_share_and_one_start(monkeypatch: pytest.Mo
 def test_the_error_of_a_worker_comes_whole() -> None:
     errors = [worker.error for worker in run(crew_jobs.cannot, None).workers]
     assert [(type(e), e.message, e.hint) for e in errors] == [(CannotRun, "there is no disk", "buy one")] * 2
+
+
+def test_what_a_worker_said_last_is_heard_when_it_was_gone_before_it_heard_us() -> None:
+    """It leaves with our word unread, which resets the connection, and the word after that finds nobody."""
+
+    async def conduct() -> list[object]:
+        ours, theirs = socket.socketpair()
+        channel, peer = await Channel.over(ours), await Channel.over(theirs)
+        channel.send("stop", "unread")
+        peer.send("failed", "no disk")
+        await peer.close()
+        channel.send("stop", "to nobody")
+        await asyncio.sleep(0.01)
+        heard = [await channel.receive(), await channel.receive()]
+        await channel.close()
+        return heard
+
+    assert uvloop.run(conduct()) == [("failed", "no disk"), None]
 
 
 def test_a_bug_in_a_worker_comes_with_its_traceback() -> None:

@@ -151,7 +151,7 @@ def test_any_way_of_cutting_changes_nothing(bodies, framing) -> None:
     size = len(body.data)
     whole = body.decode([(1000, body.data)])
 
-    @settings(max_examples=150, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=60, derandomize=True, deadline=None, database=None)
     @given(st.sets(st.integers(1, size - 1), max_size=60))
     def cut_anyhow(cuts) -> None:
         check(body, whole, [*sorted(cuts), size])
@@ -169,7 +169,7 @@ def test_any_way_of_chunking_and_any_way_of_reading_change_nothing(bodies, frami
     size = len(body.data)
     whole = body.decode([(1000, body.data)])
 
-    @settings(max_examples=100, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=60, derandomize=True, deadline=None, database=None)
     @given(st.data())
     def cut_twice(data) -> None:
         chunk_cuts = [*sorted(data.draw(st.sets(st.integers(1, size - 1), max_size=20))), size]
