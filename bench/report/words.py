@@ -75,7 +75,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("n, n_eff", "requests counted; how many independent requests they are worth"),
     ("scorer", "a fixed rule that gives a reply 0 to 100 %; its mean is over the replies that it judged, so failed requests and "
                "what it does not apply to are not in it"),
-    ("bar", "a limit that the workload set before the run: met or missed where the whole interval says so, open where it does not"),
+    ("bar", "a limit that the workload set before the run: met or missed where the whole interval says so, else open"),
     ("price entry", "the dated, sourced line of the price book that priced a target's requests"),
     ("open loop, closed loop", "sends at due times, whatever happens; a new send waits for a free slot"),
     ("refused, filtered, truncated", "the model declined; a filter stopped it; it ran out of tokens"),
