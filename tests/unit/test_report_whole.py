@@ -174,6 +174,26 @@ def test_every_label_of_every_figure_is_in_the_list_of_words():
     )
 
 
+def test_slices_that_a_page_has_no_room_for_are_counted():
+    one = next(grid for grid in made().grids() if grid.id == "comparison")
+    long = replace(one, rows=one.rows * 80)  # five targets, 400 rows: two tables are within 1,000, the third is not
+    section = Section("slices", "Slices", tuple(replace(long, id=f"slice-{i}") for i in range(3)))
+    page = renderer("html")(replace(made(), sections=(section,))).decode()
+    assert [f'id="slice-{i}"' in page for i in range(3)] == [True, True, False]
+    assert "1 table of slices left out for size" in page
+
+
+def test_forty_targets_stand_on_pages_each_chart_on_one():
+    chart = next(one for one in made().charts() if one.id == "outcomes")
+    ticks = tuple((float(i), f"target-{i}") for i in range(40))
+    tall = replace(chart, y=replace(chart.y, high=40.0, ticks=ticks))
+    reader = PdfReader(
+        io.BytesIO(renderer("pdf")(replace(made(), front=(), sections=(Section("r", "Reliability", (tall,)),))))
+    )
+    assert len(reader.pages) <= 2
+    assert "target-39" in reader.pages[-1].extract_text()
+
+
 def test_a_growth_may_lie_below_nothing():
     # a width of 67.6 points keeps two digits: whole points, the ends rounded outwards
     shown = figure(-0.161, -0.434, 0.242, "growth")

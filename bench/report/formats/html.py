@@ -6,20 +6,28 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
+from itertools import accumulate
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from bench.metrics import plural
 from bench.report import looks, svg
-from bench.report.document import Chart, Document, Entry
+from bench.report.document import Chart, Document, Entry, Grid, Prose, Section
 
 _SYMBOLS = {"good": "▲", "bad": "▲", "same": "=", "unclear": "?"}
 _DOWN = frozenset({"faster", "cheaper", "worse"})
 
 
+MOST_SLICES = 1000
+"""Rows of all tables of slices: forty targets in twelve slices, which keeps the page below three megabytes."""
+
+
 def render(document: Document) -> bytes:
+    document = replace(document, sections=tuple(map(_of_a_size, document.sections)))
     keys = {target: f"t{i}" for i, target in enumerate(document.targets)}
     style = _style(document)
     script = _asset("page.js")
@@ -33,6 +41,17 @@ def render(document: Document) -> bytes:
         drawn=lambda chart, wide: Markup(svg.draw(chart, svg.WIDE if wide else svg.NARROW, keys)),  # noqa: S704 svg escapes
     )  # fmt: skip
     return str(text).encode()
+
+
+def _of_a_size(section: Section) -> Section:
+    """The section with as many tables of slices as there is room for, and how many there is none for."""
+    if section.id != "slices":
+        return section
+    sizes = accumulate(len(block.rows) if isinstance(block, Grid) else 0 for block in section.blocks)
+    kept = [block for block, size in zip(section.blocks, sizes, strict=True) if size <= MOST_SLICES]
+    left = len(section.blocks) - len(kept)
+    said = f"{plural(left, 'table')} of slices left out for size: the XLSX, CSV and JSON forms have them."
+    return replace(section, blocks=(*kept, Prose((said,)))) if left else section
 
 
 @lru_cache(maxsize=1)
