@@ -15,10 +15,11 @@ from bench.providers import telemetry
 from bench.providers.headers import kept
 from bench.providers.identity import Identity, identify
 from bench.record import Attempt, Reply, Usage
-from bench.redact import clean_row
+from bench.redact import clean_rows
 from bench.targets import Target
 from bench.wire.clock import Anchor
 
+_in_order = json.JSONEncoder(sort_keys=True).encode
 SPOILED_NS = 10_000_000
 SPOILED_SHARE = 0.02
 """A row is spoiled when our own delay is above 10 ms and above this share of what was measured (its TTFT, else its E2E).
@@ -69,7 +70,8 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
     )
     lag_ns = context.lag_ns(first.exchange.sent_ns if due_ns is None else due_ns, exchange.end_ns)
     known = [_Known.of(attempt, target, context) for attempt in done.attempts]
-    attempts = [_attempt_row(one, offset) for one in known]
+    chunks = [_chunk_row(attempt, offset) for attempt in done.attempts]
+    attempts = [_attempt_row(one, offset, sum(chunk["sizes"])) for one, chunk in zip(known, chunks, strict=True)]
     usage, who, priced = reply.usage, known[-1].who, known[-1].priced
     row = {
         "run_id": context.run_id,
@@ -123,12 +125,8 @@ def record_of(done: Done, lane: Lane, context: Context, streamed: bool) -> dict[
         "client_stack": context.stacks.get(target.id),
         "region_proof": lane.provider.region_proof(target, exchange, reply),
     }
-    return {
-        "request": clean_row(row),
-        "attempts": [clean_row(row) for row in attempts],
-        "chunks": [_chunk_row(a, offset) for a in done.attempts],
-        "reply": clean_row(_reply_row(reply)),
-    }
+    row, said, *attempts = clean_rows([row, _reply_row(reply), *attempts])
+    return {"request": row, "attempts": attempts, "chunks": chunks, "reply": said}
 
 
 def outcome(attempt: Attempt) -> str:
@@ -188,7 +186,7 @@ class _Known:
         return cls(attempt, who, context.price(target.id, attempt.reply.usage, who.served_lane))
 
 
-def _attempt_row(known: _Known, offset: Callable[[int], int]) -> dict[str, Any]:
+def _attempt_row(known: _Known, offset: Callable[[int], int], bytes_received: int) -> dict[str, Any]:
     attempt, who, priced = known.attempt, known.who, known.priced
     exchange, connection, fault = attempt.exchange, attempt.exchange.connection, attempt.fault
     limits = telemetry.read(exchange.headers)
@@ -205,7 +203,7 @@ def _attempt_row(known: _Known, offset: Callable[[int], int]) -> dict[str, Any]:
         "retry_after_s": fault.retry_after_s if fault else limits["retry_after_s"],
         "wait_ms": attempt.wait_ns / 1e6,
         "provider_request_id": who.request_id,
-        "headers": json.dumps(kept(exchange.headers), sort_keys=True),
+        "headers": _in_order(kept(exchange.headers)),
         "conn_reused": connection.reused,
         "address": connection.address,
         "dns_ms": _ms(connection.dns_ns),
@@ -213,7 +211,7 @@ def _attempt_row(known: _Known, offset: Callable[[int], int]) -> dict[str, Any]:
         "tls_ms": _ms(connection.tls_ns),
         "tls_version": connection.tls_version,
         "proxy": connection.proxy,
-        "bytes_received": sum([len(data) for _, data in exchange.pieces]),
+        "bytes_received": bytes_received,
         "message_id": who.message_id,
         "fingerprint": who.fingerprint,
         "profile_scope": who.profile_scope,

@@ -62,12 +62,13 @@ def clean_all(value: Any) -> Any:
     return value
 
 
-def clean_row(row: dict[str, Any]) -> dict[str, Any]:
-    """A flat row with every text in it cleaned: itself, when one look over all of its texts finds no secret."""
-    texts = "\n".join([value for value in row.values() if isinstance(value, str)])
-    if any(spelling in texts for spelling in _spellings()):
-        return {key: clean_all(value) for key, value in row.items()}
-    return row
+def clean_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Flat rows with every text in them cleaned: themselves, when one look over all of their texts finds no secret."""
+    texts = "\n".join([value for row in rows for value in row.values() if isinstance(value, str)])
+    for spelling in _spellings():
+        if spelling in texts:
+            return [clean_all(row) for row in rows]
+    return rows
 
 
 def without_userinfo(address: str) -> str:
