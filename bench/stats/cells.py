@@ -92,7 +92,11 @@ def of_sums(above: Floats, below: Floats, blocks: Ints, count: int, seed: int, u
         block_sums(above, blocks, count), block_sums(below, blocks, count), resamples(count, seed)
     )
     interval = ratios.expanded_interval(drawn, value, count)
-    effective = means.n_eff(above - value * below, [blocks])
+    rest = above - value * below
+    rest[np.abs(rest) <= 1e-9 * np.abs(above).max()] = (
+        0.0  # a price per token is the same for all: no more than last digits
+    )
+    effective = means.n_eff(rest, [blocks])
     return Cell(value, interval.low, interval.high, len(above), effective, BOOTSTRAP, unit, tuple(warnings))
 
 

@@ -287,7 +287,13 @@ def _measure(target: str, about: Mapping[str, Any], rows: pd.DataFrame, pair: In
         why = "no token counts were reported" if priced else "no price known for this target; add one to its `price:`"
         _gap(gaps, "cost", ok & frame["cost"].isna().to_numpy(), ok, why)
     model, provider, region = (_word(about.get(key)) for key in ("model", "provider", "region"))
-    known = [amount for of_column in amounts.values() for amount in of_column if amount is not None]
+    # No earlier try is no money: where no price is known, zeros of such tries do not make it known.
+    known = [
+        amount
+        for column, of_column in amounts.items()
+        for amount in of_column
+        if amount is not None and (amount or column == "cost_usd")
+    ]
     return Measured(target, model or "", provider or "", region, frame, sum(known, Decimal(0)) if known else None, gaps)
 
 

@@ -34,7 +34,7 @@ def test_every_command_for_repricing_does_what_the_page_says(command, monkeypatc
     _, _, run, *more = shlex.split(command)
     on = more[more.index("--on") + 1] if "--on" in more else None
     assert reprice(run, on=on, as_json="--json" in more) == 0
-    assert "3.125488" in capsys.readouterr().out  # what the example's requests to Anthropic cost
+    assert "3.14142" in capsys.readouterr().out  # what the example's requests to Anthropic cost
 
 
 def test_an_estimate_runs_as_it_stands_there(monkeypatch, capsys):

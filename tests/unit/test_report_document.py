@@ -113,7 +113,7 @@ def test_the_question_the_verdict_and_its_uncertainty_are_sentences():
     made = example()[1]
     assert made.question.startswith("claude-sonnet-5-5 at 5 targets: which is ")
     assert made.verdict == (
-        "Fastest first token: gateway, 443 ms at p50 (420–466); slower: vertex-global, anthropic, bedrock-us-east-1, foundry."
+        "Fastest first token: gateway, 451 ms at p50 (426–469); slower: vertex-global, anthropic, bedrock-us-east-1, foundry."
     )
     assert [about for about, _ in made.answers] == ["how sure", "what price"]
 

@@ -117,7 +117,7 @@ def test_verdicts_are_words_with_their_ratio_and_interval(show):
             assert text.startswith(figure.text)
             assert figure.interval in text
             assert text.endswith(words)
-    assert shown["gateway"][0] == "0.734×|0.682–0.778|▼ faster"
+    assert shown["gateway"][0] == "0.74×|0.67–0.79|▼ faster"
 
 
 def test_the_first_screen_has_the_question_the_verdict_and_the_comparison(show):
@@ -205,7 +205,7 @@ def test_the_value_under_the_pointer_is_told(show):
         [x, y],
     )
     page.mouse.move(*there)
-    assert page.locator("#tip").inner_text() == "gateway, p50: 443 ms (420–466)"
+    assert page.locator("#tip").inner_text() == "gateway, p50: 451 ms (426–469)"
     page.mouse.move(0, 0)
     assert page.locator("#tip").is_hidden()
 
