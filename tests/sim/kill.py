@@ -144,7 +144,8 @@ class Campaign:
         after_s = None if enough else self.random.uniform(0.0, LATEST_S)
         ended = self._ask(["run", "kill.yaml", "--no-calibrate", "--out", "results", *named], after_s)
         if ended["killed_ns"] is None:
-            assert ended["status"] == 0, self.log.read_text()[-4000:]
+            # 3 where the machine was too busy to keep the plan, which is then said: not what is tried here
+            assert ended["status"] in (0, 3), self.log.read_text()[-4000:]
             run.finished = True
         else:
             self._observe(run, ended["started_ns"], ended["killed_ns"])
