@@ -85,7 +85,11 @@ def nursery() -> None:
             os.close(pidfd)
         _, status = os.waitpid(child, 0)
         killed = os.WIFSIGNALED(status)
-        said = {"started_ns": started_ns, "killed_ns": killed_ns if killed else None, "status": status}
+        said = {
+            "started_ns": started_ns,
+            "killed_ns": killed_ns if killed else None,
+            "status": os.waitstatus_to_exitcode(status),
+        }
         print(json.dumps(said), flush=True)
 
 
