@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import heap
 from bench.stats.table import ATTEMPT_COLUMNS, REQUEST_COLUMNS, SCORE_COLUMNS, Table, build
 from bench.store.columns import Columns, stored_rows
 from bench.store.runs import Run
@@ -32,6 +33,7 @@ def of_columns(
     from bench.stats import approx as histograms
     from bench.stats import scale
 
+    heap.keep()
     requests, attempts, scores = (Columns(tuple(folders), table) for table in ("requests", "attempts", "scores"))
     made = histograms.build if approx or rows > EXACT_ROWS else scale.build
     return made(requests, attempts, scores, manifest, baseline)

@@ -24,6 +24,8 @@ NOT_ITEMISED = "costs were not stored by class; bench price RUN tells them"
 NO_SUCCESS = "no request was right and within the slo"
 
 Two = tuple[Floats, Floats]
+Stored = Callable[[str], Floats]
+"""Reads a stored column; what it gives is not to be changed."""
 
 
 def cost(usd: Floats, retries_usd: Floats) -> Floats:
@@ -31,24 +33,34 @@ def cost(usd: Floats, retries_usd: Floats) -> Floats:
     return usd + np.nan_to_num(retries_usd)
 
 
-def derived(stored: Callable[[str], Floats]) -> dict[str, Floats]:
-    """The columns of COLUMNS from the stored ones, which `stored` reads; NaN is not known.
+def derived(stored: Stored) -> dict[str, Floats]:
+    """The columns of COLUMNS from the stored ones, which `stored` reads; NaN is not known."""
+    found = {name: values for make in PARTS.values() for name, values in make(stored).items()}
+    return found | {"unpriced": stored("unpriced_attempts")}
 
-    A class of input that a door does not report is none, where the cost is known.
-    """
-    usd, out = stored("cost_usd"), stored("cost_output_usd")
-    tokens = sum(np.nan_to_num(stored(name)) for name in INPUT_TOKENS)
-    known = ~np.isnan(usd) & ~np.isnan(out)
+
+def _of_input(stored: Stored) -> dict[str, Floats]:
+    """A class of input that a door does not report is none, where the cost is known."""
+    out = stored("cost_output_usd")
+    if np.isnan(out).all():
+        return {"usd_in": out, "tokens_in": out}
+    given = stored("cost_usd") - out
     # what a subtraction of two floats leaves behind is no cost: sums of amounts that are zero are zero
-    given = np.where(known, np.where(np.abs(usd - out) < 1e-15, 0.0, usd - out), np.nan)
-    return {
-        "usd_in": given,
-        "tokens_in": np.where(known, tokens, np.nan),
-        "usd_out": out,
-        "usd_reasoning": stored("cost_reasoning_usd"),
-        "usd_retries": stored("cost_retries_usd"),
-        "unpriced": stored("unpriced_attempts"),
-    }
+    given[np.abs(given) < 1e-15] = 0.0
+    tokens = np.where(np.isnan(given), np.nan, 0.0)
+    for name in INPUT_TOKENS:
+        values = stored(name)
+        np.add(tokens, values, out=tokens, where=~np.isnan(values))
+    return {"usd_in": given, "tokens_in": tokens}
+
+
+PARTS: Mapping[str, Callable[[Stored], dict[str, Floats]]] = {
+    "usd_per_1m_input": _of_input,
+    "usd_per_1m_output": lambda stored: {"usd_out": stored("cost_output_usd")},
+    "reasoning_cost_share": lambda stored: {"usd_reasoning": stored("cost_reasoning_usd")},
+    "retried_cost_share": lambda stored: {"usd_retries": stored("cost_retries_usd")},
+}
+"""The columns of each figure that no other one is made of."""
 
 
 def _column(frame: pd.DataFrame, name: str) -> Floats:

@@ -6,11 +6,10 @@ at its place, used and let go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,22 +18,13 @@ from bench.metrics import plural
 from bench.stats import pauses
 from bench.stats.groups import Floats, in_order
 from bench.stats.measured import DURATIONS, whole_runs
+from bench.stats.threads import in_threads
 
 Codes = npt.NDArray[np.int32] | npt.NDArray[np.int16] | npt.NDArray[np.int8]
 Bools = npt.NDArray[np.bool_]
 Big = npt.NDArray[np.int64]
 
-THREADS = 2
-"""Sorting and counting leave the interpreter lock; more threads would only cost memory."""
 _MOST_KEYS = 1 << 62
-
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
-
-
-def in_threads(work: Callable[[_In], _Out], over: Iterable[_In]) -> list[_Out]:
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(work, over))
 
 
 class Stored(Protocol):
@@ -50,6 +40,7 @@ class Stored(Protocol):
     def words(self, name: str) -> tuple[Codes, list[str]]: ...
     def run_codes(self) -> npt.NDArray[np.int32]: ...
     def has(self, name: str) -> bool: ...
+    def unknown(self, name: str) -> bool: ...
     def bounds(self, name: str) -> tuple[float, float, int] | None: ...
     def chunks(
         self, floats: Sequence[str] = (), words: Sequence[str] = (), flags: Sequence[str] = ()
@@ -85,9 +76,9 @@ class Ordered:
         return int(self.edges[-1])
 
     def floats(self, name: str) -> Floats:
-        """A column in this order; all unknown where it is not stored."""
-        if not self.requests.has(name):
-            return np.full(self.n, np.nan)
+        """A column in this order. Where nothing of it is known, one NaN stands for all: that is not to be changed."""
+        if self.requests.unknown(name):
+            return np.broadcast_to(np.nan, self.n)
         values = self.requests.floats(name, self.place, self.n)
         if self.closed is not None and name in pauses.STAMPS:
             values -= self.closed

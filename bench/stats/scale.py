@@ -7,23 +7,24 @@ put in that order, used and let go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.stats import costs, proof, quality, slo, steady
+from bench.stats.by_scorer import of_columns
 from bench.stats.cells import FIGURES, LATENCY, cell, cells, completed
 from bench.stats.groups import Floats
 from bench.stats.judged import Judged
 from bench.stats.levels import COLUMNS, TEXT_COLUMNS, levels_of
 from bench.stats.measured import Measured, Selection
-from bench.stats.ordered import Bools, Codes, Ordered, Stored, in_threads, is_word, ordered
+from bench.stats.ordered import Bools, Codes, Ordered, Stored, is_word, ordered
 from bench.stats.table import Seen, check_baseline, finished
 from bench.stats.tally import ATTEMPT_FIELDS, CONTRADICTED, COUNTED, Tally, counted
+from bench.stats.threads import in_threads
 from bench.stats.types import Cell, Level, Table
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def build(
     of, names = attempts.words("target")
     seen = Seen(
         attempts=Tally({
-            name: counted(of, names, attempts.words(name)) for name in ATTEMPT_FIELDS if not _all_null(attempts, name)
+            name: counted(of, names, attempts.words(name)) for name in ATTEMPT_FIELDS if not attempts.unknown(name)
         }),
         proofs=proofs(attempts), scorer_gaps=silent,
         simulated=bool(manifest.get("simulated")) or bool(simulated.any()), mixed=not bool(simulated.all()),
@@ -71,13 +72,12 @@ def measured(
     selection = Selection(
         tuple(targets), None, rows.from_due, limits, tuple(rows.notes), tuple(rows.alarms), tally(rows)
     )
-    return selection, made, judged.notes, _scored(rows, scores)
+    return selection, made, judged.notes, of_columns(rows, scores)
 
 
 def _levels(requests: Stored, manifest: Mapping[str, Any]) -> tuple[tuple[Level, ...], int]:
     """The levels of a sweep, and how many were sent; nothing is read of a run without any."""
-    said = requests.bounds("level")
-    if not requests.has("level") or (said is not None and said[2] == requests.rows):
+    if requests.unknown("level"):
         return (), 0
     columns: dict[str, npt.NDArray[Any]] = {}
     for name in COLUMNS:
@@ -106,31 +106,26 @@ def _figures(
         _all(rows, targets, made, seed, limits, columns, names)
 
     # Columns that no comparison needs are made and let go one after the other: each is 8 bytes for every row.
-    ttft_ms[~rows.ok] = np.nan
-    make({"ttft_sent": ttft_ms}, _figures_of("ttft_sent"))
+    make({"ttft_sent": _where(rows.ok, ttft_ms, np.nan)}, _figures_of("ttft_sent"))
     del ttft_ms
-    e2e_ms = rows.floats("e2e_ms")
-    e2e_ms[~rows.ok] = np.nan
-    make({"e2e_sent": e2e_ms}, _figures_of("e2e_sent"))
-    del e2e_ms
+    make({"e2e_sent": _where(rows.ok, rows.floats("e2e_ms"), np.nan)}, _figures_of("e2e_sent"))
     first_ok = rows.put(is_word(*rows.requests.words("first_attempt_outcome"), "ok"))
     make({"first_ok": first_ok}, ("first_ok_share",))
     del first_ok
     make({name: rows.floats(name) for name in ("content_events", "same_read_events")}, ("same_read_share",))
-    for name, columns in _of_money(rows):
-        make(columns, (name,))
+    for name, columns in costs.PARTS.items():
+        make(columns(rows.floats), (name,))
     done = next(iter(made.values()), {})
     make({}, [name for name in FIGURES if name not in done])
     return targets, made
 
 
-def _of_money(rows: Ordered) -> Iterator[tuple[str, Mapping[str, Floats]]]:
-    """The figures that are made of parts of the cost, each with the columns it needs."""
-    found = costs.derived(rows.floats)
-    yield "usd_per_1m_input", {name: found.pop(name) for name in ("usd_in", "tokens_in")}
-    yield "usd_per_1m_output", {"usd_out": found.pop("usd_out")}
-    yield "reasoning_cost_share", {"usd_reasoning": found.pop("usd_reasoning")}
-    yield "retried_cost_share", {"usd_retries": found.pop("usd_retries")}
+def _where(true: Bools, values: Floats, other: float) -> Floats:
+    """`other` where it is not true: in the same array, unless one value stands for all of it."""
+    if not values.flags.writeable:
+        return np.where(true, values, other)
+    values[~true] = other
+    return values
 
 
 def _figures_of(*columns: str) -> list[str]:
@@ -145,10 +140,8 @@ def latencies_ms(rows: Ordered, ttft_ms: Floats) -> tuple[Floats, Floats]:
     names = ("ttft_due_ms", "e2e_due_ms") if rows.from_due else ("first_token_ns", "e2e_all_ms", "sent_ns")
     first, e2e, *sent = in_threads(rows.floats, names)
     ttft = (first - sent[0]) / 1e6 if sent else first
-    ttft[np.isnan(ttft_ms)] = np.nan
-    ttft[~rows.ok] = np.inf
-    e2e[~rows.ok] = np.inf
-    return ttft, e2e
+    ttft = _where(~np.isnan(ttft_ms), ttft, np.nan)
+    return _where(rows.ok, ttft, np.inf), _where(rows.ok, e2e, np.inf)
 
 
 def _targets(
@@ -167,7 +160,7 @@ def _targets(
         "end_ns",
     )
     read = dict(zip(names, in_threads(rows.floats, names), strict=True))
-    ok, failed, hidden, ttft_ms = rows.ok, ~rows.ok, _hidden(rows), read["ttft_ms"]
+    ok, hidden, ttft_ms = rows.ok, _hidden(rows), read["ttft_ms"]
     ttft, e2e = latencies_ms(rows, ttft_ms)
     tpot, tokens = read["tpot_ms"], read["output_tokens"]
     within, not_known = np.full(len(ok), np.nan, np.float32), np.zeros(len(ok), dtype=bool)
@@ -178,8 +171,7 @@ def _targets(
         met, not_known = slo.within(limits, values, ok, tokens)
         within = met.astype(np.float32)
         del met, values
-    tpot[hidden] = np.nan
-    tpot[failed] = np.inf
+    tpot = _where(ok, _where(~hidden, tpot, np.nan), np.inf)
     tokens = read.pop("output_tokens").astype(np.float32)
     unpriced = read.pop("unpriced_attempts").astype(np.float32)
     cost = costs.cost(read.pop("cost_usd"), read.pop("cost_retries_usd"))
@@ -310,37 +302,6 @@ def _gaps(
 # ---------------------------------------------------------------- what is said of rows
 
 
-def _scored(rows: Ordered, scores: Stored) -> quality.Scored:
-    """What every scorer said, one scorer at a time, and how each request ended."""
-    outcome, outcomes = rows.requests.words("outcome")
-    ended = rows.put(outcome)
-    known = {name: t for t, name in enumerate(rows.names)}
-
-    def ended_as(target: str, word: str) -> Bools:
-        return is_word(ended[rows.of(known[target])], outcomes, word)
-
-    if scores.rows == 0:
-        return quality.Scored(frozenset(), lambda *_: np.zeros(0), ended_as)
-    scorer, scorers = scores.words("scorer")
-    of, names = scores.words("target")
-    asked = rows.put(rows.requests.ints("seq"))
-
-    @lru_cache(maxsize=1)
-    def by_row(name: str) -> Floats:
-        mine = np.flatnonzero(is_word(scorer, scorers, name))
-        seq, run, value = scores.ints("seq")[mine], scores.run_codes()[mine], scores.floats("value")[mine]
-        place = np.array([known.get(target, len(known)) for target in names] or [0], np.int64)[of[mine]]
-        width = int(max(seq.max(initial=0), asked.max(initial=0))) + 1
-        runs = int(max(run.max(initial=0), rows.run.max(initial=0))) + 1
-        said = np.full((len(known) + 1) * runs * width, np.nan)
-        judged = ~np.isnan(value)
-        said[((place * runs + run) * width + seq)[judged]] = value[judged]
-        target = np.repeat(np.arange(len(known)), np.diff(rows.edges))
-        return np.where(rows.ok, said[(target * runs + rows.run) * width + asked], np.nan)
-
-    return quality.Scored(frozenset(scorers), lambda target, name: by_row(name)[rows.of(known[target])], ended_as)
-
-
 def tally(rows: Ordered) -> Tally:
     """The words of the rows that count."""
     requests, names = rows.requests, [*rows.names, ""]  # the last are those that do not count
@@ -366,7 +327,7 @@ def proofs(attempts: Stored) -> pd.DataFrame:
 
     there = [name for name in proof.FIELDS if attempts.has(name)]
     words = ("target", *(name for name in ("fault_code", "identity") if name in there))
-    numbers = [name for name in there if name not in words and not _all_null(attempts, name)]
+    numbers = [name for name in there if name not in words and not attempts.unknown(name)]
     kept = []
     for _, chunk in attempts.chunks(numbers, words) if attempts.rows else ():
         of, names = chunk["target"]
@@ -390,11 +351,6 @@ def proofs(attempts: Stored) -> pd.DataFrame:
             rows |= {name: [_word(chunk[name], i) for i in at] for name in words}
             kept.append(pd.DataFrame(rows))
     return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=["target", *proof.FIELDS])
-
-
-def _all_null(stored: Stored, name: str) -> bool:
-    said = stored.bounds(name)
-    return said is not None and said[2] == stored.rows
 
 
 def _word(column: tuple[Codes, list[str]], at: int) -> str | None:

@@ -49,10 +49,15 @@ class Columns:
 
         With `place`, each row is put where that says, among `kept`; those whose place is `kept` are left out.
         """
-        out = np.full(self.rows if place is None else kept + 1, np.nan)
+        out = np.empty(self.rows if place is None else kept + 1)
+
+        def put(at: int, count: int, values: NDArray[np.float64] | float) -> None:
+            out[slice(at, at + count) if place is None else place[at : at + count]] = values
+
+        for at, count in self._lacking(name):
+            put(at, count, np.nan)
         for at, column in self._batches(name, ()):
-            values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-            out[slice(at, at + len(column)) if place is None else place[at : at + len(column)]] = values
+            put(at, len(column), column.cast(pa.float64()).to_numpy(zero_copy_only=False))
         return out if place is None else out[:-1]
 
     def ints(self, name: str, null: int = -1) -> NDArray[np.int64]:
@@ -118,8 +123,22 @@ class Columns:
     def has(self, name: str) -> bool:
         return any(name in self._meta(folder).schema.to_arrow_schema().names for folder in self.folders)
 
+    def unknown(self, name: str) -> bool:
+        """Whether no row has a value in this column, as far as the footers tell."""
+        said = self.bounds(name)
+        return not self.has(name) or (said is not None and said[2] == self.rows)
+
     def bounds(self, name: str) -> tuple[float, float, int] | None:
         """(smallest, largest, nulls) from the footers' statistics; None where a row group has none, or no such column."""
+        if name not in self._bounds:
+            self._bounds[name] = self._told(name)
+        return self._bounds[name]
+
+    @cached_property
+    def _bounds(self) -> dict[str, tuple[float, float, int] | None]:
+        return {}
+
+    def _told(self, name: str) -> tuple[float, float, int] | None:
         low, high, nulls = np.inf, -np.inf, 0
         for folder in self.folders:
             meta = self._meta(folder)
@@ -147,6 +166,14 @@ class Columns:
             return {folder: pq.read_metadata(folder / f"{self.table}.parquet") for folder in self.folders}
         except (OSError, pa.ArrowInvalid) as error:
             raise CannotRun(f"{self.table}.parquet: cannot read: {error}", "check the run: bench verify RUN") from error
+
+    def _lacking(self, name: str) -> Iterator[tuple[int, int]]:
+        """(place of the first row, how many) of every run without the column."""
+        begin = 0
+        for folder, count in zip(self.folders, self.counts, strict=True):
+            if name not in self._meta(folder).schema.to_arrow_schema().names:
+                yield begin, count
+            begin += count
 
     def _batches(self, name: str, dictionary: Sequence[str]) -> Iterator[tuple[int, Any]]:
         """(place of the first row, column) of every batch; a run without the column keeps its nulls."""

@@ -1,0 +1,75 @@
+"""What every scorer said of each row, read from the stored columns one scorer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.stats.groups import Floats
+from bench.stats.ordered import Big, Bools, Ordered, Stored, is_word
+from bench.stats.quality import Scored
+
+Places = npt.NDArray[np.int32]
+Targets = npt.NDArray[np.int16]
+
+
+def of_columns(rows: Ordered, scores: Stored) -> Scored:
+    """The scores in the order of the rows, and how each request ended."""
+    outcome, outcomes = rows.requests.words("outcome")
+    ended = rows.put(outcome)
+    known = {name: t for t, name in enumerate(rows.names)}
+
+    def ended_as(target: str, word: str) -> Bools:
+        return is_word(ended[rows.of(known[target])], outcomes, word)
+
+    if scores.rows == 0:
+        return Scored(frozenset(), lambda *_: np.zeros(0), ended_as)
+    _, scorers = scores.words("scorer")
+    row_of = _rows_by_number(rows)
+
+    @lru_cache(maxsize=1)
+    def by_row(scorer: str) -> Floats:
+        said = np.full(rows.n, np.nan)
+        for run, chunk in scores.chunks(("seq", "value"), ("target", "scorer")):
+            of, names = chunk["target"]
+            mine = is_word(*chunk["scorer"], scorer) & ~np.isnan(chunk["value"])
+            target = np.array([known.get(name, -1) for name in names] or [-1], np.int16)[of[mine]]
+            at = row_of(run, target, chunk["seq"][mine].astype(np.int64))
+            said[at[at >= 0]] = chunk["value"][mine][at >= 0]
+        said[~rows.ok] = np.nan
+        return said
+
+    return Scored(frozenset(scorers), lambda target, scorer: by_row(scorer)[rows.of(known[target])], ended_as)
+
+
+def _rows_by_number(rows: Ordered) -> Callable[[int, Targets, Big], Places]:
+    """Of a run, targets and numbers of the plan: where their rows stand; -1 where there is none of that target.
+
+    Numbers are those of a whole plan, so a run needs one place for each; where targets share numbers, each target does.
+    """
+    number = rows.put(rows.requests.ints("seq"))
+    width, targets = int(number.max(initial=0)) + 1, len(rows.names)
+    target = np.repeat(np.arange(targets, dtype=np.int16), np.diff(rows.edges))
+    here = np.arange(rows.n, dtype=np.int32)
+    runs = int(rows.run.max(initial=0)) + 1
+
+    def filled(groups: int, group: npt.NDArray[np.int64]) -> tuple[Places, bool]:
+        place = np.full(groups * width, -1, np.int32)
+        at = group * width + number
+        place[at] = here
+        return place, bool((place[at] == here).all())
+
+    place, alone = filled(runs, rows.run.astype(np.int64))
+    if shared := not alone:
+        place, _ = filled(runs * targets, rows.run.astype(np.int64) * targets + target)
+
+    def row_of(run: int, of: Targets, numbers: Big) -> Places:
+        at = (run * targets + of.astype(np.int64) if shared else run) * width + numbers
+        there = (of >= 0) & (numbers < width) & (at < len(place))
+        found = np.where(there, place[np.where(there, at, 0)], -1)
+        return np.where((found >= 0) & (target[found] == of), found, -1)
+
+    return row_of
