@@ -13,7 +13,7 @@ import numpy as np
 from bench.metrics import BY_NAME, METRICS, PROBABILITY, plural
 from bench.stats import costs, means, quantiles, ratios, shares
 from bench.stats.groups import Floats, Ints, sums_of
-from bench.stats.measured import Measured, codes, floats
+from bench.stats.measured import Measured, codes, floats, those
 from bench.stats.types import Cell
 from bench.stats.windows import block_seconds, folded
 
@@ -145,10 +145,9 @@ def groupings(frame: pd.DataFrame) -> list[Ints]:
 
 def _quality(measured: Measured, answered: bool) -> Cell:
     name = "quality_answered" if answered else "quality"
-    gap, frame = measured.gaps.get("right"), measured.frame[["right", "ok", "block", "cluster"]]
-    known = frame["right"].notna() & (frame["ok"] if answered else True)
-    if not known.all():
-        frame = frame[known]
+    gap, right = measured.gaps.get("right"), floats(measured.frame, "right")
+    known = ~np.isnan(right) & (measured.frame["ok"].to_numpy() if answered else True)
+    frame = those(measured.frame, known, "right", "ok", "block", "cluster")
     if len(frame) == 0 or (measured.ok and not bool(frame["ok"].any())):
         return _unknown(name, gap or "no request succeeded")
     right = floats(frame, "right")
@@ -181,9 +180,7 @@ def _cost_warnings(measured: Measured) -> list[str]:
 def _usd_per_1k(measured: Measured) -> Cell:
     if not cost_known(measured):
         return _unknown("usd_per_1k", measured.gaps.get("cost", "no request succeeded"))
-    frame = measured.frame[["cost", "block", "cluster"]]
-    known = frame["cost"].notna()
-    frame = frame if known.all() else frame[known]
+    frame = those(measured.frame, measured.frame["cost"].notna(), "cost", "block", "cluster")
     usd = floats(frame, "cost") * 1000
     interval = means.mean_interval(usd, groupings(frame))
     low = None if interval.low is None else max(0.0, interval.low)

@@ -15,7 +15,7 @@ from bench.metrics import BY_NAME, PROBABILITY
 from bench.stats import means, quantiles, ratios
 from bench.stats.cells import block_sums, cost_known, groupings, known_sums, resamples
 from bench.stats.exploratory import blank, explore
-from bench.stats.measured import Measured, codes, floats
+from bench.stats.measured import Measured, codes, floats, those
 from bench.stats.quantiles import Interval
 from bench.stats.special import t_inflation
 from bench.stats.types import Comparison
@@ -53,15 +53,20 @@ def pairs(a: Measured, b: Measured) -> pd.DataFrame:
     """
     import pandas as pd
 
-    in_a: Any = slice(None)
-    in_b: Any = slice(None)
-    key_a, key_b = a.frame["pair"].to_numpy(), b.frame["pair"].to_numpy()
-    if not paired_in_order(a, b):
-        _, in_a, in_b = np.intersect1d(key_a, key_b, assume_unique=True, return_indices=True)
+    in_a, in_b = paired_rows(a, b)
     columns = {name: a.frame[name].to_numpy()[in_a] for name in _SHARED if name in a.frame}
     for side, frame, rows in (("a", a.frame, in_a), ("b", b.frame, in_b)):
         columns |= {f"{name}_{side}": frame[name].to_numpy()[rows] for name in _COMPARED if name in frame}
     return pd.DataFrame(columns, copy=False)
+
+
+def paired_rows(a: Measured, b: Measured) -> tuple[Any, Any]:
+    """Where the rows of every pair stand on either side: as indexes of arrays."""
+    if paired_in_order(a, b):
+        return slice(None), slice(None)
+    key_a, key_b = a.frame["pair"].to_numpy(), b.frame["pair"].to_numpy()
+    _, in_a, in_b = np.intersect1d(key_a, key_b, assume_unique=True, return_indices=True)
+    return in_a, in_b
 
 
 def paired_in_order(a: Measured, b: Measured) -> bool:
@@ -72,9 +77,9 @@ def paired_in_order(a: Measured, b: Measured) -> bool:
 
 def known_of(both: pd.DataFrame, column: str, *beside: str) -> pd.DataFrame:
     """The pairs in which a column is known on both sides: that column, what groups the pairs, and the columns `beside`."""
-    narrow = both[[f"{column}_a", f"{column}_b", *beside, *(name for name in _SHARED if name in both)]]
-    known = narrow[f"{column}_a"].notna() & narrow[f"{column}_b"].notna()
-    return narrow if bool(known.all()) else narrow[known]
+    names = (f"{column}_a", f"{column}_b")
+    known = both[names[0]].notna() & both[names[1]].notna()
+    return those(both, known, *names, *beside, *(name for name in _SHARED if name in both))
 
 
 def compare(

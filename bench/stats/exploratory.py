@@ -13,7 +13,7 @@ from bench.metrics import BY_NAME
 from bench.stats import costs, means, quantiles, ratios
 from bench.stats.cells import BOOTSTRAP, block_sums, groupings, resamples, seconds_of
 from bench.stats.groups import compact
-from bench.stats.measured import Measured, codes, floats
+from bench.stats.measured import Measured, codes, floats, those
 from bench.stats.types import CompareKind, Comparison
 from bench.stats.windows import folded
 
@@ -91,9 +91,8 @@ def _difference(a: Measured, b: Measured, both: pd.DataFrame, column: str, name:
 
 def _by_bootstrap(a: Measured, b: Measured, both: pd.DataFrame, seed: int) -> Comparison | None:
     """The difference of quality once more, with whole groups resampled: a second opinion that assumes less."""
-    known = both[["block", "cluster", "right_a", "right_b"]]
-    there = known["right_a"].notna() & known["right_b"].notna()
-    known = known if there.all() else known[there]
+    there = both["right_a"].notna() & both["right_b"].notna()
+    known = those(both, there, "block", "cluster", "right_a", "right_b")
     if len(known) == 0:
         return None
     differences = floats(known, "right_b") - floats(known, "right_a")

@@ -113,6 +113,16 @@ def codes(frame: pd.DataFrame, column: str) -> Ints:
     return compact(values if values.dtype.kind == "i" else values.astype(np.int64))
 
 
+def those(frame: pd.DataFrame, known: Bools | pd.Series[bool], *columns: str) -> pd.DataFrame:
+    """These columns of the rows that are `known`. A column is copied once, and not at all where all rows are."""
+    import pandas as pd
+
+    mask = np.asarray(known)
+    values = {name: frame[name].array for name in columns}
+    plain = {name: of.to_numpy() if isinstance(of.dtype, np.dtype) else of for name, of in values.items()}
+    return pd.DataFrame(plain if mask.all() else {name: of[mask] for name, of in plain.items()}, copy=False)
+
+
 def _grouped(frame: pd.DataFrame, columns: Sequence[str]) -> Ints:
     if len(frame) == 0:
         return np.zeros(0, dtype=np.int64)

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from bench.metrics import figure
 from bench.stats import means, shares
 from bench.stats.cells import groupings, of_sums, too_few_warnings
-from bench.stats.comparisons import pairs
+from bench.stats.comparisons import paired_rows, pairs
 from bench.stats.groups import Floats, compact
-from bench.stats.measured import Measured, codes, floats
+from bench.stats.measured import Measured, codes, floats, those
 from bench.stats.types import Bar, BarWord, Cell, Comparison, Judged
 from bench.stats.windows import folded
 
@@ -121,7 +121,7 @@ def _mean(measured: Measured, values: Floats) -> Cell:
     known = ~np.isnan(values)
     if not known.any():
         return Cell(None, None, None, 0, None, "", "share", ("it judged no reply",))
-    values, frame = values[known], measured.frame[known]
+    values, frame = values[known], those(measured.frame, known, "block", "cluster")
     alike = [compact(group) for group in groupings(frame)]
     mean = float(values.mean())
     if np.isin(values, (0.0, 1.0)).all() or np.ptp(values) == 0:
@@ -136,13 +136,13 @@ def _mean(measured: Measured, values: Floats) -> Cell:
 
 def _difference(a: Measured, b: Measured, values: Mapping[str, Floats]) -> Cell:
     """b less a over the pairs that the scorer judged on both sides."""
-    sides = [(m.frame["pair"].to_numpy()[known], values[m.target][known], known)
-             for m in (a, b) for known in [~np.isnan(values[m.target])]]  # fmt: skip
-    _, in_a, in_b = np.intersect1d(sides[0][0], sides[1][0], assume_unique=True, return_indices=True)
-    if len(in_a) == 0:
+    in_a, in_b = paired_rows(a, b)
+    left, right = values[a.target][in_a], values[b.target][in_b]
+    known = ~np.isnan(left) & ~np.isnan(right)
+    if not known.any():
         return Cell(None, None, None, 0, None, "", "points", ("no request was judged for both",))
-    left, right = sides[0][1][in_a], sides[1][1][in_b]
-    alike = [compact(group[in_a]) for group in groupings(a.frame[sides[0][2]])]
+    left, right = left[known], right[known]
+    alike = [compact(group[in_a][known]) for group in groupings(a.frame)]
     gaps = right - left
     if np.isin(gaps, (-1.0, 0.0, 1.0)).all():
         interval = means.paired_difference(left, right, alike).interval()
@@ -212,8 +212,9 @@ def lengths(baselines: Mapping[str, Measured], targets: Sequence[Measured], seed
         if base is None:
             continue
         both = pairs(base, measured)
-        known = both[both["ok_a"].astype(bool) & both["ok_b"].astype(bool)]
-        known = known[known["output_tokens_a"].notna() & known["output_tokens_b"].notna()]
+        there = both["ok_a"].astype(bool) & both["ok_b"].astype(bool)
+        there &= both["output_tokens_a"].notna() & both["output_tokens_b"].notna()
+        known = those(both, there, "output_tokens_a", "output_tokens_b", "block")
         if len(known) == 0 or not float(known["output_tokens_a"].sum()) > 0:
             continue
         made[measured.target] = of_sums(floats(known, "output_tokens_b"), floats(known, "output_tokens_a"),
