@@ -21,6 +21,7 @@ from bench.stats.cells import groupings, of_sums, too_few_warnings
 from bench.stats.comparisons import paired_rows, pairs
 from bench.stats.groups import Floats, compact
 from bench.stats.measured import Measured, codes, floats, those
+from bench.stats.threads import in_threads
 from bench.stats.types import Bar, BarWord, Cell, Comparison, Judged
 from bench.stats.windows import folded
 
@@ -76,20 +77,25 @@ def judged(
     present = [m for m in targets if m.n] if names else []
     means_of: dict[str, dict[str, Cell]] = {m.target: {} for m in present}
     apart: dict[str, dict[str, Cell]] = {m.target: {} for m in present}
+    rows = sum(m.n for m in present)
     for name in names:
         values = {m.target: _values(m.target, name, names, said, manifest) for m in present}
-        for measured in present:
+
+        def one(measured: Measured, name: str = name, values: Mapping[str, Floats] = values) -> None:
             means_of[measured.target][name] = _mean(measured, values[measured.target])
             base = baselines.get(measured.target)
             if base is not None and base.n:
                 apart[measured.target][name] = _difference(base, measured, values)
+
+        in_threads(one, present, rows)
+    undelivered = in_threads(lambda measured: _undelivered(measured, said), present, rows)
     return tuple(
         Judged(
             m.target, baselines[m.target].target if m.target in baselines else None, means_of[m.target], apart[m.target],
-            _undelivered(m, said), lengths.get(m.target),
+            of_all, lengths.get(m.target),
             tuple(bars(m.target, manifest, {**cells[m.target], **means_of[m.target]}, apart[m.target], compared)),
         )
-        for m in present
+        for m, of_all in zip(present, undelivered, strict=True)
     )  # fmt: skip
 
 
@@ -206,20 +212,22 @@ def _word(cell: Cell | Comparison | None, low: float = -math.inf, high: float = 
 
 def lengths(baselines: Mapping[str, Measured], targets: Sequence[Measured], seed: int) -> dict[str, Cell]:
     """Output tokens over the baseline's, by target: of the requests that both answered."""
-    made = {}
-    for measured in targets:
+
+    def one(measured: Measured) -> Cell | None:
         base = baselines.get(measured.target)
         if base is None:
-            continue
+            return None
         both = pairs(base, measured)
         there = both["ok_a"].astype(bool) & both["ok_b"].astype(bool)
         there &= both["output_tokens_a"].notna() & both["output_tokens_b"].notna()
         known = those(both, there, "output_tokens_a", "output_tokens_b", "block")
         if len(known) == 0 or not float(known["output_tokens_a"].sum()) > 0:
-            continue
-        made[measured.target] = of_sums(floats(known, "output_tokens_b"), floats(known, "output_tokens_a"),
-                                        *folded(codes(known, "block")), seed, "ratio", [])  # fmt: skip
-    return made
+            return None
+        return of_sums(floats(known, "output_tokens_b"), floats(known, "output_tokens_a"),
+                       *folded(codes(known, "block")), seed, "ratio", [])  # fmt: skip
+
+    found = in_threads(one, targets, sum(m.n for m in targets))
+    return {m.target: cell for m, cell in zip(targets, found, strict=True) if cell is not None}
 
 
 def drift(baselines: Mapping[str, Measured], found: Mapping[str, Cell]) -> list[str]:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from bench.metrics import plural
-from bench.stats.measured import Measured, codes, floats
+from bench.stats.measured import Measured, codes, floats, those
 from bench.stats.quantiles import Floats
 from bench.stats.special import normal_quantile, t_quantile
+from bench.stats.threads import in_threads
 from bench.stats.types import Cell
 
 FEWEST = 100
@@ -77,23 +78,31 @@ def judge(targets: Sequence[Measured], manifest: Mapping[str, Any]) -> tuple[lis
     if changed:
         return [], [f"{changed}: no steady state was to be expected, and none was looked for"]
     alpha = ALPHA / CHECKS / max(1, len(targets))
-    found: list[Steadiness] = []
-    short: list[str] = []
-    for measured in targets:
-        if measured.n == 0:
-            continue
+
+    def of_runs(measured: Measured) -> list[Steadiness | None]:
         runs = codes(measured.frame, "run")
-        for run in np.unique(runs):
-            frame = measured.frame[runs == run]
-            start = floats(frame, "sent_ns") / 1e9
-            judged = _judge(measured.target, start, floats(frame, "end_ns") / 1e9, floats(frame, "ttft"), alpha)
-            if judged is not None:
-                found.append(judged)
-            if judged is None or judged.little is None:
-                short.append(measured.target)
-    if not short:
+        parts = (those(measured.frame, runs == run, "sent_ns", "end_ns", "ttft") for run in np.unique(runs))
+        return [
+            _judge(
+                measured.target,
+                floats(part, "sent_ns") / 1e9,
+                floats(part, "end_ns") / 1e9,
+                floats(part, "ttft"),
+                alpha,
+            )
+            for part in parts
+        ]
+
+    present = [measured for measured in targets if measured.n]
+    judged = in_threads(of_runs, present, sum(measured.n for measured in present))
+    found = [one for ones in judged for one in ones if one is not None]
+    names = [
+        measured.target
+        for measured, ones in zip(present, judged, strict=True)
+        if any(one is None or one.little is None for one in ones)
+    ]
+    if not names:
         return found, []
-    names = list(dict.fromkeys(short))
     of_whom = "" if len(names) == len([m for m in targets if m.n]) else f": {', '.join(names)}"
     return found, [f"too short to judge whether the load was steady: that takes {FEWEST} requests per target, over some 15 "
                    f"latencies{of_whom}"]  # fmt: skip

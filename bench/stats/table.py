@@ -24,6 +24,7 @@ from bench.stats.comparisons import QUANTILES, Draft, compare, finish, pairs
 from bench.stats.levels import COLUMNS, SUSTAINED, TEXT_COLUMNS, levels_of
 from bench.stats.measured import READ, Measured, Selection, floats, required_scorers, select
 from bench.stats.tally import ATTEMPT_FIELDS, ROW_FIELDS, Tally, words_of
+from bench.stats.threads import in_threads
 from bench.stats.types import Cell, Comparison, Judged, Level, Row, Table
 from bench.stats.verdicts import ALPHA, MARGINS, MIN_BLOCKS
 
@@ -228,13 +229,16 @@ def _drafts(
     selection: Selection, baselines: Mapping[str, Measured], seed: int, margins: Mapping[str, float]
 ) -> list[Draft]:
     by_name = {m.target: m for m in selection.targets}
-    drafts: list[Draft] = []
-    for target, base in baselines.items():
-        drafts += compare(base, by_name[target], seed, margins, selection.from_due, selection.limits)
+
+    def against(target: str) -> list[Draft]:
+        found = compare(baselines[target], by_name[target], seed, margins, selection.from_due, selection.limits)
         by_name[target].samples.clear()
+        return found
+
+    found = in_threads(against, baselines, sum(m.n for m in selection.targets))
     for base in baselines.values():
         base.samples.clear()
-    return drafts
+    return [draft for drafts in found for draft in drafts]
 
 
 def _comparison_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
