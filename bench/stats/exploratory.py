@@ -12,7 +12,7 @@ import numpy as np
 from bench.metrics import BY_NAME
 from bench.stats import costs, means, quantiles, ratios
 from bench.stats.cells import BOOTSTRAP, block_sums, groupings, resamples, seconds_of
-from bench.stats.groups import compact
+from bench.stats.groups import compact, count_of
 from bench.stats.measured import Measured, codes, floats, those
 from bench.stats.types import CompareKind, Comparison
 from bench.stats.windows import folded
@@ -108,7 +108,7 @@ def _by_bootstrap(a: Measured, b: Measured, both: pd.DataFrame, seed: int) -> Co
     return replace(
         blank(a.target, b.target, "quality_bootstrap", "quality", None), label="quality, by bootstrap", primary=False,
         value=float(differences.mean()), low=interval.low, high=interval.high, n=len(known),
-        n_eff=means.n_eff(differences, [costliest]), blocks=len(np.unique(codes(known, "block"))),
+        n_eff=means.n_eff(differences, [costliest]), blocks=count_of(codes(known, "block")),
         method="cluster bootstrap, expanded percentiles", p_raw=ratios.bootstrap_p(drawn, count),
     )  # fmt: skip
 
@@ -159,6 +159,6 @@ def _of_sums(
     low, high = (None if end is None else math.exp(end) for end in (interval.low, interval.high))
     return replace(
         row, primary=False, value=math.exp(estimate), low=low, high=high, n=len(both),
-        blocks=len(np.unique(codes(both, "block"))), method=f"paired {BOOTSTRAP}",
+        blocks=count_of(codes(both, "block")), method=f"paired {BOOTSTRAP}",
         p_raw=ratios.sums_ratio_p(sums[0], sums[1], drawn, count),
     )  # fmt: skip

@@ -18,9 +18,19 @@ def in_order(groups: npt.NDArray[Any]) -> bool:
     return bool((groups[1:] >= groups[:-1]).all())
 
 
+def _begins(groups: npt.NDArray[Any], count: int) -> Ints:
+    """Where each of `count` groups begins, of rows that stand in their order."""
+    return np.searchsorted(groups, np.arange(count, dtype=groups.dtype))
+
+
+def count_of(groups: npt.NDArray[Any]) -> int:
+    """How many groups there are."""
+    return int((sizes_of(groups) > 0).sum()) if len(groups) else 0
+
+
 def compact(groups: npt.NDArray[Any]) -> Ints:
     """The same groups in the same order, numbered without gaps: 7 2 7 5 become 2 0 2 1. For small numbers: they are counted."""
-    if len(groups) >= MANY and groups[0] == 0 and in_order(groups) and bool((groups[1:] - groups[:-1] <= 1).all()):
+    if len(groups) >= MANY and groups[0] == 0 and in_order(groups) and bool((sizes_of(groups) > 0).all()):
         return groups  # as they are: 0 0 1 1 1 2 ...
     present = np.bincount(groups) > 0
     if present.all():
@@ -32,14 +42,14 @@ def sizes_of(groups: npt.NDArray[Any], count: int | None = None) -> Floats:
     """Rows of each group; `count` is how many groups there are, at the least."""
     if len(groups) >= MANY and in_order(groups):
         count = max(count or 0, int(groups[-1]) + 1)
-        return np.diff(np.searchsorted(groups, np.arange(count + 1))).astype(np.float64)
+        return np.diff(_begins(groups, count), append=len(groups)).astype(np.float64)
     return np.bincount(groups, minlength=count or 0).astype(np.float64)
 
 
 def sums_of(values: npt.NDArray[Any], groups: npt.NDArray[Any], count: int) -> Floats:
     """The sum of the values of each of `count` groups; numbers, or what is true."""
     if len(groups) >= MANY and in_order(groups):
-        edges = np.searchsorted(groups, np.arange(count))
+        edges = _begins(groups, count)
         sizes = np.diff(edges, append=len(groups))
         out = np.zeros(count)
         # An empty group would be given the value that stands at its place.
@@ -54,7 +64,7 @@ def firsts_of(values: Floats, groups: npt.NDArray[Any], count: int) -> Floats:
     """The smallest value of each group; infinite where there is none, or none that is known."""
     out = np.full(count, np.inf)
     if len(groups) >= MANY and in_order(groups):
-        edges = np.searchsorted(groups, np.arange(count))
+        edges = _begins(groups, count)
         there = np.diff(edges, append=len(groups)) > 0
         with np.errstate(invalid="ignore"):
             least = np.fmin.reduceat(values, edges[there])

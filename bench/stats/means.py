@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.stats.groups import Floats, Ints, sizes_of, sums_of
+from bench.stats.groups import Floats, Ints, count_of, sizes_of, sums_of
 from bench.stats.quantiles import Interval
 from bench.stats.ratios import Resamples, equivalence_p, sums_ratio
 from bench.stats.special import betainc, bisect, normal_quantile, t_cdf, t_inflation
@@ -42,7 +42,7 @@ def n_eff(values: Floats, groupings: Sequence[Ints], conf: float = 0.95) -> floa
 def mean_interval(values: Floats, groupings: Sequence[Ints], conf: float = 0.95) -> Interval:
     """Mean +- z s / sqrt(n_eff). One row, or one group, bounds nothing."""
     effective = n_eff(values, groupings, conf)
-    if len(values) < 2 or all(len(np.unique(groups)) < 2 for groups in groupings):
+    if len(values) < 2 or all(count_of(groups) < 2 for groups in groupings):
         return Interval(None, None, effective)
     mean, spread = float(values.mean()), float(values.std(ddof=1))
     half = normal_quantile(1 - (1 - conf) / 2) * spread / math.sqrt(effective)
@@ -118,9 +118,9 @@ class PairedDifference:
         exact = mcnemar_exact(round(b), round(c))
         if b + c == 0:
             return exact
-        groups = min(len(np.unique(grouping)) for grouping in self.groupings)
+        groups = min(count_of(grouping) for grouping in self.groupings)
         # The t of few clusters comes in through the t distribution here, not through the effective counts.
-        effect = max(design_effect(self.differences, g) / t_inflation(0.95, len(np.unique(g))) for g in self.groupings)
+        effect = max(design_effect(self.differences, g) / t_inflation(0.95, count_of(g)) for g in self.groupings)
         z = abs(b - c) / math.sqrt((b + c) * effect)
         return max(exact, 2 * t_cdf(-z, max(1, groups - 1)))
 

@@ -19,7 +19,7 @@ from bench.metrics import figure
 from bench.stats import means, shares
 from bench.stats.cells import groupings, of_sums, too_few_warnings
 from bench.stats.comparisons import paired_rows, pairs
-from bench.stats.groups import Floats, compact
+from bench.stats.groups import Floats, compact, count_of
 from bench.stats.measured import Measured, codes, floats, those
 from bench.stats.threads import in_threads
 from bench.stats.types import Bar, BarWord, Cell, Comparison, Judged
@@ -158,7 +158,7 @@ def _difference(a: Measured, b: Measured, values: Mapping[str, Floats]) -> Cell:
         method = "mean of paired differences, n_eff by case source and block"
     return Cell(
         float(gaps.mean()), interval.low, interval.high, len(gaps), interval.n_eff, method, "points",
-        too_few_warnings(len(np.unique(alike[0]))),
+        too_few_warnings(count_of(alike[0])),
     )  # fmt: skip
 
 

@@ -70,21 +70,22 @@ def betainc(a: float, b: float, x: float) -> float:
 
 
 def _beta_fraction(a: float, b: float, x: float, y: float) -> float:
-    tiny = 1e-300
-    c, d = 1.0, 1 - (a + b) * x / (a + 1)
-    d = 1 / (d if abs(d) > tiny else tiny)
-    h = d
+    tiny = 1e-300  # in place of a zero, which is the only sum of 1 and another number that is smaller
+    both = a + b
+    c = 1.0
+    d = h = 1 / (1 - both * x / (a + 1) or tiny)
     for m in range(1, 100_000):
-        for numerator in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 + numerator * d
-            d = 1 / (d if abs(d) > tiny else tiny)
-            c = 1 + numerator / c
-            c = c if abs(c) > tiny else tiny
-            h *= d * c
-        if abs(d * c - 1) < 1e-15:
+        at = a + 2 * m
+        step = m * (b - m) * x / ((at - 1) * at)
+        d = 1 / (1 + step * d or tiny)
+        c = 1 + step / c or tiny
+        h *= d * c
+        step = -(a + m) * (both + m) * x / (at * (at + 1))
+        d = 1 / (1 + step * d or tiny)
+        c = 1 + step / c or tiny
+        last = d * c
+        h *= last
+        if -1e-15 < last - 1 < 1e-15:
             return _beta_front(a, b, x, y) * h / a
     raise ArithmeticError(f"incomplete beta did not converge at a={a}, b={b}, x={x}")
 

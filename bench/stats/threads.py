@@ -1,4 +1,4 @@
-"""The same work for each of a few things, in threads where rows are many: arithmetic on long columns leaves the interpreter lock."""
+"""The same work for each of a few things: in threads where rows are many, since long columns leave the interpreter lock."""
 
 from __future__ import annotations
 
