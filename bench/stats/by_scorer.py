@@ -35,7 +35,8 @@ def of_columns(rows: Ordered, scores: Stored) -> Scored:
         said = np.full(rows.n, np.nan)
         for run, chunk in scores.chunks(("seq", "value"), ("target", "scorer")):
             of, names = chunk["target"]
-            mine = is_word(*chunk["scorer"], scorer) & ~np.isnan(chunk["value"])
+            codes, words = chunk["scorer"]
+            mine = is_word(codes, words, scorer) & ~np.isnan(chunk["value"])
             target = np.array([known.get(name, -1) for name in names] or [-1], np.int16)[of[mine]]
             at = row_of(run, target, chunk["seq"][mine].astype(np.int64))
             said[at[at >= 0]] = chunk["value"][mine][at >= 0]

@@ -30,7 +30,7 @@ Stored = Callable[[str], Floats]
 
 def cost(usd: Floats, retries_usd: Floats) -> Floats:
     """Of all tries: unknown where the final one's is, and without those before it that nobody knows."""
-    return usd + np.nan_to_num(retries_usd)
+    return usd if np.isnan(retries_usd).all() else usd + np.nan_to_num(retries_usd)
 
 
 def derived(stored: Stored) -> dict[str, Floats]:

@@ -15,7 +15,7 @@ import numpy as np
 from bench.record import OUTCOMES
 from bench.stats.ordered import Bools, Codes, Ordered, Stored, ordered
 from bench.stats.quantiles import Floats, Ints, Quantile, rank
-from bench.stats.scale import latencies_ms
+from bench.stats.scale import LATENCIES, latencies_ms
 
 PROBABILITIES = (0.01, 0.02, 0.03, *(round(0.05 * i, 2) for i in range(1, 19)), 0.92, 0.94, *(
     round(0.95 + 0.01 * i, 2) for i in range(5)), 0.995, 0.999)  # fmt: skip
@@ -140,7 +140,8 @@ def curves(requests: Stored, manifest: Mapping[str, Any], zeros_ns: Sequence[int
     """The curves of every target, in the order of the manifest. `zeros_ns` is the wall time of each run's zero."""
     rows = ordered(requests, manifest, [about["id"] for about in manifest.get("targets") or []])
     streamed = rows.floats("ttft_ms")
-    ttft, e2e = latencies_ms(rows, streamed)
+    read = {name: rows.floats(name) for name in LATENCIES[rows.from_due]} | {"ttft_ms": streamed}
+    ttft, e2e = latencies_ms(read, rows.ok, rows.from_due)
     gap = np.where(rows.ok, rows.floats("icl_max_ms"), np.nan)
     length = _prompt_tokens(requests, rows)
     starts = _starts_s(requests, rows, zeros_ns)

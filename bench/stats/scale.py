@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,16 +133,23 @@ def _figures_of(*columns: str) -> list[str]:
     return [name for name, (column, _) in LATENCY.items() if column in columns]
 
 
-def latencies_ms(rows: Ordered, ttft_ms: Floats) -> tuple[Floats, Floats]:
-    """TTFT and E2E as a caller sees them, from the due time or the first send; NaN: not known, inf: failed.
+LATENCIES = {True: ("ttft_due_ms", "e2e_due_ms"), False: ("first_token_ns", "e2e_all_ms", "sent_ns")}
+"""Stored columns of what a caller waits for, from the due time (True) or from the first send."""
 
-    `ttft_ms` is the stored column of that name: where it is null, nothing was streamed.
-    """
-    names = ("ttft_due_ms", "e2e_due_ms") if rows.from_due else ("first_token_ns", "e2e_all_ms", "sent_ns")
-    first, e2e, *sent = in_threads(rows.floats, names)
-    ttft = (first - sent[0]) / 1e6 if sent else first
-    ttft = _where(~np.isnan(ttft_ms), ttft, np.nan)
-    return _where(rows.ok, ttft, np.inf), _where(rows.ok, e2e, np.inf)
+
+def latencies_ms(read: Mapping[str, Floats], ok: Bools, from_due: bool) -> tuple[Floats, Floats]:
+    """TTFT and E2E as a caller sees them; NaN: not known, inf: failed. `read` has the columns of LATENCIES, whose arrays may
+    become these, and `ttft_ms`: where that is null, nothing was streamed."""
+    ttft, e2e = (read[name] for name in LATENCIES[from_due][:2])
+    if not from_due:
+        ttft = (ttft - read["sent_ns"]) / 1e6
+    ttft = _where(~np.isnan(read["ttft_ms"]), ttft, np.nan)
+    return _where(ok, ttft, np.inf), _where(ok, e2e, np.inf)
+
+
+_WIDE = ("ttft_ms", "tpot_ms", "cost_usd", "cost_retries_usd", "sent_ns", "end_ns")
+_NARROW = ("output_tokens", "unpriced_attempts", "lateness_ms", "loop_lag_ms")
+"""Columns of which seven digits are enough."""
 
 
 def _targets(
@@ -149,58 +157,49 @@ def _targets(
 ) -> tuple[list[Measured], Floats]:
     """The targets with what comparisons need; and `ttft_ms` of all rows, which another figure needs."""
     start = "due_ns" if rows.from_due else "sent_ns"
-    names = (
-        "ttft_ms",
-        "tpot_ms",
-        "output_tokens",
-        "cost_usd",
-        "cost_retries_usd",
-        "unpriced_attempts",
-        "sent_ns",
-        "end_ns",
-    )
-    read = dict(zip(names, in_threads(rows.floats, names), strict=True))
-    ok, hidden, ttft_ms = rows.ok, _hidden(rows), read["ttft_ms"]
-    ttft, e2e = latencies_ms(rows, ttft_ms)
-    tpot, tokens = read["tpot_ms"], read["output_tokens"]
-    within, not_known = np.full(len(ok), np.nan, np.float32), np.zeros(len(ok), dtype=bool)
-    if limits:
-        values = {"ttft": ttft, "e2e": e2e, "tpot": tpot}
-        if "itl" in limits:
-            values["itl"] = rows.floats("icl_max_ms")
-        met, not_known = slo.within(limits, values, ok, tokens)
-        within = met.astype(np.float32)
-        del met, values
-    tpot = _where(ok, _where(~hidden, tpot, np.nan), np.inf)
-    tokens = read.pop("output_tokens").astype(np.float32)
-    unpriced = read.pop("unpriced_attempts").astype(np.float32)
-    cost = costs.cost(read.pop("cost_usd"), read.pop("cost_retries_usd"))
-    sent, ends = read["sent_ns"], read["end_ns"]
-    starts = rows.floats("due_ns") if rows.from_due else sent
-    late, lag = (rows.floats(name).astype(np.float32) for name in ("lateness_ms", "loop_lag_ms"))
-    seq = rows.floats("seq") if len(judged.state) else np.zeros(len(ok))
+    names = dict.fromkeys((*_WIDE, *_NARROW, *LATENCIES[rows.from_due], start))
+    names |= {name: None for name, asked in (("icl_max_ms", "itl" in limits), ("seq", len(judged.state))) if asked}
+    of_all = dict(zip(names, in_threads(partial(_read, rows), names), strict=True))
+    hidden = _hidden(rows)
     about = {one["id"]: one for one in manifest.get("targets") or []}
     seen = {name: rows.requests.words(name) for name in ("model", "provider", "region")}
     books = _any_word(rows, "price_book")
-    targets: list[Measured] = []
-    for t, name in enumerate(rows.names):
-        part = rows.of(t)
+
+    def one(t: int) -> Measured:
+        part, name = rows.of(t), rows.names[t]
+        read = {column: values[part] for column, values in of_all.items()}
+        ok, run = rows.ok[part], rows.run[part]
+        ttft, e2e = latencies_ms(read, ok, rows.from_due)
+        within, not_known = np.full(len(ok), np.nan, np.float32), np.zeros(len(ok), dtype=bool)
+        if limits:
+            values = {"ttft": ttft, "e2e": e2e, "tpot": read["tpot_ms"]}
+            values |= {"itl": read["icl_max_ms"]} if "itl" in limits else {}
+            met, not_known = slo.within(limits, values, ok, read["output_tokens"])
+            within = met.astype(np.float32)
+        cost = costs.cost(read["cost_usd"], read["cost_retries_usd"])
         columns = {
-            "ttft": ttft[part], "e2e": e2e[part], "tpot": tpot[part], "cost": cost[part], "ok": ok[part],
-            "right": judged.of_rows(t, rows.run[part], seq[part], ok[part]).astype(np.float32),
-            "within": within[part], "block": rows.block[part], "cluster": rows.cluster[part], "run": rows.run[part],
-            "pair": rows.pair[t], "lateness_ms": late[part], "loop_lag_ms": lag[part], "output_tokens": tokens[part],
-            "unpriced": unpriced[part],
-            start: starts[part], "sent_ns": sent[part], "end_ns": ends[part],
+            "ttft": ttft, "e2e": e2e, "tpot": _where(ok, _where(~hidden[part], read["tpot_ms"], np.nan), np.inf),
+            "cost": cost, "ok": ok,
+            "right": judged.of_rows(t, run, read["seq"] if "seq" in read else np.zeros(len(ok)), ok).astype(np.float32),
+            "within": within, "block": rows.block[part], "cluster": rows.cluster[part], "run": run, "pair": rows.pair[t],
+            "lateness_ms": read["lateness_ms"], "loop_lag_ms": read["loop_lag_ms"],
+            "output_tokens": read["output_tokens"], "unpriced": read["unpriced_attempts"],
+            start: read[start], "sent_ns": read["sent_ns"], "end_ns": read["end_ns"],
         }  # fmt: skip
-        gaps = _gaps(columns, hidden[part], not_known[part], bool(len(judged.state)), books[t])
+        gaps = _gaps(columns, hidden[part], not_known, bool(len(judged.state)), books[t])
         told = {key: _told(about.get(name, {}).get(key), seen[key], rows, t) for key in seen}
-        spent = cost[part][~np.isnan(cost[part])]
-        targets.append(Measured(
+        spent = cost[~np.isnan(cost)]
+        return Measured(
             name, told["model"] or "", told["provider"] or "", told["region"], _frame(columns),
             Decimal(f"{spent.sum():.6f}") if len(spent) else None, gaps,
-        ))  # fmt: skip
-    return targets, ttft_ms
+        )  # fmt: skip
+
+    return in_threads(one, range(len(rows.names))), of_all["ttft_ms"]
+
+
+def _read(rows: Ordered, name: str) -> Floats:
+    values = rows.floats(name)
+    return values if name not in _NARROW else values.astype(np.float32)
 
 
 def _any_word(rows: Ordered, name: str) -> list[bool]:
