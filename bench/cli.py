@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -69,6 +70,8 @@ def program(verb: str | None = None) -> typer.Typer:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code (bench/errors.py lists them)."""
     refresh()
+    # Threads of a matrix product spin while they wait, and take the processor from the threads that work on other columns.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     commands.invocation[:] = sys.argv[1:] if argv is None else argv
     try:
         app = program(next(iter(commands.invocation), None))

@@ -30,10 +30,13 @@ def of_columns(
     folders: Sequence[Path], manifest: Mapping[str, Any], rows: int, baseline: str | None, approx: bool = False
 ) -> Table:
     """The table of one run, or of several with their rows put together, column by column. `rows` is how many there are."""
+    import pyarrow as pa
+
     from bench.stats import approx as histograms
     from bench.stats import scale
 
     heap.keep()
+    pa.set_memory_pool(pa.system_memory_pool())
     requests, attempts, scores = (Columns(tuple(folders), table) for table in ("requests", "attempts", "scores"))
     made = histograms.build if approx or rows > EXACT_ROWS else scale.build
     return made(requests, attempts, scores, manifest, baseline)

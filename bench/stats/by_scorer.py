@@ -56,16 +56,14 @@ def _rows_by_number(rows: Ordered) -> Callable[[int, Targets, Big], Places]:
     target = np.repeat(np.arange(targets, dtype=np.int16), np.diff(rows.edges))
     here = np.arange(rows.n, dtype=np.int32)
     runs = int(rows.run.max(initial=0)) + 1
-
-    def filled(groups: int, group: npt.NDArray[np.int64]) -> tuple[Places, bool]:
-        place = np.full(groups * width, -1, np.int32)
-        at = group * width + number
-        place[at] = here
-        return place, bool((place[at] == here).all())
-
-    place, alone = filled(runs, rows.run.astype(np.int64))
-    if shared := not alone:
-        place, _ = filled(runs * targets, rows.run.astype(np.int64) * targets + target)
+    if runs > 1:
+        number += rows.run * np.int64(width)
+    place = np.full(runs * width, -1, np.int32)
+    place[number] = here
+    if shared := not np.array_equal(place[number], here):
+        number += (rows.run * np.int64(targets - 1) + target) * width
+        place = np.full(runs * targets * width, -1, np.int32)
+        place[number] = here
 
     def row_of(run: int, of: Targets, numbers: Big) -> Places:
         at = (run * targets + of.astype(np.int64) if shared else run) * width + numbers

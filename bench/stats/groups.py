@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,22 @@ def in_order(groups: npt.NDArray[Any]) -> bool:
     return bool((groups[1:] >= groups[:-1]).all())
 
 
+_latest: deque[tuple[npt.NDArray[Any], bool]] = deque(maxlen=8)
+"""Groups that were looked at last, and whether they stand in order: many figures ask about the same ones, which nobody changes."""
+
+
+def _many_in_order(groups: npt.NDArray[Any]) -> bool:
+    if len(groups) < MANY:
+        return False
+    of = groups.__array_interface__
+    for seen, answer in tuple(_latest):
+        if seen.__array_interface__ == of:
+            return answer
+    answer = in_order(groups)
+    _latest.append((groups, answer))
+    return answer
+
+
 def _begins(groups: npt.NDArray[Any], count: int) -> Ints:
     """Where each of `count` groups begins, of rows that stand in their order."""
     return np.searchsorted(groups, np.arange(count, dtype=groups.dtype))
@@ -30,7 +47,7 @@ def count_of(groups: npt.NDArray[Any]) -> int:
 
 def compact(groups: npt.NDArray[Any]) -> Ints:
     """The same groups in the same order, numbered without gaps: 7 2 7 5 become 2 0 2 1. For small numbers: they are counted."""
-    if len(groups) >= MANY and groups[0] == 0 and in_order(groups) and bool((sizes_of(groups) > 0).all()):
+    if _many_in_order(groups) and groups[0] == 0 and bool((sizes_of(groups) > 0).all()):
         return groups  # as they are: 0 0 1 1 1 2 ...
     present = np.bincount(groups) > 0
     if present.all():
@@ -40,7 +57,7 @@ def compact(groups: npt.NDArray[Any]) -> Ints:
 
 def sizes_of(groups: npt.NDArray[Any], count: int | None = None) -> Floats:
     """Rows of each group; `count` is how many groups there are, at the least."""
-    if len(groups) >= MANY and in_order(groups):
+    if _many_in_order(groups):
         count = max(count or 0, int(groups[-1]) + 1)
         return np.diff(_begins(groups, count), append=len(groups)).astype(np.float64)
     return np.bincount(groups, minlength=count or 0).astype(np.float64)
@@ -48,7 +65,7 @@ def sizes_of(groups: npt.NDArray[Any], count: int | None = None) -> Floats:
 
 def sums_of(values: npt.NDArray[Any], groups: npt.NDArray[Any], count: int) -> Floats:
     """The sum of the values of each of `count` groups; numbers, or what is true."""
-    if len(groups) >= MANY and in_order(groups):
+    if _many_in_order(groups):
         edges = _begins(groups, count)
         sizes = np.diff(edges, append=len(groups))
         out = np.zeros(count)
@@ -63,7 +80,7 @@ def sums_of(values: npt.NDArray[Any], groups: npt.NDArray[Any], count: int) -> F
 def firsts_of(values: Floats, groups: npt.NDArray[Any], count: int) -> Floats:
     """The smallest value of each group; infinite where there is none, or none that is known."""
     out = np.full(count, np.inf)
-    if len(groups) >= MANY and in_order(groups):
+    if _many_in_order(groups):
         edges = _begins(groups, count)
         there = np.diff(edges, append=len(groups)) > 0
         with np.errstate(invalid="ignore"):
