@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from bench.metrics import figure, roughly
 from bench.stats.comparisons import Draft, cost_draft, pairs, quantile_draft
 from bench.stats.measured import Measured
 from bench.stats.quantiles import requests_to_bound
+from bench.stats.threads import in_threads
 from bench.stats.types import Cell, Comparison, Row
 from bench.stats.verdicts import ALPHA, MIN_BLOCKS
 
@@ -89,8 +91,9 @@ def _ranked(
     beaten: list[str] = []
     unclear: list[str] = []
     all_pairs = len(group) * (len(group) - 1) / 2
-    for _, other in known[1:]:
-        draft = lead(leader, other)
+    others = [other for _, other in known[1:]]
+    drafts = in_threads(partial(lead, leader), others, sum(m.n for m in group))
+    for other, draft in zip(others, drafts, strict=True):
         p = draft.row.p_raw
         proven = p is not None and p * all_pairs <= ALPHA and draft.row.blocks >= MIN_BLOCKS
         (beaten if proven else unclear).append(other.target)

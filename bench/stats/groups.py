@@ -20,7 +20,7 @@ def in_order(groups: npt.NDArray[Any]) -> bool:
 
 
 _latest: deque[tuple[npt.NDArray[Any], bool]] = deque(maxlen=8)
-"""Groups that were looked at last, and whether they stand in order: many figures ask about the same ones, which nobody changes."""
+"""Groups that were looked at last, and whether they stand in order. Many figures ask about the same ones; nobody changes them."""
 
 
 def _many_in_order(groups: npt.NDArray[Any]) -> bool:

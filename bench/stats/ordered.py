@@ -18,7 +18,7 @@ from bench.metrics import plural
 from bench.stats import pauses
 from bench.stats.groups import Floats, in_order
 from bench.stats.measured import DURATIONS, whole_runs
-from bench.stats.threads import in_threads
+from bench.stats.threads import in_threads, together
 
 Codes = npt.NDArray[np.int32] | npt.NDArray[np.int16] | npt.NDArray[np.int8]
 Bools = npt.NDArray[np.bool_]
@@ -98,10 +98,13 @@ def ordered(requests: Stored, manifest: Mapping[str, Any], listed: Sequence[str]
     alarms: list[str] = []
     closed, notes = _closed_up(requests, manifest)
     target, names = requests.words("target")
-    keep = _counted(requests, target, names, notes, alarms)
+    keep, (case, cases) = together(
+        partial(_counted, requests, target, names, notes, alarms),
+        partial(requests.words, "case_id"),
+        rows=requests.rows,
+    )
     target, names = _as_listed(target, names, listed)
     target[~keep] = len(names)
-    case, cases = requests.words("case_id")
     block = requests.ints("block_id").astype(np.int32)
     base = _base(requests, block, case, len(cases))
     made = in_threads(partial(_rows_of, target, base), range(len(names)))

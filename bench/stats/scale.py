@@ -25,7 +25,7 @@ from bench.stats.measured import Measured, Selection
 from bench.stats.ordered import Bools, Codes, Ordered, Stored, is_word, ordered
 from bench.stats.table import Seen, check_baseline, finished
 from bench.stats.tally import ATTEMPT_FIELDS, CONTRADICTED, COUNTED, Tally, counted
-from bench.stats.threads import in_threads
+from bench.stats.threads import in_threads, together
 from bench.stats.types import Cell, Level, Table
 
 if TYPE_CHECKING:
@@ -38,7 +38,13 @@ def build(
     """The table of `bench.stats.table.build`, from stored columns."""
     selection, made, silent, said = measured(requests, scores, manifest)
     check_baseline(baseline, [m.target for m in selection.targets])
-    steadiness, unjudged = steady.judge(selection.targets, manifest)
+    (steadiness, unjudged), (levels, sent), tried, proven, simulated = together(
+        partial(steady.judge, selection.targets, manifest),
+        partial(_levels, requests, manifest),
+        partial(_tried, attempts),
+        partial(proofs, attempts),
+        partial(requests.flags, "simulated"),
+    )
     of_course = steady.figures(steadiness)
     seed = int(manifest.get("seed") or 0)
     figures = {
@@ -47,14 +53,8 @@ def build(
         else cells(m, selection.from_due, seed, {}, selection.limits)
         for m in selection.targets
     }
-    simulated = requests.flags("simulated")
-    levels, sent = _levels(requests, manifest)
-    of, names = attempts.words("target")
     seen = Seen(
-        attempts=Tally({
-            name: counted(of, names, attempts.words(name)) for name in ATTEMPT_FIELDS if not attempts.unknown(name)
-        }),
-        proofs=proofs(attempts), scorer_gaps=silent,
+        attempts=tried, proofs=proven, scorer_gaps=silent,
         simulated=bool(manifest.get("simulated")) or bool(simulated.any()), mixed=not bool(simulated.all()),
         levels=levels, levels_sent=sent, scores=said,
     )  # fmt: skip
@@ -68,12 +68,18 @@ def measured(
     rows = ordered(requests, manifest, [about["id"] for about in manifest.get("targets") or []])
     seed = int(manifest.get("seed") or 0)
     limits = slo.limits_ms((manifest.get("workload") or {}).get("slo") or {})
-    judged = Judged.of(scores, rows.names, manifest)
-    targets, made = _figures(rows, judged, manifest, seed, limits)
-    selection = Selection(
-        tuple(targets), None, rows.from_due, limits, tuple(rows.notes), tuple(rows.alarms), tally(rows)
-    )
-    return selection, made, judged.notes, of_columns(rows, scores)
+    targets, spare, silent = _targets(rows, scores, manifest, limits)
+    made = _figures(rows, targets, spare, seed, limits)
+    words, said = together(partial(tally, rows), partial(of_columns, rows, scores))
+    selection = Selection(tuple(targets), None, rows.from_due, limits, tuple(rows.notes), tuple(rows.alarms), words)
+    return selection, made, silent, said
+
+
+def _tried(attempts: Stored) -> Tally:
+    of, names = attempts.words("target")
+    return Tally({
+        name: counted(of, names, attempts.words(name)) for name in ATTEMPT_FIELDS if not attempts.unknown(name)
+    })  # fmt: skip
 
 
 def _levels(requests: Stored, manifest: Mapping[str, Any]) -> tuple[tuple[Level, ...], int]:
@@ -97,28 +103,27 @@ def _levels(requests: Stored, manifest: Mapping[str, Any]) -> tuple[tuple[Level,
 
 
 def _figures(
-    rows: Ordered, judged: Judged, manifest: Mapping[str, Any], seed: int, limits: Mapping[str, float]
-) -> tuple[list[Measured], dict[str, dict[str, Cell]]]:
-    """Each target with the columns that comparisons need, and all its figures."""
-    targets, ttft_ms = _targets(rows, judged, manifest, limits)
+    rows: Ordered, targets: Sequence[Measured], spare: dict[str, Floats], seed: int, limits: Mapping[str, float]
+) -> dict[str, dict[str, Cell]]:
+    """All figures of each target. What is `spare` is used up."""
     made: dict[str, dict[str, Cell]] = {m.target: {} for m in targets}
 
     def make(columns: Mapping[str, npt.NDArray[Any]], names: Sequence[str]) -> None:
         _all(rows, targets, made, seed, limits, columns, names)
 
     # Columns that no comparison needs are made and let go one after the other: each is 8 bytes for every row.
-    make({"ttft_sent": _where(rows.ok, ttft_ms, np.nan)}, _figures_of("ttft_sent"))
-    del ttft_ms
-    make({"e2e_sent": _where(rows.ok, rows.floats("e2e_ms"), np.nan)}, _figures_of("e2e_sent"))
-    first_ok = rows.put(is_word(*rows.requests.words("first_attempt_outcome"), "ok"))
-    make({"first_ok": first_ok}, ("first_ok_share",))
-    del first_ok
-    make({name: rows.floats(name) for name in ("content_events", "same_read_events")}, ("same_read_share",))
+    make({"ttft_sent": _where(rows.ok, spare.pop("ttft_ms"), np.nan)}, _figures_of("ttft_sent"))
+    e2e_ms, first = together(partial(rows.floats, "e2e_ms"), partial(rows.requests.words, "first_attempt_outcome"))
+    make({"e2e_sent": _where(rows.ok, e2e_ms, np.nan)}, _figures_of("e2e_sent"))
+    del e2e_ms
+    make({"first_ok": rows.put(is_word(first[0], first[1], "ok"))}, ("first_ok_share",))
+    reads = ("content_events", "same_read_events")
+    make(dict(zip(reads, in_threads(rows.floats, reads), strict=True)), ("same_read_share",))
     for name, columns in costs.PARTS.items():
         make(columns(rows.floats), (name,))
     done = next(iter(made.values()), {})
     make({}, [name for name in FIGURES if name not in done])
-    return targets, made
+    return made
 
 
 def _where(true: Bools, values: Floats, other: float) -> Floats:
@@ -153,13 +158,16 @@ _NARROW = ("output_tokens", "unpriced_attempts", "lateness_ms", "loop_lag_ms")
 
 
 def _targets(
-    rows: Ordered, judged: Judged, manifest: Mapping[str, Any], limits: Mapping[str, float]
-) -> tuple[list[Measured], Floats]:
-    """The targets with what comparisons need; and `ttft_ms` of all rows, which another figure needs."""
+    rows: Ordered, scores: Stored, manifest: Mapping[str, Any], limits: Mapping[str, float]
+) -> tuple[list[Measured], dict[str, Floats], tuple[str, ...]]:
+    """The targets with what comparisons need, columns that another figure needs, and what scorers did not judge."""
     start = "due_ns" if rows.from_due else "sent_ns"
     names = dict.fromkeys((*_WIDE, *_NARROW, *LATENCIES[rows.from_due], start))
-    names |= {name: None for name, asked in (("icl_max_ms", "itl" in limits), ("seq", len(judged.state))) if asked}
-    of_all = dict(zip(names, in_threads(partial(_read, rows), names), strict=True))
+    names |= {name: None for name, asked in (("icl_max_ms", "itl" in limits), ("seq", scores.rows > 0)) if asked}
+    judged, *found = together(
+        partial(Judged.of, scores, rows.names, manifest), *(partial(_read, rows, name) for name in names)
+    )
+    of_all = dict(zip(names, found, strict=True))
     hidden = _hidden(rows)
     about = {one["id"]: one for one in manifest.get("targets") or []}
     seen = {name: rows.requests.words(name) for name in ("model", "provider", "region")}
@@ -194,7 +202,7 @@ def _targets(
             Decimal(f"{spent.sum():.6f}") if len(spent) else None, gaps,
         )  # fmt: skip
 
-    return in_threads(one, range(len(rows.names))), of_all["ttft_ms"]
+    return in_threads(one, range(len(rows.names))), {"ttft_ms": of_all["ttft_ms"]}, judged.notes
 
 
 def _read(rows: Ordered, name: str) -> Floats:
