@@ -77,10 +77,10 @@ def _same_read_share(measured: Measured, seed: int) -> Cell:
     name = "same_read_share"
     events, shared = floats(measured.frame, "content_events"), floats(measured.frame, "same_read_events")
     known = ~np.isnan(events) & ~np.isnan(shared)
-    if not events[known].sum() > 0:
+    events, shared = np.where(known, events, 0.0), np.where(known, shared, 0.0)
+    if not events.sum() > 0:
         return _unknown(name, "no content was streamed")
     blocks, count = folded(codes(measured.frame, "block"))
-    events, shared = np.where(known, events, 0.0), np.where(known, shared, 0.0)
     cell = of_sums(shared, events, blocks, count, seed, BY_NAME[name].unit, _few(measured.blocks))
     return replace(cell, n=int(known.sum()))
 
@@ -93,9 +93,8 @@ def of_sums(above: Floats, below: Floats, blocks: Ints, count: int, seed: int, u
     )
     interval = ratios.expanded_interval(drawn, value, count)
     rest = above - value * below
-    rest[np.abs(rest) <= 1e-9 * np.abs(above).max()] = (
-        0.0  # a price per token is the same for all: no more than last digits
-    )
+    # a price per token is the same for all: what is left are no more than last digits
+    rest[np.abs(rest) <= 1e-9 * max(above.max(), -above.min())] = 0.0
     effective = means.n_eff(rest, [blocks])
     return Cell(value, interval.low, interval.high, len(above), effective, BOOTSTRAP, unit, tuple(warnings))
 

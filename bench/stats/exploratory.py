@@ -99,7 +99,14 @@ def _by_bootstrap(a: Measured, b: Measured, both: pd.DataFrame, seed: int) -> Co
     # With few unequal pairs most resamples are the same: the interval would be a claim that nobody made.
     if (differences != 0).sum() < FEWEST_UNEQUAL:
         return None
-    costliest = max(groupings(known), key=lambda groups: means.design_effect(differences, groups))
+    alike = groupings(known)
+    cost, costliest = max(
+        (
+            (one.design_effect(), groups)
+            for one, groups in zip(means.clusterings(differences, alike), alike, strict=True)
+        ),
+        key=lambda pair: pair[0],
+    )
     groups, count = folded(costliest)
     if count < 2:
         return None
@@ -108,7 +115,7 @@ def _by_bootstrap(a: Measured, b: Measured, both: pd.DataFrame, seed: int) -> Co
     return replace(
         blank(a.target, b.target, "quality_bootstrap", "quality", None), label="quality, by bootstrap", primary=False,
         value=float(differences.mean()), low=interval.low, high=interval.high, n=len(known),
-        n_eff=means.n_eff(differences, [costliest]), blocks=count_of(codes(known, "block")),
+        n_eff=len(known) / cost, blocks=count_of(codes(known, "block")),
         method="cluster bootstrap, expanded percentiles", p_raw=ratios.bootstrap_p(drawn, count),
     )  # fmt: skip
 

@@ -18,25 +18,41 @@ from bench.stats.ratios import Resamples, equivalence_p, sums_ratio
 from bench.stats.special import betainc, bisect, normal_quantile, t_cdf, t_inflation
 
 
-def design_effect(values: Floats, groups: Ints, conf: float = 0.95) -> float:
-    """How many rows of these groups one independent row is worth, few groups included; 1 at least.
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """What rows that resemble each other within their groups cost: `effect` at least 1, over `groups` that have rows."""
 
-    Cluster variance of the mean, K/(K-1) sum of squared group residuals, over the independent one; times (t/z)^2.
-    """
-    sizes = sizes_of(groups)
-    k = int((sizes > 0).sum())
+    effect: float
+    groups: int
+
+    def design_effect(self, conf: float = 0.95) -> float:
+        """How many rows of these groups one independent row is worth, few groups included."""
+        return self.effect * t_inflation(conf, self.groups)
+
+
+def clusterings(values: Floats, groupings: Sequence[Ints]) -> tuple[Clustering, ...]:
+    """Of each grouping: cluster variance of the mean, K/(K-1) sum of squared group residuals, over the independent one."""
     residuals = values - values.mean()
-    clustered = float((sums_of(residuals, groups, len(sizes)) ** 2).sum())
+    sizes = [sizes_of(groups) for groups in groupings]
+    sums = [sums_of(residuals, groups, len(of)) for groups, of in zip(groupings, sizes, strict=True)]
     independent = float(np.square(residuals, out=residuals).sum())
-    effect = 1.0
-    if k >= 2 and independent > 0:
-        effect = max(1.0, k / (k - 1) * clustered / independent)
-    return effect * t_inflation(conf, k)
+    found = []
+    for of_groups, of in zip(sums, sizes, strict=True):
+        k = int((of > 0).sum())
+        clustered = float((of_groups**2).sum())
+        effect = max(1.0, k / (k - 1) * clustered / independent) if k >= 2 and independent > 0 else 1.0
+        found.append(Clustering(effect, k))
+    return tuple(found)
+
+
+def design_effect(values: Floats, groups: Ints, conf: float = 0.95) -> float:
+    """That of one grouping."""
+    return clusterings(values, [groups])[0].design_effect(conf)
 
 
 def n_eff(values: Floats, groupings: Sequence[Ints], conf: float = 0.95) -> float:
     """The number of independent rows that these rows are worth under the costliest grouping."""
-    return len(values) / max(design_effect(values, groups, conf) for groups in groupings)
+    return len(values) / max(one.design_effect(conf) for one in clusterings(values, groupings))
 
 
 def mean_interval(values: Floats, groupings: Sequence[Ints], conf: float = 0.95) -> Interval:
@@ -92,11 +108,11 @@ class PairedDifference:
     """Share right of B less that of A over the same items, with clusters taken into account."""
 
     raw: PairedShares
-    groupings: tuple[Ints, ...]
+    alike: tuple[Clustering, ...]
     differences: Floats
 
     def effective(self, conf: float = 0.95) -> PairedShares:
-        effect = self.raw.n / n_eff(self.differences, self.groupings, conf)
+        effect = max(one.design_effect(conf) for one in self.alike)
         return PairedShares(self.raw.n / effect, self.raw.only_a / effect, self.raw.only_b / effect)
 
     def interval(self, conf: float = 0.95) -> Interval:
@@ -118,9 +134,9 @@ class PairedDifference:
         exact = mcnemar_exact(round(b), round(c))
         if b + c == 0:
             return exact
-        groups = min(count_of(grouping) for grouping in self.groupings)
+        groups = min(one.groups for one in self.alike)
         # The t of few clusters comes in through the t distribution here, not through the effective counts.
-        effect = max(design_effect(self.differences, g) / t_inflation(0.95, count_of(g)) for g in self.groupings)
+        effect = max(one.effect for one in self.alike)
         z = abs(b - c) / math.sqrt((b + c) * effect)
         return max(exact, 2 * t_cdf(-z, max(1, groups - 1)))
 
@@ -129,7 +145,7 @@ def paired_difference(right_a: Floats, right_b: Floats, groupings: Sequence[Ints
     """From 0/1 outcomes of the same items, in the same order."""
     differences = right_b - right_a
     raw = PairedShares(len(differences), float((differences < 0).sum()), float((differences > 0).sum()))
-    return PairedDifference(raw, tuple(groupings), differences)
+    return PairedDifference(raw, clusterings(differences, groupings), differences)
 
 
 def resampled_means(values: Floats, groups: Ints, resamples: Resamples) -> Floats:
