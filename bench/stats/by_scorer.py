@@ -51,17 +51,17 @@ def _rows_by_number(rows: Ordered) -> Callable[[int, Targets, Big], Places]:
 
     Numbers are those of a whole plan, so a run needs one place for each; where targets share numbers, each target does.
     """
-    number = rows.put(rows.requests.ints("seq"))
+    number: Places | Big = rows.number
     width, targets = int(number.max(initial=0)) + 1, len(rows.names)
     target = np.repeat(np.arange(targets, dtype=np.int16), np.diff(rows.edges))
     here = np.arange(rows.n, dtype=np.int32)
     runs = int(rows.run.max(initial=0)) + 1
     if runs > 1:
-        number += rows.run * np.int64(width)
+        number = number + rows.run * np.int64(width)
     place = np.full(runs * width, -1, np.int32)
     place[number] = here
     if shared := not np.array_equal(place[number], here):
-        number += (rows.run * np.int64(targets - 1) + target) * width
+        number = number + (rows.run * np.int64(targets - 1) + target) * width
         place = np.full(runs * targets * width, -1, np.int32)
         place[number] = here
 

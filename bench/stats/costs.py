@@ -45,8 +45,9 @@ def _of_input(stored: Stored) -> dict[str, Floats]:
     if np.isnan(out).all():
         return {"usd_in": out, "tokens_in": out}
     given = stored("cost_usd") - out
+    del out
     # what a subtraction of two floats leaves behind is no cost: sums of amounts that are zero are zero
-    given[np.abs(given) < 1e-15] = 0.0
+    given[(given < 1e-15) & (given > -1e-15)] = 0.0
     tokens = np.where(np.isnan(given), np.nan, 0.0)
     for name in INPUT_TOKENS:
         values = stored(name)

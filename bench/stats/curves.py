@@ -249,7 +249,7 @@ def _prompt_tokens(requests: Stored, rows: Ordered) -> Floats:
     """The prompt's length by case, the median of what its rows report: failed requests report nothing."""
     tokens = rows.floats(_INPUT[0])
     for name in _INPUT[1:]:
-        tokens += np.nan_to_num(rows.floats(name))
+        tokens = tokens + np.nan_to_num(rows.floats(name))
     case = rows.put(requests.words("case_id")[0])
     known = np.flatnonzero(~np.isnan(tokens))
     of_case = np.full(int(case.max()) + 1 if len(case) else 0, np.nan)

@@ -91,7 +91,7 @@ class Judged:
         return cls(state, runs, width, notes)
 
     def of_rows(
-        self, of: npt.NDArray[Any] | int, run: npt.NDArray[Any] | int, seq: Floats, ok: npt.NDArray[np.bool_]
+        self, of: npt.NDArray[Any] | int, run: npt.NDArray[Any] | int, seq: npt.NDArray[Any], ok: npt.NDArray[np.bool_]
     ) -> Floats:
         """1 where every required scorer that applies gave full marks, 0 where one did not or the request failed, else NaN."""
         if len(self.state) == 0:

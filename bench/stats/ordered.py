@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -76,13 +76,25 @@ class Ordered:
         return int(self.edges[-1])
 
     def floats(self, name: str) -> Floats:
-        """A column in this order. Where nothing of it is known, one NaN stands for all: that is not to be changed."""
+        """A column in this order. Where all rows say the same, or nothing, one value stands for all: it is not to be changed."""
+        if (only := self._only(name)) is not None:
+            values: Floats = np.broadcast_to(only, self.n)
+        else:
+            values = self.requests.floats(name, self.place, self.n)
+        return values - self.closed if self.closed is not None and name in pauses.STAMPS else values
+
+    def _only(self, name: str) -> np.float64 | None:
         if self.requests.unknown(name):
-            return np.broadcast_to(np.nan, self.n)
-        values = self.requests.floats(name, self.place, self.n)
-        if self.closed is not None and name in pauses.STAMPS:
-            values -= self.closed
-        return values
+            return np.float64(np.nan)
+        said = self.requests.bounds(name)
+        return np.float64(said[0]) if said is not None and said[0] == said[1] and said[2] == 0 else None
+
+    @cached_property
+    def number(self) -> npt.NDArray[np.int32] | Big:
+        """The number in the plan of every row, in this order."""
+        said = self.requests.bounds("seq")
+        stored = self.requests.ints("seq")
+        return self.put(stored.astype(np.int32) if said is not None and said[1] < 1 << 31 else stored)
 
     def put(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """What stands in the order of the file, in this order."""
@@ -113,7 +125,8 @@ def ordered(requests: Stored, manifest: Mapping[str, Any], listed: Sequence[str]
     edges = np.cumsum([0, *(len(rows) for rows, _ in made)])
     place = np.full(requests.rows, edges[-1], np.int32)
     of_row = requests.run_codes() if len(requests.counts) > 1 else None
-    run, blocks = np.zeros(edges[-1], np.int32), np.zeros(edges[-1], np.int32)
+    blocks = np.zeros(edges[-1], np.int32)
+    run = np.broadcast_to(np.int32(0), edges[-1]) if of_row is None else np.zeros(edges[-1], np.int32)
     for t, (rows, _) in enumerate(made):
         part = slice(edges[t], edges[t + 1])
         place[rows] = np.arange(edges[t], edges[t + 1], dtype=np.int32)

@@ -163,10 +163,11 @@ def _targets(
     """The targets with what comparisons need, columns that another figure needs, and what scorers did not judge."""
     start = "due_ns" if rows.from_due else "sent_ns"
     names = dict.fromkeys((*_WIDE, *_NARROW, *LATENCIES[rows.from_due], start))
-    names |= {name: None for name, asked in (("icl_max_ms", "itl" in limits), ("seq", scores.rows > 0)) if asked}
+    names |= {"icl_max_ms": None} if "itl" in limits else {}
     judged, *found = together(
         partial(Judged.of, scores, rows.names, manifest), *(partial(_read, rows, name) for name in names)
     )
+    number = rows.number if scores.rows else np.zeros(rows.n, np.int8)
     of_all = dict(zip(names, found, strict=True))
     hidden = _hidden(rows)
     about = {one["id"]: one for one in manifest.get("targets") or []}
@@ -178,7 +179,7 @@ def _targets(
         read = {column: values[part] for column, values in of_all.items()}
         ok, run = rows.ok[part], rows.run[part]
         ttft, e2e = latencies_ms(read, ok, rows.from_due)
-        within, not_known = np.full(len(ok), np.nan, np.float32), np.zeros(len(ok), dtype=bool)
+        within, not_known = np.broadcast_to(np.float32(np.nan), len(ok)), np.zeros(len(ok), dtype=bool)
         if limits:
             values = {"ttft": ttft, "e2e": e2e, "tpot": read["tpot_ms"]}
             values |= {"itl": read["icl_max_ms"]} if "itl" in limits else {}
@@ -188,7 +189,7 @@ def _targets(
         columns = {
             "ttft": ttft, "e2e": e2e, "tpot": _where(ok, _where(~hidden[part], read["tpot_ms"], np.nan), np.inf),
             "cost": cost, "ok": ok,
-            "right": judged.of_rows(t, run, read["seq"] if "seq" in read else np.zeros(len(ok)), ok).astype(np.float32),
+            "right": judged.of_rows(t, run, number[part], ok).astype(np.float32),
             "within": within, "block": rows.block[part], "cluster": rows.cluster[part], "run": run, "pair": rows.pair[t],
             "lateness_ms": read["lateness_ms"], "loop_lag_ms": read["loop_lag_ms"],
             "output_tokens": read["output_tokens"], "unpriced": read["unpriced_attempts"],
@@ -207,7 +208,7 @@ def _targets(
 
 def _read(rows: Ordered, name: str) -> Floats:
     values = rows.floats(name)
-    return values if name not in _NARROW else values.astype(np.float32)
+    return values if name not in _NARROW or not values.flags.writeable else values.astype(np.float32)
 
 
 def _any_word(rows: Ordered, name: str) -> list[bool]:

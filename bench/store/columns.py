@@ -82,6 +82,9 @@ class Columns:
         """
         if name in self._kept:
             return self._kept[name]
+        if (only := self._only_word(name)) is not None:
+            self._kept[name] = only
+            return only
         out: NDArray[np.int32] | NDArray[np.int8] = np.full(self.rows, -1, dtype=np.int8)
         words = Words()
         for at, column in self._batches(name, (name,)):
@@ -92,6 +95,18 @@ class Columns:
         if out.dtype == np.int8:
             self._kept[name] = out, list(words.known)
         return out, list(words.known)
+
+    def _only_word(self, name: str) -> tuple[NDArray[np.int8], list[str]] | None:
+        """The codes of a column that says the same in every row, or nothing in any, as the footers tell; one stands for all."""
+        if self.unknown(name):
+            return np.broadcast_to(np.int8(-1), self.rows), []
+        said: set[str] = set()
+        for folder in self.folders:
+            for one in self._statistics(folder, name):
+                if one is None or one.null_count or not one.has_min_max or one.min != one.max or len(said) > 1:
+                    return None
+                said.add(one.min)
+        return (np.broadcast_to(np.int8(0), self.rows), [str(said.pop())]) if len(said) == 1 else None
 
     def chunks(
         self, floats: Sequence[str] = (), words: Sequence[str] = (), flags: Sequence[str] = ()
@@ -141,21 +156,26 @@ class Columns:
     def _told(self, name: str) -> tuple[float, float, int] | None:
         low, high, nulls = np.inf, -np.inf, 0
         for folder in self.folders:
-            meta = self._meta(folder)
-            names = [meta.schema.column(i).path for i in range(meta.num_columns)]
-            if name not in names:
-                return None
-            for group in range(meta.num_row_groups):
-                said = meta.row_group(group).column(names.index(name)).statistics
+            for said in self._statistics(folder, name):
                 if said is None or said.null_count is None:
                     return None
                 nulls += said.null_count
-                if said.null_count < meta.row_group(group).num_rows:
+                if said.num_values:
                     if not said.has_min_max:
                         return None
                     if not isinstance(said.min, str | bytes):
                         low, high = min(low, said.min), max(high, said.max)
         return float(low), float(high), nulls
+
+    def _statistics(self, folder: Path, name: str) -> Iterator[Any]:
+        """What the footer says of a column, row group by row group; None where it says nothing, or there is no such column."""
+        meta = self._meta(folder)
+        names = [meta.schema.column(i).path for i in range(meta.num_columns)]
+        if name not in names:
+            yield None
+            return
+        for group in range(meta.num_row_groups):
+            yield meta.row_group(group).column(names.index(name)).statistics
 
     def _meta(self, folder: Path) -> Any:
         return self._metas[folder]

@@ -13,6 +13,7 @@ import secrets
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -254,11 +255,13 @@ def verify_digests(run: Run) -> list[str]:
     """What differs between a run's files and its manifest, one line each; empty when nothing does."""
     findings = []
     files = run.manifest.get("files", {})
+    there = [name for name in files if (run.path / name).is_file()]
+    with ThreadPoolExecutor(2) as pool:
+        digests = dict(zip(there, pool.map(lambda name: digest(run.path / name), there), strict=True))
     for name, said in sorted(files.items()):
-        path = run.path / name
-        if not path.is_file():
+        if name not in digests:
             findings.append(f"{name}: missing")
-        elif digest(path) != said["sha256"]:
+        elif digests[name] != said["sha256"]:
             findings.append(f"{name}: differs from its digest in {MANIFEST}")
     findings += [f"{p.name}: not in {MANIFEST}" for p in sorted(run.path.glob("*.parquet")) if p.name not in files]
     return findings
