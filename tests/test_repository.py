@@ -1,10 +1,13 @@
 """What the repository promises about itself."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+from bench.cli import VERBS
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,3 +42,14 @@ def test_help_is_light() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
     assert "Usage" in out
     assert "heavy: []" in out
+
+
+def test_a_message_that_names_a_command_names_one_that_exists() -> None:
+    named = []
+    for path in sorted((ROOT / "bench").rglob("*.py")):
+        texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+        # As a next step is written: `make one: bench run WORKLOAD.yaml`, `continue it with bench run`.
+        named += [(verb, path.name) for text in texts if isinstance(text, str)
+                  for verb in re.findall(r"(?:^|[:;`>] ?|\bwith |\bby )bench ([a-z]+)\b", text)]  # fmt: skip
+    assert len(named) > 40
+    assert [(verb, where) for verb, where in named if verb not in VERBS] == []
