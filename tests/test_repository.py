@@ -7,7 +7,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-from bench.cli import VERBS
+import pytest
+
+from bench.cli import VERBS, main
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,6 +44,17 @@ def test_help_is_light() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
     assert "Usage" in out
     assert "heavy: []" in out
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("baseline",), ("workload",), ("price",)], ids=lambda words: " ".join(words) or "bench"
+)
+def test_the_list_of_verbs_has_a_whole_sentence_for_each(words, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*words, "--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    assert len(listed) >= 2
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
 
 
 def test_a_message_that_names_a_command_names_one_that_exists() -> None:

@@ -28,7 +28,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> int:
-    """Compare the targets of a run, or runs with each other: everything is computed anew from the rows."""
+    """Compare the targets of a run, or runs with each other. Everything is computed anew from the rows."""
     from bench.commands.output import print_table
     from bench.commands.tables import Wanted, named, warn
 

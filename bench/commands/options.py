@@ -8,9 +8,7 @@ import typer
 
 Runs = Annotated[
     list[str] | None,
-    typer.Argument(
-        help="Runs: a folder, an id, the beginning of an id, a date, latest, or a pattern.", metavar="RUN..."
-    ),
+    typer.Argument(help="Runs: a folder, an id, the beginning of an id, a date, latest, or a pattern.", metavar="RUN"),
 ]
 Campaign = Annotated[
     str | None,

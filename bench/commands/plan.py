@@ -39,7 +39,7 @@ def plan(
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> int:
-    """Tell how many requests, runs, hours and dollars a precision takes. Nothing is sent."""
+    """Tell what a precision takes: requests, runs, hours and dollars. Nothing is sent."""
     from bench import history as learnt
     from bench import planning
     from bench.commands.money import dollars

@@ -42,7 +42,7 @@ def report(
     ] = "",
     force: Force = False,
 ) -> int:
-    """Write the table of a run, of several or of a campaign as files: a page, a document, a sheet, data."""
+    """Write the table as files: a page, a document, a sheet, data. Of one run, of several, or of a campaign."""
     from bench.commands.tables import Wanted, in_order, named, warn
     from bench.report import formats as known
     from bench.report.build import document
