@@ -188,5 +188,5 @@ def _comparison(comparison: Comparison | None) -> str:
 def _footer(table: Table) -> list[tuple[str, str]]:
     lines = [("next", escape(table.hint)), ("instrument", escape(table.instrument)),
              ("command", code(table.command) if table.command else ""),
-             ("run", code(table.run_folder) if table.run_folder else "")]  # fmt: skip
+             ("run", code(report.folders(table)) if table.run_folder else "")]  # fmt: skip
     return [(label, text) for label, text in lines if text]

@@ -374,7 +374,7 @@ def _notes(table: Table, marks: report.Marks) -> list[RenderableType]:
 def _footer(table: Table) -> list[RenderableType]:
     grid = _hanging()
     for label, text in (
-        ("next", table.hint), ("instrument", table.instrument), ("command", table.command), ("run", table.run_folder)
+        ("next", table.hint), ("instrument", table.instrument), ("command", table.command), ("run", report.folders(table))
     ):  # fmt: skip
         if text:
             grid.add_row(Text(label, style="cyan"), _said(text))
