@@ -134,6 +134,18 @@ def test_of_many_runs_two_folders_are_named_and_the_rest_counted(render):
     assert "results/run=week-b7, results/run=week-b8" in said(8)
 
 
+def test_one_block_is_said_as_one_and_there_is_no_line_without_words():
+    table = five_targets()
+    rows = tuple(replace(row, blocks=1, region="", provider="") for row in table.rows)
+    bare = replace(table, rows=rows, comparisons=tuple(replace(c, verdict=None) for c in table.comparisons))
+    text = markdown.render(bare)
+    assert "<sub>1 block</sub>" in text
+    assert "1 blocks" not in text
+    assert "<sub></sub>" not in text
+    assert "<br> |" not in text
+    assert "in 1 block" in terminal.render(bare, 40, color=False)
+
+
 def test_an_empty_table_renders():
     assert terminal.render(nothing(), 80, color=False).strip() != ""
     assert markdown.render(nothing()).strip() != ""
