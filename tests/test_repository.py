@@ -66,3 +66,20 @@ def test_a_message_that_names_a_command_names_one_that_exists() -> None:
                   for verb in re.findall(r"(?:^|[:;`>] ?|\bwith |\bby )bench ([a-z]+)\b", text)]  # fmt: skip
     assert len(named) > 40
     assert [(verb, where) for verb, where in named if verb not in VERBS] == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("words", [["--version"], ["price", "show", "claude-sonnet-5-5"]], ids=["a line", "pages"])
+def test_a_full_disk_under_the_output_is_a_sentence_and_an_exit_code(words) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", *words],
+            check=False,
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (
+        3, "cannot write: No space left on device\nfree space, or send the output elsewhere\n",
+    )  # fmt: skip
