@@ -52,14 +52,14 @@ def compare(
     stand for several runs, as on the command line. `campaign` instead of runs stands for all the runs of a campaign, each
     of them one block. Raises BenchError, with everything that is unlike.
     """
-    from bench.commands.tables import Wanted, opened_all, table_of_campaign, table_of_runs
+    from bench.commands.tables import Wanted, of_campaign, opened_all, table_of_runs
     from bench.store.runs import Run
 
     given = [runs] if isinstance(runs, Run | str | os.PathLike) else list(runs)
     mix = None if weights is None else Path(weights)
     wanted = Wanted(baseline=baseline, pool=pool, by=by, weights=mix, force=force, approx=approx)
     if campaign is not None and not given:
-        return table_of_campaign(campaign, wanted, Path(results), _warn)
+        return of_campaign(campaign, Path(results), _warn).table(wanted, _warn)
     found: list[Run] = []
     for one in given if campaign is None else []:
         found += [one] if isinstance(one, Run) else opened_all([os.fspath(one)], Path(results), _warn)

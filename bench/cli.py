@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from importlib import import_module
 import typer
 
 from bench import __version__, commands
-from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError
+from bench.errors import EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_USAGE, BenchError
 from bench.redact import clean, refresh
 
 VERBS = {
@@ -31,6 +32,8 @@ VERBS = {
 }
 """Every verb, in the order of the help, with its function in its module of `bench.commands`, or its own verbs (`app`)."""
 MODULES = {"price": "prices"}
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Of a file of a run each writer tells it by itself; what is left is what a command prints."""
 
 
 def _version(value: bool) -> None:
@@ -73,9 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Threads of a matrix product spin while they wait, and take the processor from the threads that work on other columns.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     commands.invocation[:] = sys.argv[1:] if argv is None else argv
+    code = 0
     try:
         app = program(next(iter(commands.invocation), None))
-        code = app(args=commands.with_bare_resume(commands.invocation), prog_name="bench", standalone_mode=False)
+        told = app(args=commands.with_bare_resume(commands.invocation), prog_name="bench", standalone_mode=False)
+        code = told if isinstance(told, int) else 0
+        sys.stdout.flush()
     except BenchError as error:
         print(clean(error.message), file=sys.stderr)
         if error.hint:
@@ -86,7 +92,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
-        return 0
+        return code
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what the interpreter writes at its end
+        print(f"cannot write: {error.strerror}\nfree space, or send the output elsewhere", file=sys.stderr)
+        return EXIT_CANNOT_RUN
     except Exception as error:
         if hasattr(error, "format_message"):  # the parser's own errors: an unknown flag, a missing argument
             print(f"{error.format_message()}", file=sys.stderr)
@@ -94,4 +106,4 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"See: {context.command_path if context else 'bench'} --help", file=sys.stderr)
             return EXIT_USAGE
         raise
-    return code if isinstance(code, int) else 0
+    return code

@@ -7,6 +7,7 @@ and `route`, so that the doctor never says ready where a run says no.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -19,14 +20,16 @@ from bench.engine.send import fault_of
 from bench.errors import BenchError
 from bench.price import book, cost
 from bench.providers import identity
-from bench.quota import CHARS_PER_TOKEN
 from bench.record import Case, Exchange, Params
 from bench.registry.settings import effective_params, end_of_life
 from bench.targets import Target
+from bench.tokens import tokens
 from bench.wire.clock import SECOND_NS, clock_facts, now_ns
 from bench.wire.http import Wire, outgoing
 
 PROMPT = "Reply with the word ok."
+FRAME_TOKENS = 20
+"""What a server may add to the prompt: marks of roles and turns."""
 SKEW_LIMIT_S = 5.0
 """The `date` of a response has whole seconds; AWS refuses signatures from 300 s on, and tokens fail from then, too."""
 LEAST_TOKENS = {"responses": 16}
@@ -203,7 +206,7 @@ def probe_of(target: Target, on: date) -> Probe:
     entry = book.find(target, on)
     if isinstance(entry, book.Unknown):
         return Probe(target, params, _body(target, params), None, entry.reason)
-    most = cost.estimate(-(-len(PROMPT) // int(CHARS_PER_TOKEN)) + 20, params.max_tokens, entry)
+    most = cost.estimate(math.ceil(tokens(PROMPT)) + FRAME_TOKENS, params.max_tokens, entry)
     return Probe(target, params, _body(target, params), most.total, most.reason or "")
 
 

@@ -117,9 +117,13 @@ def _baseline(
             if len(folders) == 1:
                 raise
             notes.append(f"left out: {error.message}")
-    nights = [night for night in nights if night.run_id != tonight.run_id]
-    valid = [night for night in nights if night.complete and not night.invalid]
-    notes += [f"left out: {night.run_id} is no measurement" for night in nights if night not in valid]
+    others = [night for night in nights if night.run_id != tonight.run_id]
+    if nights and not others:
+        raise ConfigError(
+            [Problem("command line", "--baseline", wanted.baseline, "another run than the one that is judged")]
+        )
+    valid = [night for night in others if night.complete and not night.invalid]
+    notes += [f"left out: {night.run_id} is no measurement" for night in others if night not in valid]
     kept = one_per_date(_fit(valid, tonight, notes))
     return kept, f"{wanted.baseline} ({plural(len(kept), 'night')})", True
 

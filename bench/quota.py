@@ -30,8 +30,6 @@ from bench.targets import Target
 from bench.tokens import tokens
 from bench.workload import Workload
 
-CHARS_PER_TOKEN = 4.0
-"""English prose in the tokenizers of 2025: used for estimates before a run, never for a stored count."""
 WORDS = {"rpm": "requests", "itpm": "input tokens", "otpm": "output tokens"}
 DIGITS = 3
 BISECTIONS = 10

@@ -25,6 +25,7 @@ from bench.price.book import Book, PriceEntry, Unknown, find
 from bench.price.cost import CLASSES, ITEM_COLUMNS, REASONING_COLUMN
 from bench.price.overlay import Overlay, overlay_of
 from bench.store import runs
+from bench.store.disk import DAMAGED
 from bench.store.usage import NONE, Used, table
 from bench.targets import Target
 
@@ -264,7 +265,7 @@ class Pricer:
         if key not in self.keys:
             about = self.about.get(key[0])
             if about is None:
-                raise CannotRun(f"the manifest does not say what {key[0]} was", "check the run: bench verify RUN")
+                raise CannotRun(f"the manifest does not say what {key[0]} was", DAMAGED)
             self.keys[key] = len(self.entries)
             self.entries.append(find(target_of(about), key[2], key[1], self.book, self.overlay))
             self.caching.append(bool((about.get("params") or {}).get("cache_breakpoints")))
@@ -328,7 +329,7 @@ def notes(found: Repricing) -> Iterator[str]:
             yield "the run's own book: every amount is the run's to the last digit"
         else:
             other = plural(found.changed, "row")
-            yield f"the run's own book, and yet {other} cost another amount: check the run: bench verify RUN"
+            yield f"the run's own book, and yet {other} cost another amount: they, or how bench prices, changed since"
     yield from found.terms
     for one in found.targets:
         if one.listed is not None and one.listed.unpriced > one.new.unpriced:

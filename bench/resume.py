@@ -169,7 +169,6 @@ class Earlier:
 def opened(ref: str, results: Path) -> Iterator[Earlier]:
     """The run to go on with, held until the block ends. Raises CannotRun when there is nothing to go on with."""
     folder = runs.find_run(ref, results)
-    name = folder.name.removeprefix("run=")
     if runs.is_going(folder):
         raise CannotRun(f"{folder}: the run is still going", "wait until it ends")
     if not (folder / runs.SCHEDULE).exists() or not ((folder / MANIFEST).exists() or journals(folder)):
@@ -178,7 +177,7 @@ def opened(ref: str, results: Path) -> Iterator[Earlier]:
         if (folder / MANIFEST).exists():
             sealed = runs.open_run(folder)
             if sealed.manifest.get("complete"):
-                raise CannotRun(f"{folder}: the run is complete", f"read it: bench compare {name}")
+                raise CannotRun(f"{folder}: the run is complete", f"read it: bench compare {folder}")
             changed = runs.verify_digests(sealed)
             if changed and not journals(folder):
                 raise CannotRun(f"{folder}: changed since the run wrote it: {'; '.join(changed)}", "start a new run")

@@ -172,7 +172,7 @@ def followed(
     )
     notes = [f"left out: {plural(count, 'run')} of another kind ({what})" for what, count in (others or {}).items()]
     if len(kept) < 2 * FEWEST_EACH_SIDE:
-        notes.append(f"a change of level needs {FEWEST_EACH_SIDE} nights on both sides: there are {len(kept)} in all")
+        notes.append(f"{plural(len(kept), 'night')} in all: too few to see a change of level")
     return Trend(
         workload=newest.of_run.get("workload", ""), dates=dates, targets=names, series=series, breaks=breaks,
         gaps=_gaps(dates, kept, nights), notes=tuple(notes), simulated=newest.simulated,

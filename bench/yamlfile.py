@@ -363,6 +363,14 @@ def _holds(node: Any, key: str | int) -> bool:
     return isinstance(node, Mapping) and key in node
 
 
+_PLAIN = {
+    "a valid integer": "a whole number", "a valid number": "a number", "a valid decimal": "a number", "a valid string": "text",
+    "a valid boolean": "true or false", "a valid list": "a list", "a valid tuple": "a list", "a valid dictionary": "a mapping",
+    "dictionary": "mapping",
+}  # fmt: skip
+"""pydantic's words, and what a reader of YAML says."""
+
+
 def _wording(error: Any, path: KeyPath, schema: Mapping[str, Any]) -> tuple[str, str]:
     """What was found and what is wanted, in words."""
     kind, value = error["type"], error["input"]
@@ -379,7 +387,9 @@ def _wording(error: Any, path: KeyPath, schema: Mapping[str, Any]) -> tuple[str,
         meant = closest(value, re.split(r", | or ", expected)) if isinstance(value, str) else None
         return shown(value), expected + (f"; perhaps {meant}" if meant else "")
     message = re.sub(r"^(Value error, |Assertion failed, |Input should be |Input should )", "", error["msg"])
-    message = message.replace("a valid dictionary", "a mapping").replace("dictionary", "mapping")
+    message = re.sub(r", (unable to|got a number with) .*", "", message)
+    for theirs, ours in _PLAIN.items():
+        message = message.replace(theirs, ours)
     if kind.startswith(("model_type", "dataclass_type")):
         message = "a mapping"
     return shown(value), message

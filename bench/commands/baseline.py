@@ -12,7 +12,7 @@ from bench.errors import ConfigError, Problem
 
 app = typer.Typer(
     name="baseline",
-    help="A baseline that is kept in git: made of chosen runs, replaced only with a reason and a name.",
+    help="Keep a baseline in git. It is made of chosen runs, and replaced only with a reason and a name.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -21,7 +21,7 @@ app = typer.Typer(
 _FILE = Annotated[Path, typer.Argument(help="The baseline file, e.g. baselines/rag.json.")]
 _RUNS = Annotated[
     list[str],
-    typer.Argument(help="Runs: folders of runs, ids, dates or patterns; the newest 28 nights count.", metavar="RUN..."),
+    typer.Argument(help="Runs: folders of runs, ids, dates or patterns; the newest 28 nights count.", metavar="RUN"),
 ]
 _OUT = Annotated[Path, typer.Option(help="Where runs are kept.")]
 
@@ -53,7 +53,7 @@ def update(
     reason: Annotated[str, typer.Option(help="Why the change is accepted, e.g. 'region moved, OPS-12'.")],
     out: _OUT = Path("results"),
 ) -> int:
-    """Replace a baseline: what it was, who changed it and why stay in the file."""
+    """Replace a baseline. What it was, who changed it and why stay in the file."""
     from bench import baseline
 
     return _write(file, baseline, run, author, reason, out, baseline.load(file))

@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.commands.grid import folded
+from bench.commands.output import columns_of_terminal
 from bench.commands.progress import Progress
 from bench.errors import CannotRun
 from bench.wire.calendar import utc
@@ -130,15 +132,19 @@ def progress(name: str, out: Path, question: Question, assumed: Assumed, runs_on
         print(json.dumps({**as_dict(campaign), "standing": dataclasses.asdict(standing)}, indent=1, default=str))
         return 0
     head = "SIMULATED. " if campaign.simulated else ""
-    print(f"{head}Campaign {campaign.name}: {words(campaign, log, campaign.limit_usd)}.")
-    print(f"Published {campaign.facts['published']}, digest sha256 {campaign.facts['digest']}, as it was then.")
+    lines = [f"{head}Campaign {campaign.name}: {words(campaign, log, campaign.limit_usd)}.",
+             f"Published {campaign.facts['published']}, digest sha256 {campaign.facts['digest']}, as it was then."]  # fmt: skip
     for block in campaign.blocks:
         fate = log.of(block)
         if fate.state in ("cut", "missed", "failed"):
-            print(f"  block {block.n}, due {utc(block.start_ns)}: {fate.state}: {fate.reason}")
+            lines.append(f"  block {block.n}, due {utc(block.start_ns)}: {fate.state}: {fate.reason}")
     following = next((block for block in campaign.blocks if not log.of(block).settled), None)
-    print("No block is to come." if following is None else f"Block {following.n} is due {utc(following.start_ns)}.")
-    print("\n".join(_needed(campaign, standing, question, log)))
+    lines.append(
+        "No block is to come." if following is None else f"Block {following.n} is due {utc(following.start_ns)}."
+    )
+    width = columns_of_terminal()
+    for line in (*lines, *_needed(campaign, standing, question, log)):
+        print("\n".join(folded(line, width, "    ")))
     return 0
 
 

@@ -41,7 +41,7 @@ def gate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
 ) -> int:
-    """Judge a run by its own history: one verdict for each figure of each target."""
+    """Judge a run by its own history. One verdict for each figure of each target."""
     from bench.commands import ci
     from bench.commands.output import columns_of_terminal
     from bench.commands.tables import warn

@@ -26,7 +26,7 @@ def history(
     html: Annotated[Path | None, typer.Option(help="Write the trend page.", metavar="FILE")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print nights, changes and breaks as JSON.")] = False,
 ) -> int:
-    """Show the trend of every figure of every target, and when it changed."""
+    """Show every figure night by night, and when it changed."""
     from bench.commands.output import columns_of_terminal
     from bench.commands.tables import warn
     from bench.report import trend as report

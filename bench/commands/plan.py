@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.commands.grid import folded, grid
 from bench.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -39,10 +40,11 @@ def plan(
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> int:
-    """Tell how many requests, runs, hours and dollars a precision takes. Nothing is sent."""
+    """Tell what a precision takes: requests, runs, hours and dollars. Nothing is sent."""
     from bench import history as learnt
     from bench import planning
     from bench.commands.money import dollars
+    from bench.commands.output import columns_of_terminal
     from bench.preflight import Options
     from bench.store import runs
     from bench.wire.clock import today
@@ -79,7 +81,7 @@ def plan(
     else:
         for problem in job.skipped:
             print(f"Left out: {problem}", file=sys.stderr)
-        print("\n".join(lines(answer, None if stored else assumed)))
+        print("\n".join(lines(answer, None if stored else assumed, columns_of_terminal())))
     return 0
 
 
@@ -117,29 +119,26 @@ def as_dict(answer: Answer) -> dict[str, Any]:
 HEAD = ("design", "runs", "requests", "time", "$ likely", "$ at most", "TTFT p50", "TTFT p99", "E2E p50", "calls")
 
 
-def lines(answer: Answer, assumed: Any) -> list[str]:
+def lines(answer: Answer, assumed: Any, width: int) -> list[str]:
+    """The answer for people, at most so many columns wide; but a command stands in one line, to be copied."""
     from bench.metrics import BY_NAME
 
     question = answer.question
-    out = [
+    asked = (
         f"{answer.workload}: to call a difference of {100 * question.detect:.3g} % in {BY_NAME[question.metric].label} between "
-        f"two targets with a power of {question.power:g}. Nothing is sent.",
-        "",
-    ]
-    rows = [HEAD, *(_row(offer) for offer in answer.offers)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
-    for row in rows:
-        cells = [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))]
-        out.append("  ".join(cells).rstrip())
-    out += ["", "Requests and ± are per target (the worst of them), ± for any hour of the period at 95 %; open: no upper end.",
+        f"two targets with a power of {question.power:g}. Nothing is sent."
+    )
+    out = [*folded(asked, width), "", *grid(HEAD, [_row(offer) for offer in answer.offers], width), ""]
+    told = ["Requests and ± are per target (the worst of them), ± for any hour of the period at 95 %; open: no upper end.",
             "Calls: the smallest ratio that is called with that power, adjusted for all that is compared."]  # fmt: skip
+    out += [line for said in told for line in folded(said, width, "  ")]
     for offer in answer.offers:
         if offer.why:
-            out.append(f"{offer.name}: {offer.why}.")
+            out += folded(f"{offer.name}: {offer.why}.", width, "  ")
         if offer.command and offer.spread is not None:
             out.append(f"{offer.name}: {offer.command}")
-    out += ["", *answer.notes, "", *_sources(answer, assumed)]
-    return out
+    notes = [line for note in answer.notes for line in folded(note, width, "  ")]
+    return [*out, "", *notes, "", *_sources(answer, assumed, width)]
 
 
 def _row(offer: Offer) -> tuple[str, ...]:
@@ -173,22 +172,24 @@ def _time(seconds: float | None) -> str:
     return f"{seconds / 3600:.3g} h" if seconds < 2 * 86_400 else f"{seconds / 86_400:.3g} d"
 
 
-def _sources(answer: Answer, assumed: Any) -> list[str]:
+def _sources(answer: Answer, assumed: Any, width: int) -> list[str]:
     from bench.design import SOURCES
 
     if assumed is None:
-        told = [f"From {answer.source}. Correlation of neighbours, within the hour and within the day:"]
+        head = f"From {answer.source}. Correlation of neighbours, within the hour and within the day:"
+        told = folded(head, width, "  ")
         told += [
             f"  {f.name:<12} {f.of:<24} {f.rho:.3f}  {f.hour:.3f}  {f.day:.3f}"
             for f in answer.figures
             if f.name == answer.question.metric
         ]
         return told
-    told = ["Assumed, not measured (--from RUN learns it from stored runs, --assume states it):"]
+    told = folded("Assumed, not measured (--from RUN learns it from stored runs, --assume states it):", width, "  ")
     defaults = type(assumed)()
     for name, why in SOURCES.items():
         field = "p50_ms" if name == "p50" else name
         value = getattr(assumed, field)
         shown = f"{value:g}ms" if name == "p50" else f"{value:g}"
-        told.append(f"  {f'{name}={shown}':<16} {why if value == getattr(defaults, field) else 'as you say'}")
+        why = why if value == getattr(defaults, field) else "as you say"
+        told += folded(f"  {f'{name}={shown}':<16} {why}", width, " " * 19)
     return told

@@ -17,7 +17,7 @@ from bench.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from bench.price.overlay import Overlay
 
-HELP = "Look at prices (show, diff), or price a stored run again: bench price RUN."
+HELP = "Look at prices, or price a stored run again: bench price RUN."
 
 
 class _Verbs(TyperGroup):
@@ -33,7 +33,7 @@ app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Verbs)
 
 @app.callback()
 def _prices() -> None:
-    """Look at prices (show, diff), or price a stored run again: bench price RUN."""
+    """Look at prices, or price a stored run again: bench price RUN."""
 
 
 def show(
@@ -45,7 +45,7 @@ def show(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same for other programs.")] = False,
 ) -> int:
-    """Every door's price of a model: scope, tier, token classes, long-context bands, dates, source and status."""
+    """Print every door's price of a model. By scope, tier, token class and long-context band, with dates, source and status."""
     from bench.commands import price_tables
     from bench.price import book, listing
     from bench.price.overlay import load_overlay
@@ -69,7 +69,7 @@ def diff(
     on: Annotated[str | None, typer.Option(help="The day, e.g. 2026-11-21. Default: today.", metavar="DATE")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same for other programs.")] = False,
 ) -> int:
-    """Compare the price book with genai-prices, another list: nothing is fetched, and no difference is hidden."""
+    """Compare the price book with genai-prices, another list. Nothing is fetched, and no difference is hidden."""
     from bench.commands import price_tables
     from bench.price import book, second_opinion
 

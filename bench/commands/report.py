@@ -1,4 +1,4 @@
-"""`bench report`: the table of one run or several as files to attach, in the form each reader uses."""
+"""`bench report`: the table of one run, of several or of a campaign as files to attach, in the form each reader uses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.commands.options import Baseline, Campaign, Force, Pool, Runs
 from bench.errors import CannotRun, ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -15,31 +16,23 @@ if TYPE_CHECKING:
 
 
 def report(
-    run: Annotated[
-        list[str],
-        typer.Argument(
-            help="Runs: a folder, an id, the beginning of an id, a date, latest, or a pattern.", metavar="RUN..."
-        ),
-    ],
+    run: Runs = None,
+    campaign: Campaign = None,
     formats: Annotated[
         str, typer.Option("--format", help="What to write, with commas: html, md, json, ...", metavar="NAME,...")
     ] = "html,md",
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the files. Default: the run's own, or the last one's of several.")
+        Path | None,
+        typer.Option(
+            help="Folder for the files. Default: the run's own, the last one's of several, or the campaign's."
+        ),
     ] = None,
     plots: Annotated[
         Path | None, typer.Option(help="Folder for every chart as a file of its own.", metavar="DIR")
     ] = None,
     results: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            help="Target that the others are compared with; of runs side by side, the run. Default: the first."
-        ),
-    ] = None,
-    pool: Annotated[
-        bool, typer.Option("--pool", help="Put the blocks of all runs together, instead of runs side by side.")
-    ] = False,
+    baseline: Baseline = None,
+    pool: Pool = False,
     by: Annotated[
         str,
         typer.Option(
@@ -47,12 +40,10 @@ def report(
             metavar="SLICE",
         ),
     ] = "",
-    force: Annotated[
-        bool, typer.Option("--force", help="Compare unlike runs, with what differs under the table.")
-    ] = False,
+    force: Force = False,
 ) -> int:
-    """Write the table of a run, or of several, as files: a page, a document, a sheet, data."""
-    from bench.commands.tables import Wanted, in_order, opened_all, table_of_runs, warn
+    """Write the table as files: a page, a document, a sheet, data. Of one run, of several, or of a campaign."""
+    from bench.commands.tables import Wanted, in_order, named, warn
     from bench.report import formats as known
     from bench.report.build import document
 
@@ -61,12 +52,12 @@ def report(
     if unknown or not wanted:
         want = f"one or more of {', '.join(known.names())}"
         raise ConfigError([Problem("command line", "--format", formats, want)])
-    found = opened_all(run, results, warn)
-    sliced = None if by == "none" else by or _by_length(found, pool)
-    table = table_of_runs(found, Wanted(baseline=baseline, pool=pool, by=sliced, force=force), warn)
-    found = in_order(found)
-    made = document(table, found, pool)
-    folder = out or found[-1].path
+    found = named(run, campaign, results, warn)
+    pooled = pool or found.campaign is not None
+    sliced = None if by == "none" else by or _by_length(found.runs, pooled)
+    table = found.table(Wanted(baseline=baseline, pool=pool, by=sliced, force=force), warn)
+    made = document(table, in_order(found.runs), pooled)
+    folder = out or found.folder
     for name in wanted:
         try:
             content = known.renderer(name)(made)

@@ -18,6 +18,7 @@ from bench.store.journal import journals
 from bench.store.recorded import CRASHED, MANIFEST
 
 if TYPE_CHECKING:
+    from bench.campaign import Campaign, Log
     from bench.stats.pool import Difference, Source
 
 Say = Callable[[str], None]
@@ -40,13 +41,50 @@ def table_of(ref: str, baseline: str | None, out: Path) -> Table:
     return table_of_runs([opened(runs.find_run(ref, out), warn)], Wanted(baseline=baseline), warn)
 
 
-def table_of_all(refs: Sequence[str], wanted: Wanted, out: Path) -> Table:
-    """The table of all the runs that are named."""
-    return table_of_runs(opened_all(refs, out, warn), wanted, warn)
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a user named, opened: runs, or a campaign (with its log) and those of its runs that are not under way."""
+
+    runs: Sequence[runs.Run]
+    campaign: tuple[Campaign, Log] | None = None
+
+    def table(self, wanted: Wanted, say: Say) -> Table:
+        """The table of the runs; under that of a campaign stands what is missing of it."""
+        if self.campaign is None:
+            return table_of_runs(self.runs, wanted, say)
+        from bench.campaign import gaps
+
+        campaign, log = self.campaign
+        table = table_of_runs(self.runs, replace(wanted, pool=True), say)
+        alarms, notes = gaps(campaign, log)
+        left = sum(not log.of(block).settled for block in campaign.blocks)
+        partial = [
+            *([table.partial] if table.partial else []),
+            *([f"{left} of {len(campaign.blocks)} blocks are to come"] if left else []),
+        ]
+        return replace(
+            table, title=f"{table.title} (campaign {campaign.name})", alarms=(*alarms, *table.alarms),
+            notes=(*notes, *table.notes), partial="; ".join(partial) or None,
+        )  # fmt: skip
+
+    @property
+    def folder(self) -> Path:
+        """Where its report belongs: the campaign's folder, or the last run's."""
+        return in_order(self.runs)[-1].path if self.campaign is None else self.campaign[0].folder
 
 
-def table_of_campaign(name: str, wanted: Wanted, out: Path, say: Say) -> Table:
-    """The table of all runs of a campaign, over or not; what is missing stands under it."""
+def named(refs: Sequence[str] | None, campaign: str | None, out: Path, say: Say) -> Named:
+    """Opens the runs that are named, or the campaign; one of the two."""
+    if bool(refs) == bool(campaign):
+        got = "both" if refs else "neither runs nor a campaign"
+        raise ConfigError(
+            [Problem("command line", "RUN, --campaign", got, "one of them, e.g. latest or --campaign week")]
+        )
+    return of_campaign(campaign, out, say) if campaign else Named(opened_all(refs or (), out, say))
+
+
+def of_campaign(name: str, out: Path, say: Say) -> Named:
+    """A campaign, over or not, and its runs."""
     from bench import campaign as campaigns
 
     campaign = campaigns.opened(name, out)
@@ -56,18 +94,7 @@ def table_of_campaign(name: str, wanted: Wanted, out: Path, say: Say) -> Table:
         raise CannotRun(
             f"campaign {name}: no block of it has run", f"what became of them: bench plan --campaign {name}"
         )
-    found = opened_all([runs.find_run(run or "", campaign.results) for run in ran], campaign.results, say)
-    table = table_of_runs(found, replace(wanted, pool=True), say)
-    alarms, notes = campaigns.gaps(campaign, log)
-    left = sum(not log.of(block).settled for block in campaign.blocks)
-    partial = [
-        *([table.partial] if table.partial else []),
-        *([f"{left} of {len(campaign.blocks)} blocks are to come"] if left else []),
-    ]
-    return replace(
-        table, title=f"{table.title} (campaign {name})", alarms=(*alarms, *table.alarms), notes=(*notes, *table.notes),
-        partial="; ".join(partial) or None,
-    )  # fmt: skip
+    return Named(opened_all([runs.find_run(run or "", out) for run in ran], out, say), (campaign, log))
 
 
 def warn(text: str) -> None:

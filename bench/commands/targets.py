@@ -22,7 +22,7 @@ def targets(
     model: Annotated[str | None, typer.Option(help="Only this logical model, with --features or --models.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same for other programs.")] = False,
 ) -> int:
-    """List the doors, then the targets and what keeps each from running. Nothing is sent.
+    """List the doors, and the targets with what each still lacks. Nothing is sent.
 
     With --targets or --only the targets alone.
     """

@@ -47,7 +47,7 @@ def tco(
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> int:
-    """Reckon the total cost of a demand: on demand, provisioned, and the best of both. Nothing is sent."""
+    """Reckon the total cost of a demand. On demand, provisioned, and the best of both; nothing is sent."""
     found = answered(run, demand, contract, out, book, prices)
     print(json.dumps(as_dict(found), indent=1) if as_json else text(found, min(WIDTH, columns_of_terminal())))
     return 0

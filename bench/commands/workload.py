@@ -154,7 +154,7 @@ def check(
         Path | None, typer.Option(help="For the estimate. Default: targets.yaml, if it is there.")
     ] = None,
 ) -> int:
-    """Check workloads: schema and data, claimed lengths, that the gold can be reached, and what a run would cost."""
+    """Check workloads, and reckon what a run would cost. Schema and data, claimed lengths, and that the gold can be reached."""
     from bench import suites
 
     worst = EXIT_OK
@@ -227,7 +227,7 @@ def render(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the copy.")],
     split: Annotated[Split, typer.Option(help="What kind of copy.")] = Split.private,
 ) -> int:
-    """Write a private copy of a workload: other names, numbers and orders, which no model has seen."""
+    """Write a private copy of a workload, which no model has seen. It has other names, numbers and orders."""
     from bench import suites
 
     copy = suites.render(suites.find(name), seed, out)

@@ -15,6 +15,9 @@ SIMULATED = "look-alike clouds on this machine answered; these figures say nothi
 
 PANELS: Mapping[str, str] = {"speed": "speed", "delivery": "reliability, price"}
 
+MOST_FOLDERS = 8
+"""So many runs are named under a table with their folders; the JSON form has all of them."""
+
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -24,6 +27,12 @@ def banners(table: Table) -> list[tuple[str, str]]:
     if table.partial is not None:
         found.append(("PARTIAL", f"{table.partial}; figures cover what was measured until then"))
     return found
+
+
+def folders(table: Table) -> str:
+    """Where the rows of the table lie; of many runs, where the first two do."""
+    found = table.run_folder.split(", ")
+    return table.run_folder if len(found) <= MOST_FOLDERS else f"{', '.join(found[:2])} and {len(found) - 2} more"
 
 
 def cell_figure(cell: Cell) -> Figure:

@@ -46,7 +46,7 @@ def document(table: Table, runs: Sequence[StoredRun], pooled: bool = False) -> D
     their rows. `pooled` says that several runs stand together in each row, instead of side by side."""
     manifests = [run.manifest for run in runs]
     beside = len(runs) > 1 and not pooled
-    drawn = _curves(runs, beside)
+    drawn = _curves(runs, pooled)
     looks = charts.styles(table)
     marks = tuple(
         Watermark("SIMULATED" if word == "SIMULATED" else "PARTIAL", meaning) for word, meaning in report.banners(table)
@@ -190,12 +190,13 @@ def _notes(table: Table) -> Iterator[Notes]:
 # ---------------------------------------------------------------- curves
 
 
-def _curves(runs: Sequence[StoredRun], beside: bool) -> tuple[Curves, ...] | None:
+def _curves(runs: Sequence[StoredRun], pooled: bool) -> tuple[Curves, ...] | None:
     stored = Columns(tuple(run.path for run in runs), "requests")
     if stored.rows > DRAWN_ROWS:
         return None
-    if not beside:
-        facts = runs[0].manifest if len(runs) == 1 else manifest_of([run.manifest for run in runs])
+    if pooled or len(runs) == 1:
+        # One run of a campaign has the unit of the pool, too: it bounds nothing, on the chart as in the table.
+        facts = manifest_of([run.manifest for run in runs]) if pooled else runs[0].manifest
         return curves(stored, facts, [_zero_ns(run.manifest) for run in runs])
     made = [
         replace(one, target=named(one.target, str(run.manifest.get("run_id") or "")))

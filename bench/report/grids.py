@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from bench import report
-from bench.metrics import BY_NAME, DISPLAY, METRICS, UNKNOWN, Metric, figure
+from bench.metrics import BY_NAME, DISPLAY, METRICS, UNKNOWN, Metric, figure, plural
 from bench.report.document import Column, Entry, Grid, GridRow, Note, Tone
 from bench.stats.types import Cell, Comparison, Row, Table
 from bench.stats.verdicts import BAD, GOOD
@@ -68,7 +68,7 @@ def figures(table: Table, grid_id: str, caption: str) -> Grid:
         GridRow(
             (
                 name(row),
-                Entry(f"{row.n:,}", float(row.n), under=f"{row.blocks:,} blocks"),
+                Entry(f"{row.n:,}", float(row.n), under=plural(row.blocks, "block")),
                 *(entry(row.cells[m.name], _marks(marks.of_cell.get((row.target, m.name), ""))) for m in table.columns),
             ),
             row.target,
@@ -219,7 +219,7 @@ def levels(table: Table) -> Grid:
             (
                 Entry(one.target),
                 Entry(f"{one.level:g}", one.level),
-                Entry(f"{one.n:,}", float(one.n), under=f"{one.blocks:,} blocks"),
+                Entry(f"{one.n:,}", float(one.n), under=plural(one.blocks, "block")),
                 *(entry(one.cells[key]) for key in shown),
                 Entry(report.slo_words(one)),
             ),

@@ -91,8 +91,8 @@ def _figures(table: Table, marks: report.Marks) -> str:
     head = ["target", "n"] + [f"{escape(m.label)}<br>{escape(report.unit_sign(m))}" for m in table.columns]
     rows = [
         [
-            f"**{escape(row.target)}**<br><sub>{escape(row.region or row.provider)}</sub>",
-            f"{row.n:,}<br><sub>{row.blocks:,} blocks</sub>",
+            _over(f"**{escape(row.target)}**", row.region or row.provider),
+            _over(f"{row.n:,}", plural(row.blocks, "block")),
             *(
                 marks.of_cell.get((row.target, m.name), "") + _stack(report.cell_figure(row.cells[m.name]))
                 for m in table.columns
@@ -129,7 +129,7 @@ def _levels(table: Table) -> str:
     columns = report.level_columns(table)
     head = ["target", "level", "n", *(escape(heading) for heading in columns.values()), "slo"]
     rows = [
-        [escape(one.target), f"{one.level:g}", f"{one.n:,}<br><sub>{one.blocks:,} blocks</sub>",
+        [escape(one.target), f"{one.level:g}", _over(f"{one.n:,}", plural(one.blocks, "block")),
          *(_stack(report.cell_figure(one.cells[name])) for name in columns), report.slo_words(one)]
         for one in report.levels_in_order(table)
     ]  # fmt: skip
@@ -142,7 +142,7 @@ def _folded(grid: Grid) -> str:
         escape(c.header) + (f"<br>{escape(c.sign)}" if c.sign and c.sign not in c.header else "") for c in grid.columns
     ]
     rows = [
-        [f"**{escape(first.text)}**" + (f"<br><sub>{escape(first.under)}</sub>" if first.under else ""),
+        [_over(f"**{escape(first.text)}**", first.under),
          *(" ".join(entry.marks) + _stack(Figure(entry.text, entry.interval or entry.under)) for entry in rest)]
         for first, *rest in (row.entries for row in grid.rows)
     ]  # fmt: skip
@@ -166,7 +166,12 @@ def _slice(heading: str, table: Table) -> str:
 
 
 def _stack(shown: Figure) -> str:
-    return escape(shown.text) + (f"<br><sub>{escape(shown.interval)}</sub>" if shown.interval else "")
+    return _over(escape(shown.text), shown.interval)
+
+
+def _over(text: str, small: str) -> str:
+    """Something written, with a smaller line beneath it where there is one."""
+    return text + (f"<br><sub>{escape(small)}</sub>" if small else "")
 
 
 def _compared(table: Table, baseline: str, targets: dict[str, dict[str, Comparison]]) -> str:
@@ -182,11 +187,12 @@ def _compared(table: Table, baseline: str, targets: dict[str, dict[str, Comparis
 def _comparison(comparison: Comparison | None) -> str:
     if comparison is None:
         return ""
-    return f"{_stack(report.comparison_figure(comparison))}<br>{escape(report.verdict_words(comparison))}"
+    verdict = report.verdict_words(comparison)
+    return _stack(report.comparison_figure(comparison)) + (f"<br>{escape(verdict)}" if verdict else "")
 
 
 def _footer(table: Table) -> list[tuple[str, str]]:
     lines = [("next", escape(table.hint)), ("instrument", escape(table.instrument)),
              ("command", code(table.command) if table.command else ""),
-             ("run", code(table.run_folder) if table.run_folder else "")]  # fmt: skip
+             ("run", code(report.folders(table)) if table.run_folder else "")]  # fmt: skip
     return [(label, text) for label, text in lines if text]

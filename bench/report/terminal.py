@@ -16,7 +16,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from bench import report
-from bench.metrics import Metric
+from bench.metrics import Metric, plural
 from bench.stats.types import Cell, Comparison, Level, Row, Table
 from bench.stats.verdicts import BAD, GOOD
 
@@ -320,7 +320,7 @@ def _stacked(table: Table, marks: report.Marks, width: int) -> list[RenderableTy
     parts: list[RenderableType] = []
     for row in table.rows:
         parts.append(Text.assemble(_said(row.target, "bold cyan"), "  ", _said(row.region or row.provider, "dim"), "  ",
-                                   (f"n {row.n:,} in {row.blocks:,} blocks", "dim")))  # fmt: skip
+                                   (f"n {row.n:,} in {plural(row.blocks, 'block')}", "dim")))  # fmt: skip
         grid = _figures_grid()
         for metric in table.columns:
             shown = report.cell_figure(row.cells[metric.name])
@@ -374,7 +374,7 @@ def _notes(table: Table, marks: report.Marks) -> list[RenderableType]:
 def _footer(table: Table) -> list[RenderableType]:
     grid = _hanging()
     for label, text in (
-        ("next", table.hint), ("instrument", table.instrument), ("command", table.command), ("run", table.run_folder)
+        ("next", table.hint), ("instrument", table.instrument), ("command", table.command), ("run", report.folders(table))
     ):  # fmt: skip
         if text:
             grid.add_row(Text(label, style="cyan"), _said(text))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from bench.metrics import figure, roughly
+from bench.metrics import figure, plural, roughly
 from bench.stats.comparisons import Draft, cost_draft, pairs, quantile_draft
 from bench.stats.measured import Measured
 from bench.stats.quantiles import requests_to_bound
@@ -110,7 +110,7 @@ def _names(targets: Sequence[str]) -> str:
 
 def _sure(group: Sequence[Measured], cells: Mapping[str, Mapping[str, Cell]], comparisons: Sequence[Comparison]) -> str:
     ns, blocks = sorted({m.n for m in group}), sorted({m.blocks for m in group})
-    parts = [f"{_range(ns)} requests in {_range(blocks)} blocks per target, 95 % intervals"]
+    parts = [f"{_range(ns, 'request')} in {_range(blocks, 'block')} per target, 95 % intervals"]
     names = {m.target for m in group}
     family = [c for c in comparisons if c.primary and c.target in names]
     if family:
@@ -127,8 +127,8 @@ def _sure(group: Sequence[Measured], cells: Mapping[str, Mapping[str, Cell]], co
     return "; ".join(parts)
 
 
-def _range(values: Sequence[int]) -> str:
-    return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"
+def _range(values: Sequence[int], noun: str) -> str:
+    return plural(values[0], noun) if len(values) == 1 else f"{values[0]:,} to {plural(values[-1], noun)}"
 
 
 def p99_hint(group: Sequence[Measured], cells: Mapping[str, Mapping[str, Cell]]) -> str:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.errors import CannotRun
+from bench.store.disk import DAMAGED
 
 BATCH_ROWS = 1 << 18
 FEW_VALUES = 100
@@ -185,7 +186,7 @@ class Columns:
         try:
             return {folder: pq.read_metadata(folder / f"{self.table}.parquet") for folder in self.folders}
         except (OSError, pa.ArrowInvalid) as error:
-            raise CannotRun(f"{self.table}.parquet: cannot read: {error}", "check the run: bench verify RUN") from error
+            raise CannotRun(f"{self.table}.parquet: cannot read: {error}", DAMAGED) from error
 
     def _lacking(self, name: str) -> Iterator[tuple[int, int]]:
         """(place of the first row, how many) of every run without the column."""
@@ -208,7 +209,7 @@ class Columns:
                             yield at, batch.column(0)
                             at += len(batch)
             except (OSError, pa.ArrowInvalid) as error:
-                raise CannotRun(f"{path}: cannot read: {error}", "check the run: bench verify RUN") from error
+                raise CannotRun(f"{path}: cannot read: {error}", DAMAGED) from error
             begin += count
 
 

@@ -26,6 +26,9 @@ _NEXT_STEP = {
     errno.EAGAIN: "another process is still writing this run: wait until it ends",
 }
 
+DAMAGED = "the run is damaged: restore its folder from a copy"
+"""What to do about a file of a run that is gone or cannot be read."""
+
 
 def next_step(error: OSError) -> str:
     """What to do about an error of the disk."""

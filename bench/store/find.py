@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.errors import CannotRun
 from bench.store.journal import journals
 from bench.store.recorded import MANIFEST
-from bench.store.runs import find_run
+from bench.store.runs import MAKE_ONE, find_run, no_run
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -43,7 +43,9 @@ def _of(ref: str | Path, results: Path) -> list[Path]:
         day = results / f"date={text.removeprefix('date=')}"
         return _some(run_folders(day), f"no run of {day.name.removeprefix('date=')} in {results}", results)
     if path.is_dir() and not (path / MANIFEST).exists() and not journals(path) and not path.name.startswith("run="):
-        return _some(run_folders(path), f"{path}: there are no runs", path)
+        if found := run_folders(path):
+            return found
+        raise no_run(path)
     try:
         return [find_run(ref, results)]
     except CannotRun as error:
@@ -68,6 +70,5 @@ def _matching(pattern: str, results: Path) -> list[Path]:
 def _some(found: list[Path], otherwise: str, results: Path) -> list[Path]:
     if not found:
         last = [p.name.removeprefix("run=") for p in run_folders(results)[-5:]]
-        hint = f"the last ones are {', '.join(last)}" if last else "make one: bench run WORKLOAD.yaml"
-        raise CannotRun(otherwise, hint)
+        raise CannotRun(otherwise, f"the last ones are {', '.join(last)}" if last else MAKE_ONE)
     return found

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from bench.errors import CannotRun
 from bench.record import SCHEMA_VERSION, TABLES, Column
-from bench.store.disk import atomic, digest
+from bench.store.disk import DAMAGED, atomic, digest
 from bench.store.journal import journals, read, segment_of
 from bench.store.schema import KINDS, encodings, schema
 
@@ -329,9 +329,9 @@ def _opened(path: Path) -> Iterator[Any]:
                 )
             yield file
     except FileNotFoundError as error:
-        raise CannotRun(f"{path}: the run has no table {path.stem}", "check the run: bench verify RUN") from error
+        raise CannotRun(f"{path}: the run has no table {path.stem}", DAMAGED) from error
     except (OSError, pa.ArrowInvalid) as error:
-        raise CannotRun(f"{path}: cannot read: {error}", "check the run: bench verify RUN") from error
+        raise CannotRun(f"{path}: cannot read: {error}", DAMAGED) from error
 
 
 def release_memory() -> None:

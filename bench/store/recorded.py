@@ -26,6 +26,7 @@ import orjson
 from numpy.typing import NDArray
 
 from bench.errors import CannotRun
+from bench.store.disk import DAMAGED
 from bench.store.journal import journals, read, segment_of
 from bench.store.parquet import read_table
 
@@ -107,7 +108,7 @@ def _manifest(run_dir: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, orjson.JSONDecodeError) as error:
-        raise CannotRun(f"{path}: cannot read: {error}", "check the run: bench verify RUN") from error
+        raise CannotRun(f"{path}: cannot read: {error}", DAMAGED) from error
     return facts if isinstance(facts, dict) else {}
 
 

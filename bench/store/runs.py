@@ -25,7 +25,7 @@ import orjson
 
 from bench.errors import EXIT_CANNOT_RUN, BenchError, CannotRun
 from bench.record import SCHEMA_VERSION
-from bench.store.disk import atomic, digest, locked, next_step
+from bench.store.disk import DAMAGED, atomic, digest, locked, next_step
 from bench.store.journal import is_locked, journals, read
 from bench.store.parquet import FileInfo, Replies, info, read_table, release_memory, write_tables
 from bench.store.recorded import CRASHED, MANIFEST, recorded
@@ -164,7 +164,7 @@ def open_run(path: Path | str) -> Run:
     except FileNotFoundError as error:
         found = journals(path)
         if not found:
-            raise CannotRun(f"{path}: not a run: it has no {MANIFEST}", "give a folder below results/") from error
+            raise no_run(path) from error
         if is_going(path):
             raise CannotRun(f"{path}: the run is still going", "wait until it ends") from error
         raise CannotRun(
@@ -172,7 +172,7 @@ def open_run(path: Path | str) -> Run:
             f"continue it: {resume_command(_journal_meta(path), path)}",
         ) from error
     except (OSError, orjson.JSONDecodeError) as error:
-        raise CannotRun(f"{path / MANIFEST}: cannot read: {error}", "check the run: bench verify RUN") from error
+        raise CannotRun(f"{path / MANIFEST}: cannot read: {error}", DAMAGED) from error
     if not isinstance(manifest, dict) or manifest.get("schema_version", 0) > SCHEMA_VERSION:
         raise CannotRun(f"{path / MANIFEST}: written by a newer bench", "upgrade bench: pip install --upgrade bench")
     return Run(path, manifest)
@@ -208,26 +208,45 @@ def _run_dirs(results: Path) -> list[Path]:
 
 
 def find_run(ref: str | Path, results: Path = Path("results")) -> Path:
-    """The folder of a run: by path (of the folder or a file in it), id, unique beginning of an id, or `latest`."""
+    """The folder of a run: by path (of the folder or a file in it), id, unique beginning of an id, or `latest`.
+
+    Raises CannotRun where there is none, or more than one.
+    """
     path = Path(ref)
     for candidate in (path, path.parent) if path.exists() else ():
         if candidate.is_dir() and ((candidate / MANIFEST).exists() or journals(candidate)):
             return candidate
     ref = str(ref).removeprefix("run=")
     runs = sorted(_run_dirs(results), key=lambda p: (p.parent.name, p.name))
-    if not runs:
-        raise CannotRun(f"{results}: there are no runs", "make one: bench run WORKLOAD.yaml")
-    if ref == "latest":
+    if runs and ref == "latest":
         day = [p for p in runs if p.parent == runs[-1].parent]
         return max(day, key=lambda p: (_started(p), p.name))
     exact = [p for p in runs if p.name == f"run={ref}"]
     matches = exact or [p for p in runs if ref and p.name.startswith(f"run={ref}")]
     names = ", ".join(p.name.removeprefix("run=") for p in (matches or runs)[-5:])
+    if not matches and (path.exists() or "/" in ref):
+        raise no_run(path)
+    if not runs:
+        raise CannotRun(f"{results}: there are no runs", MAKE_ONE)
     if not matches:
         raise CannotRun(f"no run {ref!r} in {results}", f"the last ones are {names}")
     if len(matches) > 1:
         raise CannotRun(f"{len(matches)} runs begin with {ref!r}", f"give more of the id, e.g. one of {names}")
     return matches[0]
+
+
+MAKE_ONE = "make one: bench run WORKLOAD.yaml; or name the folder of a run"
+
+
+def no_run(path: Path) -> CannotRun:
+    """What is told of a path where a run should lie, with the next step."""
+    if not path.is_dir():
+        what = "a file, and no run" if path.exists() else "there is no such folder"
+        return CannotRun(f"{path}: {what}", "give the folder of a run, or its id")
+    if inside := sorted(path.glob("run=*")) or sorted(_run_dirs(path)):
+        return CannotRun(f"{path}: a folder of runs, and one run is wanted", f"give one, e.g. {inside[-1]}")
+    hint = DAMAGED if any(path.glob("*.parquet")) else MAKE_ONE
+    return CannotRun(f"{path}: not a run, since it has no {MANIFEST}, nor a folder of runs", hint)
 
 
 def _started(run_dir: Path) -> int:
@@ -276,7 +295,7 @@ def recover(run_dir: Path) -> Run:
     if (run_dir / MANIFEST).exists():
         return open_run(run_dir)
     if not journals(run_dir):
-        raise CannotRun(f"{run_dir}: nothing to recover: no journal and no {MANIFEST}", "give a folder below results/")
+        raise no_run(run_dir)
     if is_going(run_dir):
         raise CannotRun(f"{run_dir}: the run is still going", "wait until it ends")
     schedule = run_dir / SCHEDULE

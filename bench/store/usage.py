@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.errors import CannotRun
 from bench.store.columns import Words
+from bench.store.disk import DAMAGED
 
 ROWS = 1 << 17
 """So many at a time: their columns stay in the processor's cache."""
@@ -55,9 +56,9 @@ class Table:
                         {name: _money(rows, name, there) for name in money},
                     )
         except FileNotFoundError as error:
-            raise CannotRun(f"{self.path}: there is no such table", "check the run: bench verify RUN") from error
+            raise CannotRun(f"{self.path}: there is no such table", DAMAGED) from error
         except (OSError, pa.ArrowInvalid) as error:
-            raise CannotRun(f"{self.path}: cannot read: {error}", "check the run: bench verify RUN") from error
+            raise CannotRun(f"{self.path}: cannot read: {error}", DAMAGED) from error
 
     def _coded(self, rows: Any, name: str, there: set[str]) -> NDArray[np.int32]:
         if name not in there:

@@ -18,8 +18,6 @@ from bench.world.values import written
 
 SLOT = re.compile(r"\{\{([fqp]):([^@#|}]+)(?:@(\d{4}-\d{2}-\d{2}))?(?:#(\w+))?(?:\|(\w+))?\}\}")
 
-CHARS_PER_TOKEN = 4.5
-"""Measured on English policy prose with o200k-like vocabularies: 4.1 to 4.8. Used for sizes only, never for gold."""
 TARGET_CHARS, LONGEST_CHARS = 1150, 1500
 
 

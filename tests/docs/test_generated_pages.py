@@ -1,16 +1,12 @@
 """Pages made from the code are those that the code makes now."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-spec = importlib.util.spec_from_file_location("docs_script", ROOT / "scripts" / "docs.py")
-assert spec
-assert spec.loader
-docs = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(docs)
+from tests.scripted import load_script
+
+docs = load_script("docs")
 
 
 @pytest.mark.parametrize("path", docs.PAGES, ids=lambda p: p.name)

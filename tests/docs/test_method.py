@@ -1,24 +1,18 @@
 """The page on method cannot lie: it names every figure, its constants are the code's, and its coverage is what the script counts."""
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 from bench.metrics import METRICS
 from bench.stats.verdicts import MARGINS, MIN_BLOCKS
+from tests.scripted import load_script
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
 
-spec = importlib.util.spec_from_file_location("coverage_script", ROOT / "scripts" / "coverage.py")
-assert spec
-assert spec.loader
-coverage = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = coverage
-spec.loader.exec_module(coverage)
+coverage = load_script("coverage")
 
 
 @pytest.mark.parametrize("name", [metric.name for metric in METRICS])

@@ -1,6 +1,5 @@
 """The README cannot lie: its commands are known, its picture is drawn from a stored run, its first command is run."""
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -10,16 +9,13 @@ from typer.testing import CliRunner
 
 from bench.cli import main, program
 from bench.store import runs
+from tests.scripted import load_script
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^    (scripts/\S+[^#\n]*?)\s*(?:#.*)?$", README, re.MULTILINE)
 
-spec = importlib.util.spec_from_file_location("picture", ROOT / "scripts" / "picture.py")
-assert spec
-assert spec.loader
-picture = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(picture)
+picture = load_script("picture")
 
 
 def test_there_are_commands_in_the_readme() -> None:

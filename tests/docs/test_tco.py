@@ -1,6 +1,5 @@
 """The page on money: its commands run as they stand there, and its example files are what the script makes."""
 
-import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from bench.cli import main
 from bench.commands.reprice import reprice
 from bench.record import TABLES
+from tests.scripted import load_script
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "tco.md").read_text(encoding="utf-8")
@@ -47,11 +47,7 @@ def test_an_estimate_runs_as_it_stands_there(monkeypatch, capsys):
 
 
 def test_the_demand_is_what_its_script_makes():
-    spec = importlib.util.spec_from_file_location("demand_script", ROOT / "scripts" / "demand.py")
-    assert spec
-    assert spec.loader
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_script("demand")
     assert script.page() == (ROOT / "docs" / "tco" / "demand.csv").read_text(encoding="utf-8")
 
 

@@ -5,21 +5,15 @@ With 300 samples the standard error of a share near 95 % is one point. docs/meth
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from functools import lru_cache
-from pathlib import Path
 
 import pytest
 
+from tests.scripted import load_script
+
 pytestmark = pytest.mark.self
 
-spec = importlib.util.spec_from_file_location("coverage_study", Path(__file__).parents[2] / "scripts" / "coverage.py")
-assert spec
-assert spec.loader
-study = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = study
-spec.loader.exec_module(study)
+study = load_script("coverage")
 
 
 def by_case(rows):

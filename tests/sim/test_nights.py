@@ -1,26 +1,19 @@
 """Nights through the real program: dated runs against look-alikes, one of which turns slow, each judged by the gate."""
 
-import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 from bench.gating import Wanted, gate
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.scripted import load_script
 
 
 @pytest.fixture(scope="module")
 def thirty():
     """The script that plays the month, as a module."""
-    spec = importlib.util.spec_from_file_location("thirty_nights", ROOT / "scripts" / "thirty_nights.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["thirty_nights"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("thirty_nights")
 
 
 def copied(thirty, folder: Path, results: Path, number: int) -> None:

@@ -158,7 +158,8 @@ def test_a_complete_run_has_nothing_to_go_on_with(place, clouds) -> None:
     done = resume(place)
     assert done.code == 3
     assert "the run is complete" in done.err
-    assert "bench compare mine" in done.err
+    assert "read it: bench compare results/date=" in done.err
+    assert done.err.endswith("/run=mine\n")
 
 
 def test_a_name_and_resume_exclude_each_other(place, clouds) -> None:

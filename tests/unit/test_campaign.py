@@ -429,7 +429,8 @@ def test_a_campaign_that_makes_no_sense_is_refused_in_words(
     assert not Path("results").exists()
 
 
-def test_progress_says_what_was_missed_and_what_is_needed(place: Place, capsys) -> None:
+def test_progress_says_what_was_missed_and_what_is_needed(place: Place, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     campaign = place.begin()
     campaigns.append(campaign, campaign.blocks[0], Fate("missed", "nothing was running"))
     assert main(["plan", "--campaign", "week"]) == 0
@@ -437,5 +438,7 @@ def test_progress_says_what_was_missed_and_what_is_needed(place: Place, capsys) 
     assert "SIMULATED. Campaign week: 0 of 8 blocks done, 1 missed" in out
     assert "missed: nothing was running" in out
     assert f"Block 2 is due {campaigns.utc(campaign.blocks[1].start_ns)}." in out
+    assert f"sha256 {campaign.facts['digest']}" in out.replace("\n    ", " ")
+    assert max(map(len, out.splitlines())) <= 100
     assert "nothing to reckon from yet" in out
     assert main(["plan", "small.yaml", "--campaign", "week"]) == 2

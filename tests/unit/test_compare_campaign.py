@@ -1,55 +1,23 @@
 """The runs of a campaign together: each run is one block, whatever stands in its plan, and what is missing is said."""
 
 import json
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 import bench as package
-from bench import campaign as campaigns
-from bench.campaign import Fate
 from bench.cli import main
 from bench.errors import CannotRun, ConfigError
 from bench.stats import approx, pool, scale
 from bench.stats.pool import ENOUGH_RUNS, Source, of_what, unit
 from bench.store import runs
 from bench.store.columns import Columns
-from tests.unit.stats_example import CLOUDS
-from tests.unit.stored_example import store
-
-TWO = CLOUDS[:2]
-DAY_NS = 86_400 * 10**9
-
-
-def planned(results: Path, blocks: int = 6) -> campaigns.Campaign:
-    facts = {
-        "name": "week", "bench_version": "1", "published": "2026-11-21T00:00:00Z", "simulated": False, "grace_ns": 0,
-        "max_usd": None, "options": {}, "targets": [cloud.id for cloud in TWO],
-    }  # fmt: skip
-    return campaigns.publish(facts, campaigns.draw(blocks, 0, blocks * DAY_NS, 1), campaigns.folder_of("week", results))
-
-
-def ran(results: Path, campaign: campaigns.Campaign, n: int, fate: str = "done", **more) -> None:
-    """Block n ran, with a load of its own: all of its requests are slower or faster together."""
-    from dataclasses import replace
-
-    factor = float(np.exp(np.random.default_rng(n).normal(0, 0.3)))
-    clouds = tuple(replace(cloud, ttft_ms=cloud.ttft_ms * factor, tpot_ms=cloud.tpot_ms * factor) for cloud in TWO)
-    run_id = f"week-b{n}"
-    named = {"campaign": {"name": "week", "block": n}, "complete": fate == "done"}
-    store(results, run_id, day=n, clouds=clouds, prompts=16, seed=n, facts=named)
-    campaigns.append(campaign, campaign.blocks[n - 1], Fate(fate, more.get("reason", ""), run_id))
+from tests.unit.campaign_example import planned, ran, week
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    campaign = planned(tmp_path / "results")
-    for n in (1, 2, 4):
-        ran(tmp_path / "results", campaign, n)
-    ran(tmp_path / "results", campaign, 5, "cut", reason="interrupted")
-    campaigns.append(campaign, campaign.blocks[2], Fate("missed", "nothing was running"))
+    week(tmp_path / "results")
     return tmp_path / "results"
 
 

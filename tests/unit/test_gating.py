@@ -117,6 +117,12 @@ def test_a_chosen_baseline_that_is_unlike_is_refused(results, bench):
     assert "simulated or real: real then, simulated now" in err
 
 
+def test_a_run_is_no_baseline_of_itself(month, bench):
+    code, _, err = bench("gate", "latest", "--baseline", "latest", "--history", month)
+    assert code == 2
+    assert err == "command line: --baseline: got latest; want another run than the one that is judged\n"
+
+
 def test_a_partial_night_is_a_gap_and_judging_it_is_no_measurement(results, bench):
     path = next(results.glob("*/run=night-11/manifest.json"))
     facts = json.loads(path.read_text())

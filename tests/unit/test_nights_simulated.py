@@ -1,20 +1,13 @@
 """Does the gate keep its promise? A small part of `scripts/nights`, with the same code and seeds; docs/nightly.md has the whole."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.scripted import load_script
 
 
 @pytest.fixture(scope="module")
 def nights():
-    spec = importlib.util.spec_from_file_location("nights_script", ROOT / "scripts" / "nights.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["nights_script"] = module
-    spec.loader.exec_module(module)
+    module = load_script("nights")
     module.FAMILIES, module.CHUNK = (2,), 100
     return module
 

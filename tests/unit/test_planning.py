@@ -99,7 +99,23 @@ def test_assumptions_are_printed_with_where_they_come_from(place, capsys) -> Non
     out = capsys.readouterr().out
     assert re.search(r"rho=0\.3 +as you say", out)
     assert re.search(r"hour=0\.5 +no source", out)
-    assert "Nothing is sent" in out
+    assert "Nothing is sent" in out.replace("\n", " ")
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_plan_is_no_wider_than_the_terminal_but_a_command_stands_in_one_line(
+    place, capsys, monkeypatch, columns
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["plan", "small.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    commands = [line for line in lines if ": bench run " in line]
+    assert [line.endswith(" --campaign NAME") for line in commands] == [True]
+    assert [line for line in lines if len(line) > columns and line not in commands] == []
+    said = re.sub(r"\s+", " ", " ".join(lines))
+    for whole in ("two targets with a power of 0.8. Nothing is sent.", "adjusted for all that is compared.",
+                  "rho=0.072 blocks' part of that variance, 0.0244 / 0.337; long slow spells make it larger"):  # fmt: skip
+        assert whole in said
 
 
 def test_more_alike_requests_ask_for_more(place, capsys) -> None:

@@ -123,6 +123,29 @@ def test_everything_a_table_says_is_rendered(render):
         assert " ".join(sentence.split()) in text
 
 
+@pytest.mark.parametrize("render", [lambda t: terminal.render(t, 100, color=False), markdown.render])
+def test_of_many_runs_two_folders_are_named_and_the_rest_counted(render):
+    def said(count: int) -> str:
+        table = replace(five_targets(), run_folder=", ".join(f"results/run=week-b{n}" for n in range(1, count + 1)))
+        return " ".join(render(table).split())
+
+    assert "results/run=week-b1, results/run=week-b2 and 94 more" in said(96)
+    assert "week-b3" not in said(96)
+    assert "results/run=week-b7, results/run=week-b8" in said(8)
+
+
+def test_one_block_is_said_as_one_and_there_is_no_line_without_words():
+    table = five_targets()
+    rows = tuple(replace(row, blocks=1, region="", provider="") for row in table.rows)
+    bare = replace(table, rows=rows, comparisons=tuple(replace(c, verdict=None) for c in table.comparisons))
+    text = markdown.render(bare)
+    assert "<sub>1 block</sub>" in text
+    assert "1 blocks" not in text
+    assert "<sub></sub>" not in text
+    assert "<br> |" not in text
+    assert "in 1 block" in terminal.render(bare, 40, color=False)
+
+
 def test_an_empty_table_renders():
     assert terminal.render(nothing(), 80, color=False).strip() != ""
     assert markdown.render(nothing()).strip() != ""

@@ -9,8 +9,11 @@ from dataclasses import replace
 import pytest
 
 from bench.cli import main
+from bench.commands.tables import Wanted, of_campaign
 from bench.report import formats
+from bench.report.build import document
 
+from .campaign_example import planned, ran, week
 from .report_examples import lengths
 from .stats_example import CLOUDS
 from .stored_example import store
@@ -59,6 +62,56 @@ def test_runs_side_by_side_and_pooled_are_reported_into_the_last_ones_folder(ben
     assert "bedrock @tuesday" in page.read_text()
     assert bench("monday", "tuesday", "--pool", "--format", "html")[0] == 0
     assert "claude-sonnet-4-5 at 2 targets, over 2 runs" in page.read_text()
+
+
+def test_a_campaign_is_reported_into_its_own_folder_with_what_is_missing_of_it(bench, tmp_path):
+    campaign = week(tmp_path / "results")
+    code, out, err = bench("--campaign", "week", "--format", "html,md,json", "--by", "tag:kind")
+    assert (code, err) == (0, "")
+    place = campaign.folder.relative_to(tmp_path)
+    assert out.split() == [str(place / f"simulated-report.{name}") for name in ("html", "md", "json")]
+    told = json.loads((campaign.folder / "simulated-report.json").read_text())
+    # Three blocks that are done and one that was cut, of 16 prompts each.
+    assert [(row["target"], row["n"], row["blocks"]) for row in told["rows"]] == [
+        ("anthropic", 64, 4),
+        ("bedrock", 64, 4),
+    ]
+    assert [part["label"] for part in told["slices"]] == ["even", "odd"]
+    page = (campaign.folder / "simulated-report.html").read_text()
+    for said in ("4 runs pooled (campaign week)", "over 4 runs", campaign.facts["digest"], "1 to come",
+                 "missed: block 3 (nothing was running)", "the campaign is not over"):  # fmt: skip
+        assert said in page, said
+    assert bench("--campaign", "week", "--format", "md", "--out", "out")[1].split() == ["out/simulated-report.md"]
+
+
+def test_a_report_has_the_figures_that_compare_prints_of_the_campaign(bench, tmp_path, capsys):
+    campaign = week(tmp_path / "results")
+    assert bench("--campaign", "week", "--format", "json", "--by", "none")[0] == 0
+    assert main(["compare", "--campaign", "week", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    told = json.loads((campaign.folder / "simulated-report.json").read_text())
+    assert {key: told[key] for key in printed} == printed
+
+
+def test_the_charts_of_a_campaign_with_one_run_bound_as_little_as_its_table(tmp_path):
+    campaign = planned(tmp_path / "results")
+    ran(tmp_path / "results", campaign, 1)
+    found = of_campaign("week", tmp_path / "results", print)
+    table = found.table(Wanted(), print)
+    cell = table.rows[0].cells["e2e_p50_ms"]
+    assert (cell.low, cell.high) == (None, None)
+    made = document(table, found.runs, pooled=True)
+    drawn = next(chart for chart in made.charts() if chart.id == "e2e-distribution").data
+    assert {entry.interval for row in drawn.rows for entry in row.entries[2:]} == {"unbounded"}
+
+
+@pytest.mark.parametrize(
+    ("words", "got"), [((), "neither runs nor a campaign"), (("latest", "--campaign", "week"), "both")]
+)
+def test_runs_or_a_campaign_are_named_and_not_both(bench, words, got):
+    code, out, err = bench(*words)
+    assert (code, out) == (2, "")
+    assert err == f"command line: RUN, --campaign: got {got}; want one of them, e.g. latest or --campaign week\n"
 
 
 def test_every_chart_is_written_as_a_file_that_says_what_it_is(bench, tmp_path):

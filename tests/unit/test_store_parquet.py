@@ -244,7 +244,7 @@ def test_a_table_that_is_missing_broken_or_too_new_is_told_with_the_next_step(tm
     (tmp_path / "requests.parquet").write_bytes(b"not parquet at all")
     with pytest.raises(CannotRun, match="cannot read") as error:
         read_table(tmp_path, "requests")
-    assert error.value.hint == "check the run: bench verify RUN"
+    assert error.value.hint == "the run is damaged: restore its folder from a copy"
     newer = schema("requests").with_metadata({"bench.schema_version": str(SCHEMA_VERSION + 1)})
     pq.write_table(newer.empty_table(), tmp_path / "requests.parquet")
     with pytest.raises(CannotRun, match="written by a newer bench"):

@@ -17,10 +17,12 @@ import pytest
 import bench.store.runs as runs_module
 from bench.errors import EXIT_CANNOT_RUN, CannotRun
 from bench.record import SCHEMA_VERSION
-from bench.store.disk import digest
+from bench.store.disk import DAMAGED, digest
+from bench.store.find import find_runs
 from bench.store.journal import Journal, encode
 from bench.store.parquet import read_table, write_table, write_tables
 from bench.store.runs import (
+    MAKE_ONE,
     create_run_dir,
     find_run,
     open_run,
@@ -193,6 +195,32 @@ def test_a_reference_that_fits_none_or_several_is_told_with_candidates(tmp_path)
     assert "alpha-2" in error.value.hint
 
 
+def test_a_path_that_is_no_run_is_told_as_what_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path / "kept", "alpha")
+    for name in ("empty", "torn"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "torn" / "requests.parquet").write_bytes(b"")
+    (tmp_path / "mix.yaml").write_text("version: 1")
+    told = {
+        "kept": ("kept: a folder of runs, and one run is wanted", f"give one, e.g. {run.relative_to(tmp_path)}"),
+        "empty": ("empty: not a run, since it has no manifest.json, nor a folder of runs", MAKE_ONE),
+        "torn": ("torn: not a run, since it has no manifest.json, nor a folder of runs", DAMAGED),
+        "mix.yaml": ("mix.yaml: a file, and no run", "give the folder of a run, or its id"),
+        "kept/beta": ("kept/beta: there is no such folder", "give the folder of a run, or its id"),
+    }
+    # Whether there are runs elsewhere or none.
+    for results in (tmp_path / "kept", tmp_path / "results"):
+        for ref, (what, hint) in told.items():
+            with pytest.raises(CannotRun) as error:
+                find_run(ref, results)
+            assert (error.value.message, error.value.hint) == (what, hint)
+    for ref in ("empty", "torn"):
+        with pytest.raises(CannotRun) as error:
+            find_runs([ref], tmp_path / "results")
+        assert (error.value.message, error.value.hint) == told[ref]
+
+
 def test_untouched_files_verify_and_every_change_is_named(tmp_path):
     folder = make_run(tmp_path, "a")
     run = open_run(folder)
@@ -293,7 +321,7 @@ def test_the_journal_goes_only_when_the_run_is_sealed(tmp_path):
 
 def test_what_is_no_run_is_told(tmp_path):
     for attempt in (open_run, recover):
-        with pytest.raises(CannotRun, match=r"not a run|nothing to recover"):
+        with pytest.raises(CannotRun, match="not a run, since it has no manifest"):
             attempt(tmp_path)
     (tmp_path / "manifest.json").write_bytes(b"{")
     with pytest.raises(CannotRun, match="cannot read"):

@@ -222,7 +222,7 @@ def test_a_door_of_a_third_party_must_be_told_everything(tmp_path):
         ("", "want a mapping"),
         ("version: 1\ntargets: []\n", "at least 1"),
         ("version: 2\ntargets: [{id: a, model: claude-sonnet-5-5, provider: anthropic}]\n", "version: got 2; want 1"),
-        ("version: 1\ntargets: {a: 1}\n", "targets: got a mapping; want a valid list"),
+        ("version: 1\ntargets: {a: 1}\n", "targets: got a mapping; want a list"),
         ("version: 1\ntargets: [1, null]\n", "targets[1]: got nothing; want a mapping"),
         ("[1]\n", "want a mapping"),
     ],

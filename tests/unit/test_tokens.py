@@ -1,10 +1,14 @@
 """The estimate of tokens, held against what o200k counts of third-party text."""
 
 import json
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from bench.doctor import probe_of
+from bench.targets import Target
 from bench.tokens import tokens
 
 FOREIGN = Path(__file__).parents[3] / "shared" / "data"
@@ -28,6 +32,12 @@ FOREIGN = Path(__file__).parents[3] / "shared" / "data"
 )
 def test_a_text_has_about_as_many_tokens(text, expected):
     assert tokens(text) == pytest.approx(expected)
+
+
+def test_the_question_of_the_doctor_is_priced_by_this_rule():
+    target = Target("a", "claude-sonnet-4-5", "anthropic", "claude-sonnet-4-5", "messages")
+    # Five words, a full stop and 20 for what stands around them, at $3 a million, and one token of reply at $15.
+    assert probe_of(target, date(2026, 11, 21)).usd_most == Decimal("0.000078") + Decimal("0.000015")
 
 
 def test_machine_text_is_dense_and_prose_is_not():

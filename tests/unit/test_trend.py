@@ -141,7 +141,8 @@ def test_night_by_night_marks_the_first_night_of_a_level():
 
 
 def test_too_few_nights_say_what_is_missing():
-    assert "a change of level needs 5 nights on both sides: there are 4 in all" in followed(month(nights=4)).notes
+    assert "4 nights in all: too few to see a change of level" in followed(month(nights=4)).notes
+    assert "1 night in all: too few to see a change of level" in followed(month(nights=1)).notes
 
 
 # ------------------------------------------------------------------ the page

@@ -1,7 +1,6 @@
 """The classify suite: gold follows from stated rules, nothing gives it away, every message is somebody's own words."""
 
 import json
-import math
 import re
 import zlib
 from collections import Counter
@@ -17,9 +16,10 @@ from bench.workload import load_workload
 from bench.world.classify_bank import FIRST_ASKED, NEWEST_COUNTS, ONE_MATTER, decide, labels, quotes, written
 from bench.world.classify_dress import CLEAR_DAYS, filled
 from bench.world.values import load_yaml
+from tests.unit import shapes
+from tests.unit.shapes import FOREIGN
 
 ROOT = Path(__file__).parents[2]
-FOREIGN = ROOT.parent / "shared" / "data"
 FILE = ROOT / "workloads/classify.yaml"
 DATA = ROOT / "workloads/data/classify.jsonl"
 PROMPT = (ROOT / "workloads/prompts/classify_system.md").read_text(encoding="utf-8")
@@ -307,27 +307,8 @@ def test_the_claims_of_the_file_hold(workload):
     assert [claim for claim in found if not claim.holds] == []
 
 
-@pytest.mark.skipif(not (FOREIGN / "shapes.json").is_file(), reason="the measured shapes are not here")
+@shapes.measured
 def test_lengths_of_messages_are_those_of_the_named_evidence(workload):
-    """Kolmogorov-Smirnov distance to the two traces in equal parts; without the system prompt."""
-    shapes = json.loads((FOREIGN / "shapes.json").read_text(encoding="utf-8"))
-    traces = [
-        [(value, int(name[1:]) / 100) for name, value in shapes[trace]["input_tokens"]["q"].items()]
-        for trace in workload.spec.shape.evidence
-    ]
-
-    def share_below(x: float, points: list[tuple[float, float]]) -> float:
-        if x <= points[0][0]:
-            return 0.0
-        for (low, below), (high, above) in pairwise(points):
-            if x <= high:
-                return above if low == high else below + (above - below) * math.log(x / low) / math.log(high / low)
-        return 1.0
-
-    lengths = sorted(tokens(case.messages[-1]["content"]) for case in workload.cases)
-    gaps = [
-        abs(sum(share_below(x, trace) for trace in traces) / len(traces) - place / len(lengths))
-        for n, x in enumerate(lengths)
-        for place in (n, n + 1)
-    ]
-    assert max(gaps) <= 0.25
+    """Without the system prompt."""
+    lengths = [tokens(case.messages[-1]["content"]) for case in workload.cases]
+    assert shapes.distance(lengths, workload.spec.shape.evidence) <= shapes.MOST

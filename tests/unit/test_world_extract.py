@@ -3,13 +3,11 @@
 import copy
 import hashlib
 import json
-import math
 import re
 import zlib
 from collections import Counter
 from datetime import date
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,11 +30,11 @@ from bench.world.corpus import world
 from bench.world.extract import KINDS, drafts, written
 from bench.world.forms import form, record
 from bench.world.values import load_yaml
+from tests.unit import shapes
+from tests.unit.shapes import FOREIGN
 from tests.unit.stats_example import COMPLETE, NO_ATTEMPTS, request, requests, score, scores
 
 ROOT = Path(__file__).parents[2]
-FOREIGN = ROOT.parent / "shared" / "data"
-SHAPES = FOREIGN / "shapes.json"
 DATA = ROOT / "workloads/data/extract.jsonl"
 PROMPT = (ROOT / "workloads/prompts/extract_system.md").read_text(encoding="utf-8")
 SPEC = YAML(typ="safe", pure=True).load((ROOT / "workloads/extract.yaml").read_text(encoding="utf-8"))
@@ -487,20 +485,9 @@ def test_the_shape_claims_hold():
     assert tokens(PROMPT) == pytest.approx(SPEC["shape"]["shared_prefix_tokens"], rel=0.15)
 
 
-@pytest.mark.skipif(not SHAPES.is_file(), reason="the measured shapes are not here")
+@shapes.measured
 def test_input_lengths_are_those_of_the_named_evidence():
-    """Kolmogorov-Smirnov distance at most 0.25."""
-    quantiles = json.loads(SHAPES.read_text(encoding="utf-8"))[SPEC["shape"]["evidence"][0]]["input_tokens"]["q"]
-    points = [(value, int(name[1:]) / 100) for name, value in quantiles.items()]
-
-    def below(x: float) -> float:
-        for (low, under), (high, over) in pairwise(points):
-            if x <= high:
-                return over if low == high else under + (over - under) * math.log(x / low) / math.log(high / low)
-        return 1.0
-
-    found = lengths()
-    assert max(abs(below(x) - place / len(found)) for n, x in enumerate(found) for place in (n, n + 1)) <= 0.25
+    assert shapes.distance(lengths(), SPEC["shape"]["evidence"]) <= shapes.MOST
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 import calendar
 import json
-import math
 import re
 import sqlite3
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,9 +19,9 @@ from bench.world.corpus import world
 from bench.world.database import fill
 from bench.world.draft import conflicts, singles
 from bench.world.values import typed
+from tests.unit import shapes
 
 ROOT = Path(__file__).parents[2]
-SHAPES = ROOT.parent / "shared/data/shapes.json"
 SPEC = YAML(typ="safe", pure=True).load((ROOT / "workloads/rag.yaml").read_text(encoding="utf-8"))
 ITEMS = [json.loads(line) for line in (ROOT / "workloads/data/rag.jsonl").read_text(encoding="utf-8").splitlines()]
 REQUIRED = {scorer["name"] for scorer in SPEC["scoring"]["scorers"] if scorer.get("required")}
@@ -223,28 +221,23 @@ def test_a_shortcut_does_not_pay(pick, most):
 # Shape
 
 
-def share_below(x: float, points: list[tuple[float, float]]) -> float:
-    """A distribution function by its quantiles, linear in the logarithm between them."""
-    if x <= points[0][0]:
-        return 0.0
-    for (low, below), (high, above) in pairwise(points):
-        if x <= high:
-            return above if low == high else below + (above - below) * math.log(x / low) / math.log(high / low)
-    return 1.0
+@pytest.mark.parametrize(
+    ("x", "share"),
+    [(10, 0.0), (100, 0.0), (200, 0.25), (400, 0.5), (1600, 0.9), (2000, 1.0)],
+    # 200 is half way from 100 to 400 in logarithms: half of the way from 0 to 0.5.
+)
+def test_a_share_between_two_quantiles_lies_on_a_line_in_the_logarithm(x, share):
+    assert shapes.share_below(x, [(100, 0.0), (400, 0.5), (1600, 0.9)]) == pytest.approx(share)
 
 
-@pytest.mark.skipif(not SHAPES.is_file(), reason="the measured shapes are not here")
+@shapes.measured
 def test_input_lengths_are_those_of_the_named_evidence():
-    """Kolmogorov-Smirnov distance at most 0.25."""
-    quantiles = json.loads(SHAPES.read_text(encoding="utf-8"))[SPEC["shape"]["evidence"][0]]["input_tokens"]["q"]
-    points = [(value, int(name[1:]) / 100) for name, value in quantiles.items()]
     system = (ROOT / "workloads/prompts/rag_system.md").read_text(encoding="utf-8")
     user = Template(SPEC["messages"][2]["content"])
-    lengths = sorted(
+    lengths = [
         tokens(system + user.render(item) + "".join(turn["content"] for turn in item["history"])) for item in ITEMS
-    )
-    gaps = [abs(share_below(x, points) - place / len(lengths)) for n, x in enumerate(lengths) for place in (n, n + 1)]
-    assert max(gaps) <= 0.25
+    ]
+    assert shapes.distance(lengths, SPEC["shape"]["evidence"]) <= shapes.MOST
 
 
 # The world as a database

@@ -21,10 +21,10 @@ from bench.tokens import tokens
 from bench.world import digest, generate
 from bench.world.strands import GENRES, SLOT, decoys, strands
 from bench.world.summarize import MUST, plan
+from tests.unit import shapes
+from tests.unit.shapes import FOREIGN
 
 ROOT = Path(__file__).parents[2]
-SHAPES = ROOT.parent / "shared/data/shapes.json"
-FOREIGN = ROOT.parent / "shared/data"
 SPEC = YAML(typ="safe", pure=True).load((ROOT / "workloads/summarize.yaml").read_text(encoding="utf-8"))
 PROMPT = (ROOT / "workloads/prompts/summarize_system.md").read_text(encoding="utf-8")
 ITEMS = [
@@ -349,15 +349,6 @@ def test_every_matter_can_be_drawn_and_has_facts_in_both_parts_and_something_put
     assert len(plan(3)) == 150
 
 
-def share_below(x: float, points: list[tuple[float, float]]) -> float:
-    if x <= points[0][0]:
-        return 0.0
-    for (low, below), (high, above) in pairwise(points):
-        if x <= high:
-            return above if low == high else below + (above - below) * math.log(x / low) / math.log(high / low)
-    return 1.0
-
-
 def test_lengths_are_those_claimed():
     """p50 and p90 within 15 %, p99 within 30 %."""
     lengths = sorted(tokens(Template(PROMPT).render(**item) + item["document"]) for item in ITEMS)
@@ -368,14 +359,10 @@ def test_lengths_are_those_claimed():
             assert abs(value / claim[name] - 1) <= most, (name, value)
 
 
-@pytest.mark.skipif(not SHAPES.is_file(), reason="the measured shapes are not here")
+@shapes.measured
 def test_input_lengths_are_those_of_the_named_evidence():
-    """Kolmogorov-Smirnov distance at most 0.25."""
-    quantiles = json.loads(SHAPES.read_text(encoding="utf-8"))[SPEC["shape"]["evidence"][0]]["input_tokens"]["q"]
-    points = [(value, int(name[1:]) / 100) for name, value in quantiles.items()]
-    lengths = sorted(tokens(Template(PROMPT).render(**item) + item["document"]) for item in ITEMS)
-    gaps = [abs(share_below(x, points) - place / len(lengths)) for n, x in enumerate(lengths) for place in (n, n + 1)]
-    assert max(gaps) <= 0.25
+    lengths = [tokens(Template(PROMPT).render(**item) + item["document"]) for item in ITEMS]
+    assert shapes.distance(lengths, SPEC["shape"]["evidence"]) <= shapes.MOST
 
 
 @pytest.mark.skipif(not FOREIGN.is_dir(), reason="the third-party files are not here")

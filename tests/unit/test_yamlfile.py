@@ -71,7 +71,7 @@ def test_every_mistake_is_told_at_once_with_its_line_key_and_what_would_be_right
         "extra: 1\n"  # 10
     )
     assert refused(text) == [
-        'f.yaml:1: version: got "x"; want a valid integer, unable to parse string as an integer',
+        'f.yaml:1: version: got "x"; want a whole number',
         "f.yaml:3: items[0].name: got nothing; want the item's name, e.g. first",
         "f.yaml:3: items[0].nmae: got an unknown key; want name",
         "f.yaml:4: items[0].count: got -1; want greater than 0, e.g. 4",
@@ -79,8 +79,8 @@ def test_every_mistake_is_told_at_once_with_its_line_key_and_what_would_be_right
         "e.g. 90s",
         'f.yaml:6: items[0].kind: got "opne"; want open or closed; perhaps open, e.g. open',
         'f.yaml:7: items[1]: got "just text"; want a mapping',
-        "f.yaml:8: items[2].name: got a list; want a valid string, e.g. first",
-        "f.yaml:9: items[2].either: got a mapping; want a valid integer or a valid string, e.g. 1",
+        "f.yaml:8: items[2].name: got a list; want text, e.g. first",
+        "f.yaml:9: items[2].either: got a mapping; want a whole number or text, e.g. 1",
         "f.yaml:10: extra: got an unknown key; want one of version, items",
     ]
 
