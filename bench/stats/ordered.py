@@ -23,6 +23,7 @@ from bench.stats.threads import in_threads, together
 Codes = npt.NDArray[np.int32] | npt.NDArray[np.int16] | npt.NDArray[np.int8]
 Bools = npt.NDArray[np.bool_]
 Big = npt.NDArray[np.int64]
+Width = type[np.floating[Any]]
 
 _MOST_KEYS = 1 << 62
 
@@ -34,7 +35,9 @@ class Stored(Protocol):
     def rows(self) -> int: ...
     @property
     def counts(self) -> tuple[int, ...]: ...
-    def floats(self, name: str, place: npt.NDArray[np.int32] | None = None, kept: int = 0) -> Floats: ...
+    def floats(
+        self, name: str, place: npt.NDArray[np.int32] | None = None, kept: int = 0, dtype: Width = np.float64
+    ) -> Floats: ...
     def ints(self, name: str, null: int = -1) -> Big: ...
     def flags(self, name: str) -> Bools: ...
     def words(self, name: str) -> tuple[Codes, list[str]]: ...
@@ -75,12 +78,12 @@ class Ordered:
     def n(self) -> int:
         return int(self.edges[-1])
 
-    def floats(self, name: str) -> Floats:
+    def floats(self, name: str, dtype: Width = np.float64) -> Floats:
         """A column in this order. Where all rows say the same, or nothing, one value stands for all: it is not to be changed."""
         if (only := self._only(name)) is not None:
             values: Floats = np.broadcast_to(only, self.n)
         else:
-            values = self.requests.floats(name, self.place, self.n)
+            values = self.requests.floats(name, self.place, self.n, dtype)
         return values - self.closed if self.closed is not None and name in pauses.STAMPS else values
 
     def _only(self, name: str) -> np.float64 | None:

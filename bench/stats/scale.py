@@ -207,8 +207,7 @@ def _targets(
 
 
 def _read(rows: Ordered, name: str) -> Floats:
-    values = rows.floats(name)
-    return values if name not in _NARROW or not values.flags.writeable else values.astype(np.float32)
+    return rows.floats(name, np.float32 if name in _NARROW else np.float64)
 
 
 def _any_word(rows: Ordered, name: str) -> list[bool]:

@@ -45,12 +45,18 @@ class Columns:
     def rows(self) -> int:
         return sum(self.counts)
 
-    def floats(self, name: str, place: NDArray[np.int32] | None = None, kept: int = 0) -> NDArray[np.float64]:
-        """A numeric column as float64; null is NaN. Money, too: exact enough for statistics, not for a bill.
+    def floats(
+        self,
+        name: str,
+        place: NDArray[np.int32] | None = None,
+        kept: int = 0,
+        dtype: type[np.floating[Any]] = np.float64,
+    ) -> NDArray[Any]:
+        """A numeric column as float64, or narrower; null is NaN. Money, too: exact enough for statistics, not for a bill.
 
         With `place`, each row is put where that says, among `kept`; those whose place is `kept` are left out.
         """
-        out = np.empty(self.rows if place is None else kept + 1)
+        out = np.empty(self.rows if place is None else kept + 1, dtype)
 
         def put(at: int, count: int, values: NDArray[np.float64] | float) -> None:
             out[slice(at, at + count) if place is None else place[at : at + count]] = values
