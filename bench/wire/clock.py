@@ -33,7 +33,8 @@ def cpu_ns() -> int:
 def wall_shift_ns(tries: int = 3, enough_ns: int = 0) -> tuple[int, int]:
     """CLOCK_REALTIME − CLOCK_MONOTONIC, and the width of the bracket it was read in; half of that bounds the error.
 
-    The narrowest of some `tries` counts, and the first that is no wider than `enough_ns` is the last. Both clocks are slewed together, so the difference stays the same until the wall clock is stepped.
+    The narrowest of some `tries` counts; the first that is no wider than `enough_ns` ends them. Both clocks are slewed
+    together, so the difference stays the same until the wall clock is stepped.
     """
     best_shift, best_width = 0, sys.maxsize
     for _ in range(tries):
