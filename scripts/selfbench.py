@@ -61,7 +61,7 @@ LOADS = {
     "million": Load(64, 1_000_000, {**FAST, "output_tokens": 128}, compiled=True),
 }
 LONG = ("million",)
-"""Only where it is asked for: it takes a quarter of an hour and 10 GB of disk."""
+"""Only where it is asked for: it takes a quarter of an hour and 6 GB of disk."""
 WIRES = {
     # name: (door, AWS event stream?, TLS?)
     "sse": ("openai-compatible", False),
