@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import orjson
+
 from bench.engine.send import Done, Lane
 from bench.metrics import derive_row
 from bench.price.cost import Cost, itemised, may_be_billed
@@ -19,7 +21,6 @@ from bench.redact import clean_rows
 from bench.targets import Target
 from bench.wire.clock import Anchor
 
-_in_order = json.JSONEncoder(sort_keys=True).encode
 SPOILED_NS = 10_000_000
 SPOILED_SHARE = 0.02
 """A row is spoiled when our own delay is above 10 ms and above this share of what was measured (its TTFT, else its E2E).
@@ -203,7 +204,7 @@ def _attempt_row(known: _Known, offset: Callable[[int], int], bytes_received: in
         "retry_after_s": fault.retry_after_s if fault else limits["retry_after_s"],
         "wait_ms": attempt.wait_ns / 1e6,
         "provider_request_id": who.request_id,
-        "headers": _in_order(kept(exchange.headers)),
+        "headers": orjson.dumps(kept(exchange.headers), option=orjson.OPT_SORT_KEYS).decode(),
         "conn_reused": connection.reused,
         "address": connection.address,
         "dns_ms": _ms(connection.dns_ns),

@@ -115,8 +115,8 @@ class Connection:
 class Exchange:
     """One request and what came back, as bytes with their arrival times.
 
-    `sent_ns` is when our last request byte was handed to the socket. `pieces` are the body bytes in order, each with the
-    arrival time of the read that carried it: pieces of one read share their stamp, and the gaps between them are unknown.
+    `sent_ns` is when our last request byte was handed to the socket. `pieces` are the body bytes in order, those of each read
+    with its arrival time: what came in one read shares its stamp, and the gaps inside are unknown.
     `failure` says in which way the wire failed; what had arrived by then is kept. `sending_ns` is how long after `sent_ns` the
     last send call came back: when it is long, the bytes may have left later than `sent_ns` says.
     """
@@ -394,7 +394,7 @@ price_book        | string |   | the price book entry used, with its date
 
 CHUNKS = IDENTITY + _columns("""
 attempt           | int32  |   | number of the try, from 1
-arrived_ns        | list<int64> | ns from anchor | arrival of each piece of the body; equal stamps came in one read
+arrived_ns        | list<int64> | ns from anchor | arrival of each piece of the body: what one read brought
 sizes             | list<int32> | bytes | size of each piece
 content_ns        | list<int64> | ns from anchor | arrival of each content event
 """)

@@ -4,6 +4,9 @@ The look-alike runs on one core, `bench run` on another: all of it, from the YAM
 what requests.parquet and chunks.parquet say and the server's own stamps, request by request. In the same minute, on the same
 core and against the same server, a bare epoll client reads the same replies and drops them, in Python and (where there is a
 compiler) in C: seconds of CPU differ between machines, and with what else runs on them; the ratio to that yardstick much less.
+
+The look-alike is in Python, so where tokens come without a delay it is what limits all of them. A server in C (where there is a
+compiler) writes the look-alike's own bytes faster than any client here reads them; it notes no times, so it shows cost alone.
 """
 
 import argparse
@@ -14,10 +17,15 @@ import os
 import platform
 import resource
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,15 +37,31 @@ from bench import simulate
 HERE = Path(__file__).parent
 PACED = {"ttft_ms": {"uniform": [175, 225]}, "gap_ms": {"constant": 10}, "output_tokens": 128}
 FAST = {"ttft_ms": {"constant": 0}, "gap_ms": {"constant": 0}, "output_tokens": 100}
+
+
+@dataclass(frozen=True)
+class Load:
+    """So many streams at once, or an open loop of `rate` requests per second. `compiled`: the server in C answers."""
+
+    streams: int
+    requests: int
+    profile: dict[str, object]
+    rate: int | None = None
+    compiled: bool = False
+
+
 LOADS = {
-    # name: (streams, requests, profile, requests per second of an open loop)
-    "1": (1, 8, PACED, None),
-    "50": (50, 200, PACED, None),
-    "200": (200, 800, PACED, None),
-    "1000": (1000, 2500, PACED, None),
-    "64 fast": (64, 2000, FAST, None),
-    "130/s open": (200, 800, PACED, 130),
+    "1": Load(1, 8, PACED),
+    "50": Load(50, 200, PACED),
+    "200": Load(200, 800, PACED),
+    "1000": Load(1000, 2500, PACED),
+    "64 fast": Load(64, 2000, FAST),
+    "64 fast, C server": Load(64, 10_000, FAST, compiled=True),
+    "130/s open": Load(200, 800, PACED, 130),
+    "million": Load(64, 1_000_000, {**FAST, "output_tokens": 128}, compiled=True),
 }
+LONG = ("million",)
+"""Only where it is asked for: it takes a quarter of an hour and 6 GB of disk."""
 WIRES = {
     # name: (door, AWS event stream?, TLS?)
     "sse": ("openai-compatible", False),
@@ -45,7 +69,7 @@ WIRES = {
     "sse tls": ("openai-compatible", True),
     "aws tls": ("bedrock", True),
 }
-QUICK = ("200", "1000", "64 fast")
+QUICK = ("200", "1000", "64 fast", "64 fast, C server")
 QUICK_SHARED = ("200", "openai-compatible")
 """Where `--quick` tries several workers."""
 MODEL_ID = "us.anthropic.claude-sonnet-5-5"
@@ -55,6 +79,10 @@ Round = dict[str, dict[str, float | None]]
 """The figures of one run over each wire."""
 RAMP_MS_PER_STREAM, LONGEST_RAMP_MS = 3, 2000
 """As the closed loop of bench ramps its first wave."""
+MOST_BARE_REQUESTS = 20_000
+"""The bare clients cost the same from the first request to the last."""
+LONGEST_S = 3600
+MEMORY_EVERY_S = 0.05
 
 WORKLOAD = """\
 version: 1
@@ -82,45 +110,85 @@ class Place:
     certificate: Path
     key: Path
     compiled: Path | None
+    compiled_server: Path | None
 
 
 def cells(load: str, wires: list[str], workers: int, place: Place, bare: list[str], share: float) -> Round:
-    """One run of bench over each of these wires, all of one door, and one of each bare client, against one look-alike."""
-    streams, most, profile, rate = LOADS[load]
-    requests = max(streams, round(most * share))
+    """One run of bench over each of these wires, all of one door, and one of each bare client, against one server."""
+    what = LOADS[load]
+    requests = max(what.streams, round(what.requests * share))
     door = WIRES[wires[0]][0]
     folder = Path(tempfile.mkdtemp(dir=place.folder))
-    truth = folder / "truth.parquet"
-    target = {"door": door, "model_id": MODEL_ID, "profile": profile}
-    tls = {"tls": {"cert": str(place.certificate), "key": str(place.key)}}
-    config = {"seed": 1, "truth": str(truth), "targets": [
-        {**target, "id": "plain"}, {**target, **tls, "id": "tls"},
-        {**target, "id": "yardstick", "credentials": plain_credentials(door)},
-    ]}  # fmt: skip
-    pattern, stage = ("constant", f"rate: {rate}") if rate else ("concurrent", f"concurrency: {streams}")
+    truth = None if what.compiled else folder / "truth.parquet"
+    if what.rate:
+        pattern, stage = "constant", f"rate: {what.rate}"
+    else:
+        pattern, stage = "concurrent", f"concurrency: {what.streams}"
     (folder / "workload.yaml").write_text(WORKLOAD % (pattern, stage, requests))
-    process_cpu_s = {}
-    with simulate.launch(config) as running:
-        os.sched_setaffinity(running.pid, {place.server_core})
+    (folder / "request").write_bytes(bare_request(door))
+    process: dict[str, dict[str, float]] = {}
+    serving = compiled_server if what.compiled else look_alike
+    with serving(door, what.profile, folder, place) as ports:
         told = {}
-        if rate is None and workers == 1:
-            told = yardsticks(door, running.ports["yardstick"], streams, requests, place, folder, bare)
+        if what.rate is None and workers == 1:
+            told = yardsticks(ports["yardstick"], what.streams, min(requests, MOST_BARE_REQUESTS), place, folder, bare)
         for wire in wires:
             scheme, name = ("https", "tls") if WIRES[wire][1] else ("http", "plain")
-            row = target_row(door, f"{scheme}://127.0.0.1:{running.ports[name]}")
+            row = target_row(door, f"{scheme}://127.0.0.1:{ports[name]}")
             (folder / "targets.yaml").write_text(json.dumps({"version": 1, "targets": [row]}))
-            process_cpu_s[wire] = run_bench(folder, wire, workers, place)
-        running.stop()
+            process[wire] = run_bench(folder, wire, workers, place)
     found = {}
     for wire in wires:
         run = next((folder / "results").glob(f"date=*/run={name_of(wire)}"))
-        one = {**figures(run, truth), "cpu_s_per_1000_process": process_cpu_s[wire] / requests * 1000, **told}
+        of_process = {**process[wire], "cpu_s_per_1000_process": process[wire].pop("cpu_s") / requests * 1000}
+        one = {**figures(run, truth), **of_process, **told}
         for name in ("python", "c"):
             yard = one.get(f"yardstick_{name}_cpu_s_per_1000")
             one[f"ratio_{name}"] = one["cpu_s_per_1000_load"] / yard if yard else None
         found[wire] = one
     shutil.rmtree(folder)
     return found
+
+
+@contextmanager
+def look_alike(door: str, profile: dict[str, object], folder: Path, place: Place) -> Iterator[dict[str, int]]:
+    """The look-alike of a door, plain and over TLS, and one that takes a bare client; its truth is written at the end."""
+    target = {"door": door, "model_id": MODEL_ID, "profile": profile}
+    tls = {"tls": {"cert": str(place.certificate), "key": str(place.key)}}
+    config = {"seed": 1, "truth": str(folder / "truth.parquet"), "targets": [
+        {**target, "id": "plain"}, {**target, **tls, "id": "tls"},
+        {**target, "id": "yardstick", "credentials": plain_credentials(door)},
+    ]}  # fmt: skip
+    with simulate.launch(config) as running:
+        os.sched_setaffinity(running.pid, {place.server_core})
+        yield running.ports
+        running.stop()
+
+
+@contextmanager
+def compiled_server(door: str, profile: dict[str, object], folder: Path, place: Place) -> Iterator[dict[str, int]]:
+    """The server in C, which gives every request the reply that the look-alike gave to one."""
+    with look_alike(door, profile, folder, place) as ports, socket.create_connection(
+        ("127.0.0.1", ports["yardstick"])
+    ) as sock:  # fmt: skip
+        sock.sendall((folder / "request").read_bytes())
+        reply = b""
+        while not reply.endswith(b"0\r\n\r\n"):
+            reply += sock.recv(1 << 16)
+    (folder / "reply").write_bytes(reply)
+    command = [str(place.compiled_server), str(folder / "reply"), str(LONGEST_S)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        os.sched_setaffinity(running.pid, {place.server_core})
+        port = int(running.stdout.readline())
+        yield {"plain": port, "yardstick": port}
+        running.stdin.close()
+
+
+def wires_of(load: str, door: str, asked: list[str]) -> list[str]:
+    """Those of the wires that go through this door and that the load's server speaks."""
+    return [wire for wire in asked if WIRES[wire][0] == door and (wire == PLAIN or not LOADS[load].compiled)]
 
 
 def name_of(wire: str) -> str:
@@ -140,8 +208,8 @@ def target_row(door: str, address: str) -> dict[str, object]:
     return {**row, "base_url": f"{address}/v1", "auth": {"env": "SELFBENCH_KEY"}}
 
 
-def run_bench(folder: Path, wire: str, workers: int, place: Place) -> float:
-    """`bench run` in the folder; gives the CPU seconds of it and everything that it started."""
+def run_bench(folder: Path, wire: str, workers: int, place: Place) -> dict[str, float]:
+    """`bench run` in the folder; gives the CPU seconds of it and everything that it started, and its memory by phase."""
     command = [
         sys.executable, "-m", "bench", "run", "workload.yaml", "--targets", "targets.yaml", "--only", "t", "--out", "results",
         "--run-id", name_of(wire), "--no-calibrate", "--json", "--workers", str(workers),
@@ -153,21 +221,37 @@ def run_bench(folder: Path, wire: str, workers: int, place: Place) -> float:
         "AWS_ACCESS_KEY_ID": said["access_key"], "AWS_SECRET_ACCESS_KEY": said["secret_key"],
     }  # fmt: skip
     cores = {place.client_core} if workers == 1 else place.client_cores
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        command, cwd=folder, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode not in (0, 3):  # 3: the machine could not keep the plan, which the figures show
-        sys.exit(f"bench run ended with {done.returncode}\n{done.stderr}")
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    with tempfile.TemporaryFile() as stderr:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
+        os.sched_setaffinity(process.pid, cores)
+        peaks: dict[str, float] = {}
+        watching = threading.Thread(target=watch_memory, args=(process.pid, folder, name_of(wire), peaks))
+        watching.start()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        watching.join()
+        if process.returncode not in (0, 3):  # 3: the machine could not keep the plan, which the figures show
+            stderr.seek(0)
+            sys.exit(f"bench run ended with {process.returncode}\n{stderr.read().decode()}")
+    return {"cpu_s": used.ru_utime + used.ru_stime, **peaks}
 
 
-def yardsticks(
-    door: str, port: int, streams: int, requests: int, place: Place, folder: Path, bare: list[str]
-) -> dict[str, float]:
-    """What the bare clients cost for the same requests in the clear."""
+def watch_memory(pid: int, folder: Path, run: str, peaks: dict[str, float]) -> None:
+    """The most memory that a process was seen with, in MB, while its journal became Parquet, and after that."""
+    while True:
+        time.sleep(MEMORY_EVERY_S)
+        try:
+            resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        except OSError:  # it has ended
+            return
+        for name, phase in (("requests.parquet", "rss_mb_table"), (".requests.parquet.tmp", "rss_mb_parquet")):
+            if next(folder.glob(f"results/date=*/run={run}/{name}"), None) is not None:
+                peaks[phase] = max(peaks.get(phase, 0), resident * resource.getpagesize() / 2**20)
+                break
+
+
+def bare_request(door: str) -> bytes:
+    """The request of a bare client: what bench sends, without its signature."""
     body = {"max_tokens": 256, "messages": [{"role": "user", "content": "Count upwards."}]}
     if door == "bedrock":
         path = f"/model/{MODEL_ID}/invoke-with-response-stream"
@@ -180,7 +264,11 @@ def yardsticks(
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(data)}\r\n\r\n"
     )
-    (folder / "request").write_bytes(head.encode() + data)
+    return head.encode() + data
+
+
+def yardsticks(port: int, streams: int, requests: int, place: Place, folder: Path, bare: list[str]) -> dict[str, float]:
+    """What the bare clients cost for such requests in the clear."""
     ramp_ms = min(LONGEST_RAMP_MS, RAMP_MS_PER_STREAM * streams) if streams > 1 else 0
     words = [str(word) for word in (port, streams, requests, ramp_ms, folder / "request")]
     programs = {"python": [sys.executable, str(HERE / "yardstick.py")]}
@@ -202,45 +290,50 @@ def yardsticks(
     return found
 
 
-def figures(run: Path, truth_path: Path) -> dict[str, float | None]:
+def figures(run: Path, truth: Path | None) -> dict[str, float | None]:
+    """What the run says of itself, and its errors where the truth is known."""
     manifest = json.loads((run / "manifest.json").read_text())
-    anchor = manifest["anchor"]["monotonic_ns"]
-    rows = pq.read_table(run / "requests.parquet", partitioning=None).to_pylist()
+    columns = ["seq", "outcome", "spoiled", "sent_ns", "end_ns", "same_read_events", "content_events", "lateness_ms"]
+    rows = pq.read_table(run / "requests.parquet", columns=columns, partitioning=None)
+    n, own = len(rows), manifest["instrument"]
+    sent_ns, end_ns, same, content = (rows[name].to_numpy() for name in columns[3:7])
+    late = rows["lateness_ms"].drop_null().to_numpy()
+    return {
+        "requests": n,
+        "not_ok": n - rows["outcome"].to_pylist().count("ok"),
+        "spoiled_share": rows["spoiled"].to_pylist().count(True) / n,
+        "same_read_share": float(same.sum() / max(1, content.sum())),
+        "cpu_s_per_1000_load": own["cpu_s"] / n * 1000,
+        "core_share": own["cpu_s"] / own["wall_s"],
+        "replies_per_s": float(n / (end_ns.max() - sent_ns.min()) * 1e9),
+        "lateness_p99_ms": quantile(late, 0.99) if len(late) else None,
+        "lag_p99_ms": (own["lag_ns"]["p99"] or 0) / 1e6,
+        "rss_mb": own["rss_mb"],
+        **(dict.fromkeys(ERRORS) if truth is None else errors(run, truth, manifest["anchor"]["monotonic_ns"])),
+    }
+
+
+ERRORS = tuple(f"{what}_p{p}_ms" for what in ("ttft_error", "token_late", "gap_error") for p in (50, 99))
+
+
+def errors(run: Path, truth_path: Path, anchor_ns: int) -> dict[str, float | None]:
+    """How far our times are from the server's, request by request."""
+    columns = ["seq", "outcome", "ttft_ms", "provider_request_id"]
+    rows = pq.read_table(run / "requests.parquet", columns=columns, partitioning=None).to_pylist()
     chunks = {r["seq"]: r["content_ns"] for r in pq.read_table(run / "chunks.parquet", partitioning=None).to_pylist()}
     truth = {r["request_id"]: r for r in pq.read_table(truth_path).to_pylist()}
-    ttft, tokens, late = [], [], []
+    ttft, tokens = [], []
     for row in rows:
         if row["outcome"] != "ok":
             continue
         true = truth[row["provider_request_id"]]
         ttft.append(row["ttft_ms"] - (true["token_ns"][0] - true["arrived_ns"]) / 1e6)
-        content = np.array(chunks[row["seq"]]) + anchor
+        content = np.array(chunks[row["seq"]]) + anchor_ns
         if len(content) == len(true["token_ns"]):
             tokens.append((content - np.array(true["token_ns"])) / 1e6)
-        if row["lateness_ms"] is not None:
-            late.append(row["lateness_ms"])
-    token = np.concatenate(tokens)
     gaps = np.abs(np.concatenate([np.diff(t) for t in tokens]))
-    wall_s = (max(r["end_ns"] for r in rows) - min(r["sent_ns"] for r in rows)) / 1e9
-    own = manifest["instrument"]
-    return {
-        "requests": len(rows),
-        "not_ok": len(rows) - len(ttft),
-        "spoiled_share": sum(r["spoiled"] for r in rows) / len(rows),
-        "same_read_share": sum(r["same_read_events"] for r in rows) / max(1, sum(r["content_events"] for r in rows)),
-        "cpu_s_per_1000_load": own["cpu_s"] / len(rows) * 1000,
-        "core_share": own["cpu_s"] / own["wall_s"],
-        "replies_per_s": len(rows) / wall_s,
-        "ttft_error_p50_ms": quantile(ttft, 0.5),
-        "ttft_error_p99_ms": quantile(ttft, 0.99),
-        "token_late_p50_ms": quantile(token, 0.5),
-        "token_late_p99_ms": quantile(token, 0.99),
-        "gap_error_p50_ms": quantile(gaps, 0.5),
-        "gap_error_p99_ms": quantile(gaps, 0.99),
-        "lateness_p99_ms": quantile(late, 0.99) if late else None,
-        "lag_p99_ms": (own["lag_ns"]["p99"] or 0) / 1e6,
-        "rss_mb": own["rss_mb"],
-    }
+    samples = (ttft, np.concatenate(tokens), gaps)
+    return dict(zip(ERRORS, (quantile(each, p) for each in samples for p in (0.5, 0.99)), strict=True))
 
 
 def quantile(values, p: float) -> float:
@@ -253,11 +346,11 @@ def quantile(values, p: float) -> float:
 def prepared(folder: Path) -> Place:
     cores = sorted(os.sched_getaffinity(0))
     compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
-    compiled = None
-    if compiler is not None:
-        compiled = folder / "yardstick"
-        subprocess.run([compiler, "-O2", "-o", str(compiled), str(HERE / "yardstick.c")], check=True)
-    return Place(folder, cores[0], cores[-1], frozenset(cores[1:] or cores), *certificates(folder), compiled)
+    programs = [None if compiler is None else folder / name for name in ("yardstick", "yardstick_server")]
+    for program in programs:
+        if compiler and program:
+            subprocess.run([compiler, "-O2", "-o", str(program), str(HERE / f"{program.name}.c")], check=True)
+    return Place(folder, cores[0], cores[-1], frozenset(cores[1:] or cores), *certificates(folder), *programs)
 
 
 def certificates(folder: Path) -> tuple[Path, Path, Path]:
@@ -304,9 +397,9 @@ def machine() -> str:
 
 
 COLUMNS = (
-    ("streams", 11), ("wire", 8), ("workers", 8), ("runs", 5), ("CPU s/1k", 9), ("process", 8), ("x Python", 9), ("x C", 7),
+    ("streams", 18), ("wire", 8), ("workers", 8), ("runs", 5), ("CPU s/1k", 9), ("process", 8), ("x Python", 9), ("x C", 7),
     ("x plain", 8), ("C s/1k", 7), ("replies/s", 10), ("x C's", 6),
-    ("TTFT err p50/p99 ms", 20), ("gap err p50/p99 ms", 19), ("late p99", 9), ("1 read", 7), ("core", 5), ("MB", 5),
+    ("TTFT err p50/p99 ms", 20), ("gap err p50/p99 ms", 19), ("late p99", 9), ("1 read", 7), ("core", 5), ("MB", 5), ("Parquet", 8), ("table", 6),
 )  # fmt: skip
 
 
@@ -323,9 +416,10 @@ def values(load: str, wire: str, workers: int, row: dict[str, float | None]) -> 
         number("cpu_s_per_1000_process", ".2f"), number("ratio_python", ".2f"), number("ratio_c", ".2f"),
         number("ratio_plain", ".2f"), number("yardstick_c_cpu_s_per_1000", ".2f"), number("replies_per_s", ".0f"),
         number("replies_ratio_c", ".2f"),
-        f"{row['ttft_error_p50_ms']:.3f} / {row['ttft_error_p99_ms']:.2f}",
-        f"{row['gap_error_p50_ms']:.3f} / {row['gap_error_p99_ms']:.2f}", number("lateness_p99_ms", ".2f"),
+        f"{number('ttft_error_p50_ms', '.3f')} / {number('ttft_error_p99_ms', '.2f')}",
+        f"{number('gap_error_p50_ms', '.3f')} / {number('gap_error_p99_ms', '.2f')}", number("lateness_p99_ms", ".2f"),
         number("same_read_share", ".1%"), number("core_share", ".0%"), number("rss_mb", ".0f"),
+        number("rss_mb_parquet", ".0f"), number("rss_mb_table", ".0f"),
     )  # fmt: skip
 
 
@@ -370,28 +464,31 @@ def main() -> None:
     share, bare = options.requests_share, options.bare or ["python", "c"]
     if options.quick:
         share, bare = share / 2, options.bare or ["c"]
-    kinds = [
-        (load, door, workers)
-        for workers in options.workers or (1, 2)
-        for load in options.load or (QUICK if options.quick else LOADS)
-        for door in dict.fromkeys(door for door, _ in WIRES.values())
-        if workers <= LOADS[load][0] and not (options.quick and workers > 1 and (load, door) != QUICK_SHARED)
-    ]
+    asked = options.load or (QUICK if options.quick else [load for load in LOADS if load not in LONG])
     if not options.json:
         print(f"{machine()}; medians of up to {options.repeat}", flush=True)
     rounds: list[dict[tuple[str, str, int], dict[str, float | None]]] = []
     began = os.times().elapsed
     with tempfile.TemporaryDirectory() as folder:
         place = prepared(Path(folder))
+        if place.compiled_server is None and (left_out := [load for load in asked if LOADS[load].compiled]):
+            print(f"No compiler (cc, gcc, clang): without {', '.join(left_out)}, and without C.", file=sys.stderr)
+            asked = [load for load in asked if load not in left_out]
+        kinds = [
+            (load, wires, workers)
+            for workers in options.workers or (1, 2)
+            for load in asked
+            for door in dict.fromkeys(door for door, _ in WIRES.values())
+            if workers <= LOADS[load].streams and not (options.quick and workers > 1 and (load, door) != QUICK_SHARED)
+            if (wires := wires_of(load, door, options.wire or list(WIRES)))
+        ]
         for n in range(options.repeat):
             if rounds and options.minutes and os.times().elapsed - began > 60 * options.minutes:
                 break
             rounds.append({})
-            for load, door, workers in kinds:
-                wires = [wire for wire in options.wire or WIRES if WIRES[wire][0] == door]
-                if wires:
-                    found = cells(load, wires, workers, place, bare, share)
-                    rounds[-1] |= {(load, wire, workers): one for wire, one in found.items()}
+            for load, wires, workers in kinds:
+                found = cells(load, wires, workers, place, bare, share)
+                rounds[-1] |= {(load, wire, workers): one for wire, one in found.items()}
             if sys.stderr.isatty():
                 print(f"round {n + 1} of {options.repeat}", file=sys.stderr, flush=True)
     out = table(rounds)
@@ -415,7 +512,7 @@ def table(rounds: list[dict[tuple[str, str, int], dict[str, float | None]]]) -> 
             plain, c = found.get((load, PLAIN, workers)), run.get("yardstick_c_replies_per_s")
             run["ratio_plain"] = run["cpu_s_per_1000_load"] / plain["cpu_s_per_1000_load"] if plain else None
             run["replies_ratio_c"] = run["replies_per_s"] / c if c else None
-        medians = {key: median([run[key] for run in runs]) for key in runs[0]}
+        medians = {key: median([run.get(key) for run in runs]) for key in runs[0]}
         out.append({"load": load, "wire": wire, "workers": workers, "n": len(runs), **medians, "runs": runs})
     return out
 

@@ -102,8 +102,9 @@ def decode(exchange: Exchange) -> Reply:
     return _decode_events(framing.sse_events(pieces), ended_cleanly=exchange.failure is None)
 
 
-def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly: bool) -> Reply:
-    unread = read.Unread([arrived_ns for arrived_ns, _, _ in events], [data for _, _, data in events])
+def _decode_events(events: framing.SseEvents, ended_cleanly: bool) -> Reply:
+    arrivals_ns, names, datas = events
+    unread = read.Unread(arrivals_ns, datas)
     texts, content_ns = unread.texts, unread.content_ns
     thoughts: list[str] = []
     first_text_ns: int | None = None
@@ -118,7 +119,7 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
     refused = done = False
 
     for at in unread:
-        arrived_ns, event_name, data = events[at]
+        arrived_ns, data = arrivals_ns[at], datas[at]
         if not data:
             continue
         if data.startswith(b"[DONE]"):
@@ -128,7 +129,7 @@ def _decode_events(events: list[tuple[int, bytes | None, bytes]], ended_cleanly:
         if type(event) is not dict:
             error = error or read.malformed(data)
             continue
-        if event.get("error") or event.get("object") == "error" or event_name == b"error":
+        if event.get("error") or event.get("object") == "error" or names[at] == b"error":
             error = error or data
             continue
         model = event.get("model") or model

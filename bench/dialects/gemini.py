@@ -170,11 +170,12 @@ def decode(exchange: Exchange) -> Reply:
     return said.reply(ended_cleanly=exchange.failure is None)
 
 
-def _read_events(said: _Said, events: list[tuple[int, bytes | None, bytes]]) -> None:
-    unread = read.Unread([arrived_ns for arrived_ns, _, _ in events], [data for _, _, data in events])
+def _read_events(said: _Said, events: framing.SseEvents) -> None:
+    arrivals_ns, names, datas = events
+    unread = read.Unread(arrivals_ns, datas)
     said.texts, said.content_ns = unread.texts, unread.content_ns
     for at in unread:
-        arrived_ns, event_name, data = events[at]
+        arrived_ns, data = arrivals_ns[at], datas[at]
         if not data:
             continue
         event = read.loads(data)
@@ -183,7 +184,7 @@ def _read_events(said: _Said, events: list[tuple[int, bytes | None, bytes]]) -> 
         if type(event) is not dict:
             said.error = said.error or read.malformed(data)
             continue
-        if event.get("error") or event_name == b"error":
+        if event.get("error") or names[at] == b"error":
             said.error = said.error or data
             continue
         text = said.take(event, arrived_ns)

@@ -124,16 +124,17 @@ def decode(exchange: Exchange) -> Reply:
     if form == "json":
         return _decode_message(b"".join([data for _, data in pieces]))
     if form == "sse":
-        return _decode_events([(at, data, event == b"error") for at, event, data in framing.sse_events(pieces)], None)
+        return _decode_events(framing.sse_events(pieces), None)
     events, error = _unwrap_frames(pieces)
     return _decode_events(events, error)
 
 
-def _unwrap_frames(pieces: read.Pieces) -> tuple[list[tuple[int, bytes, bool]], bytes | None]:
+def _unwrap_frames(pieces: read.Pieces) -> tuple[framing.SseEvents, bytes | None]:
     """The Messages events inside AWS event-stream frames, and the error that a frame or its checksum reported."""
     messages, broken = framing.event_stream_messages(pieces)
     error = frames.broken(broken)
-    events: list[tuple[int, bytes, bool]] = []
+    arrivals_ns: list[int] = []
+    datas: list[bytes] = []
     known: dict[str, str] | None = None  # headers of a chunk: the frames of a stream share theirs
     for arrived_ns, headers, payload in messages:
         if headers is not known:
@@ -144,14 +145,16 @@ def _unwrap_frames(pieces: read.Pieces) -> tuple[list[tuple[int, bytes, bool]], 
                 continue
             known = headers
         try:
-            events.append((arrived_ns, a2b_base64(read.loads(payload)["bytes"]), False))
+            datas.append(a2b_base64(read.loads(payload)["bytes"]))
+            arrivals_ns.append(arrived_ns)
         except (TypeError, KeyError, ValueError):
             error = error or read.malformed(payload)
-    return events, error
+    return (arrivals_ns, [None] * len(datas), datas), error
 
 
-def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -> Reply:
-    unread = read.Unread([arrived_ns for arrived_ns, _, _ in events], [data for _, data, _ in events])
+def _decode_events(events: framing.SseEvents, error: bytes | None) -> Reply:
+    arrivals_ns, names, datas = events
+    unread = read.Unread(arrivals_ns, datas)
     texts, content_ns = unread.texts, unread.content_ns
     thoughts: list[str] = []
     first_text_ns: int | None = None
@@ -166,7 +169,7 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
     stopped = False
 
     for at in unread:
-        arrived_ns, data, is_error = events[at]
+        arrived_ns, data = arrivals_ns[at], datas[at]
         if not data:
             continue
         event = read.loads(data)
@@ -231,7 +234,7 @@ def _decode_events(events: list[tuple[int, bytes, bool]], error: bytes | None) -
         elif kind == "message_stop":
             stopped = True
             metrics = read.as_dict(event.get("amazon-bedrock-invocationMetrics")) or metrics
-        elif kind == "error" or is_error:
+        elif kind == "error" or names[at] == b"error":
             error = error or data
 
     if "output_tokens" not in usage and "outputTokenCount" in metrics:

@@ -107,7 +107,7 @@ def decode(exchange: Exchange) -> Reply:
     if read.form_of(exchange, pieces) == "json":
         return _decode_response(b"".join([data for _, data in pieces]))
     said = _Said()
-    for arrived_ns, event_name, data in framing.sse_events(pieces):
+    for arrived_ns, event_name, data in zip(*framing.sse_events(pieces), strict=True):
         said.hear(arrived_ns, event_name, data)
     return said.reply()
 

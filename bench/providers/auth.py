@@ -17,7 +17,7 @@ def env(*names: str) -> str | None:
 
 def named(target: Target) -> str | None:
     """The value of the variable that `auth: {env: NAME}` names, or None."""
-    return env(target.auth["env"]) if "env" in target.auth else None
+    return os.environ.get(target.auth["env"]) or None if "env" in target.auth else None
 
 
 def reference_problems(target: Target, allowed: tuple[str, ...]) -> list[Problem]:

@@ -150,7 +150,8 @@ def _identified(target: Target, exchange: Exchange, reply: Reply) -> Identity:
     by_name = first(exchange.headers)
     family = family_of(reply.message_id)
     region = by_name.get(marks.region_header) if marks.region_header else None
-    by_id, by_model = _by_id(family, marks), _by_model(target, reply.served_model)
+    by_id = _by_id(family, marks)
+    by_model = _by_model(target.model, target.model_id, target.deployment, reply.served_model)
     spilled_from = by_name.get(SPILLED) or None
     evidence = [by_id, _by_headers(by_name, marks)]
     if by_model == "consistent" and canonical(reply.served_model or "").startswith(marks.lines):
@@ -186,6 +187,11 @@ def contradicted(target: Target, exchange: Exchange, reply: Reply) -> Fault | No
     return None if found is None else Fault("server", CODE, found)
 
 
+@lru_cache(maxsize=64)
+def _id_headers(door: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*DOORS.get(door, ANYONE).request_ids, *REQUEST_ID_HEADERS)))
+
+
 def family_of(message_id: str | None) -> str | None:
     """Whose message id this is, by its prefix; None for one without a mark."""
     fits = [(len(prefix), name) for name, (prefix, _) in FAMILIES.items() if (message_id or "").startswith(prefix)]
@@ -194,8 +200,7 @@ def family_of(message_id: str | None) -> str | None:
 
 def request_id(door: str, by_name: Mapping[str, str]) -> str | None:
     """The id that this door's support asks for, else any that there is. Names in lower case."""
-    names = (*DOORS.get(door, ANYONE).request_ids, *REQUEST_ID_HEADERS)
-    return next((by_name[name] for name in names if by_name.get(name)), None)
+    return next((by_name[name] for name in _id_headers(door) if by_name.get(name)), None)
 
 
 def _by_id(family: str | None, marks: Marks) -> Proof:
@@ -208,8 +213,10 @@ def _by_id(family: str | None, marks: Marks) -> Proof:
 
 def _by_headers(by_name: Mapping[str, str], marks: Marks) -> Proof:
     """Whether the operator's own headers came, and nobody else's."""
+    if not marks.headers_of:
+        return "unknown"
     seen = {who for who, names in OPERATOR_HEADERS.items() if any(name in by_name for name in names)}
-    if not seen or not marks.headers_of:
+    if not seen:
         return "unknown"
     return "consistent" if marks.headers_of[0] in seen and seen <= set(marks.headers_of) else "contradicted"
 
@@ -242,7 +249,8 @@ def _shown(text: str | None) -> str:
 # ------------------------------------------------------------------------------------------------ models
 
 
-def _by_model(target: Target, served: str | None) -> Proof:
+@lru_cache(maxsize=512)
+def _by_model(model: str, model_id: str, deployment: str | None, served: str | None) -> Proof:
     """A name that both sides spell as a known line of models must be one model.
 
     Where the id asked for is dated, the date must be the same; an alias is met by any of its snapshots. Ids of deployments
@@ -251,9 +259,9 @@ def _by_model(target: Target, served: str | None) -> Proof:
     if not served or not is_model(served):
         return "unknown"
     got = canonical(served)
-    asked = [canonical(name) for name in (target.deployment, target.model_id) if name and is_model(name)]
+    asked = [canonical(name) for name in (deployment, model_id) if name and is_model(name)]
     exact = [name for name in asked if undated(name) != name]
-    names = exact or [*asked, *([canonical(target.model)] if is_model(target.model) else [])]
+    names = exact or [*asked, *([canonical(model)] if is_model(model) else [])]
     if not names:
         return "unknown"
     if any(got in (name, undated(name)) or undated(got) == name for name in names):

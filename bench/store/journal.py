@@ -6,7 +6,7 @@
               int64 arrived, int32 sizes, int64 content
 
 All integers are little-endian. The first record is the header given at the start (`{"meta": {...}}`). Every other one is
-everything of one request, or a note: that a request was handed to the wire (`{"sent": seq}`), or a fact of the run that
+everything of one request, or a note: that requests were handed to the wire (`{"sent": [seq, ...]}`), or a fact of the run that
 became known later (`{"facts": {...}}`). Appending only encodes and queues; a thread of its own writes and syncs, so that
 the loop that measures never waits for a disk.
 
@@ -23,6 +23,7 @@ import sys
 import threading
 import zlib
 from array import array
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -146,6 +147,7 @@ class Journal:
         """Makes the file and starts it with `meta`."""
         self.path = Path(path)
         self._queue: list[bytes] = [MAGIC, *encode({"meta": dict(meta or {})})]
+        self._sent: deque[int] = deque()  # noted since the last write, which makes one record of them
         self._waiting = sum(map(len, self._queue))
         self._unsynced = 0
         self._closing = False
@@ -161,7 +163,8 @@ class Journal:
 
     def sent(self, seq: int) -> None:
         """Notes that a request is on its way: one that was noted and has no record was in flight when a run crashed."""
-        self.append({"sent": seq})
+        self._check_open()
+        self._sent.append(seq)
 
     def note(self, facts: Mapping[str, Any]) -> None:
         """Notes facts of the run that were not known when it started. They are found in the `meta` of its records."""
@@ -171,12 +174,10 @@ class Journal:
         """Queues one request's record. Raises JournalError when the disk failed earlier or cannot keep up."""
         frame = encode(record)
         with self._changed:
-            self._check()
-            if self._closing:
-                raise JournalError(f"{self.path}: the journal is closed")
+            self._check_open()
             self._queue += frame
             self._waiting += len(frame[0]) + len(frame[1])
-            if self._waiting >= FLUSH_BYTES:
+            if self._waiting - self._unsynced >= FLUSH_BYTES:
                 self._changed.notify_all()
             if self._waiting > QUEUE_BYTES:
                 self._error = JournalError(
@@ -190,7 +191,7 @@ class Journal:
         with self._changed:
             self._urgent = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._error is not None or not self._waiting)
+            self._changed.wait_for(lambda: self._error is not None or not (self._waiting or self._sent))
             self._check()
 
     def close(self) -> None:
@@ -214,6 +215,11 @@ class Journal:
         if self._error is not None:
             raise self._error
 
+    def _check_open(self) -> None:
+        self._check()
+        if self._closing:
+            raise JournalError(f"{self.path}: the journal is closed")
+
     def _run(self) -> None:
         """The writing thread: takes the queue when it is long, when its time has come, or at the end."""
         rounds = 0
@@ -227,6 +233,10 @@ class Journal:
                 urgent = self._urgent or self._closing or self._waiting >= FLUSH_BYTES
                 self._urgent = False
                 frames, self._queue = self._queue, []
+                if self._sent:
+                    noted = encode({"sent": [self._sent.popleft() for _ in range(len(self._sent))]})
+                    self._waiting += len(noted[0]) + len(noted[1])
+                    frames = [*noted, *frames]
                 size = self._waiting - self._unsynced
                 done = self._closing and not self._waiting
             if done:
@@ -325,7 +335,8 @@ class Records(Iterator[dict[str, Any]]):
     def __next__(self) -> dict[str, Any]:
         while (record := self._next()) is not None:
             if "sent" in record:
-                self.sent.append(record["sent"])
+                noted = record["sent"]
+                self.sent += noted if isinstance(noted, list) else [noted]  # one by one, as they once were written
             elif "facts" in record:
                 self.meta.update(record["facts"])
             else:

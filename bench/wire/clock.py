@@ -30,10 +30,11 @@ def cpu_ns() -> int:
     return time.process_time_ns()
 
 
-def wall_shift_ns(tries: int = 3) -> tuple[int, int]:
+def wall_shift_ns(tries: int = 3, enough_ns: int = 0) -> tuple[int, int]:
     """CLOCK_REALTIME − CLOCK_MONOTONIC, and the width of the bracket it was read in; half of that bounds the error.
 
-    Both clocks are slewed together, so the difference stays the same until the wall clock is stepped.
+    The narrowest of some `tries` counts; the first that is no wider than `enough_ns` ends them. Both clocks are slewed
+    together, so the difference stays the same until the wall clock is stepped.
     """
     best_shift, best_width = 0, sys.maxsize
     for _ in range(tries):
@@ -42,6 +43,8 @@ def wall_shift_ns(tries: int = 3) -> tuple[int, int]:
         after = now_ns()
         if after - before < best_width:
             best_shift, best_width = wall - (before + after) // 2, after - before
+            if best_width <= enough_ns:
+                break
     return best_shift, best_width
 
 
@@ -72,7 +75,7 @@ class WallShift:
 
     def read(self) -> int:
         """The shift that holds now. A move of more than two readings can err is a step of the wall clock."""
-        shift, width = wall_shift_ns()
+        shift, width = wall_shift_ns(enough_ns=2 * self.width_ns)
         if abs(shift - self.ns) > width + self.width_ns:
             self.ns, self.width_ns = shift, width
             self.steps += 1

@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, repeat
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 Pieces = Sequence[tuple[int, bytes]]
-SseEvent = tuple[int, bytes | None, bytes]
+SseEvents = tuple[list[int], list[bytes | None], list[bytes]]
+"""Of each event: when it arrived, its name or None, its data."""
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
-def sse_events(pieces: Pieces) -> list[SseEvent]:
-    """The events of a text/event-stream body as (arrived_ns, event name or None, data).
+def sse_events(pieces: Pieces) -> SseEvents:
+    """The events of a text/event-stream body, as three columns of equal length.
 
     After the WHATWG HTML standard, 9.2: lines end with LF, CRLF or CR; comments, `id` and `retry` are skipped; an event
     without data is none; an event that no blank line ends is none. A CRLF completes its line with the CR.
@@ -30,46 +31,46 @@ def sse_events(pieces: Pieces) -> list[SseEvent]:
     line_end = b"\r\n" if b"\r" in body else b"\n"
     if body.endswith(b"\r"):  # may complete an event whose LF is missing
         return _events_of_any_shape(body, pieces)
+    found: SseEvents | None = None
     if body.startswith(b"data: "):
-        return _events_of_data(body, line_end, pieces) or _events_of_any_shape(body, pieces)
-    if body.startswith(b"event: "):
-        return _events_of_name_and_data(body, line_end, pieces) or _events_of_any_shape(body, pieces)
-    return _events_of_any_shape(body, pieces)
+        found = _events_of_data(body, line_end, pieces)
+    elif body.startswith(b"event: "):
+        found = _events_of_name_and_data(body, line_end, pieces)
+    return found or _events_of_any_shape(body, pieces)
 
 
 # The streams of models are made of two shapes, each of which is one split. A shape is believed when no part that the split
 # leaves holds a line end of its own; else nothing is given, and the body is read line by line.
 
 
-def _events_of_data(body: bytes, line_end: bytes, pieces: Pieces) -> list[SseEvent]:
-    """The events of a body that is `data: …` and a blank line, over and over; none where it is not."""
+def _events_of_data(body: bytes, line_end: bytes, pieces: Pieces) -> SseEvents | None:
+    """The events of a body that is `data: …` and a blank line, over and over; None where it is not."""
     blank = line_end * 2
     start = len(b"data: ")
     end = body.rfind(blank)
     if end < start:
-        return []
+        return None
     datas = body[start:end].split(blank + b"data: ")
     if _any_line_end(datas):
-        return []
+        return None
     frame = start + len(blank)
-    stamps = _stamps_of([len(data) + frame for data in datas], line_end, pieces)
-    return list(zip(stamps, repeat(None), datas))
+    return _stamps_of([len(data) + frame for data in datas], line_end, pieces), [None] * len(datas), datas
 
 
-def _events_of_name_and_data(body: bytes, line_end: bytes, pieces: Pieces) -> list[SseEvent]:
-    """The events of a body that is `event: …`, `data: …` and a blank line, over and over; none where it is not."""
+def _events_of_name_and_data(body: bytes, line_end: bytes, pieces: Pieces) -> SseEvents | None:
+    """The events of a body that is `event: …`, `data: …` and a blank line, over and over; None where it is not."""
     blank = line_end * 2
     start = len(b"event: ")
     end = body.rfind(blank)
     if end < start:
-        return []
+        return None
     events = [block.partition(line_end + b"data: ") for block in body[start:end].split(blank + b"event: ")]
     names, between, datas = zip(*events, strict=True)
     if not all(between) or not all(names) or _any_line_end(names) or _any_line_end(datas):
-        return []
+        return None
     frame = start + len(blank) + len(between[0])
     stamps = _stamps_of([len(name) + len(data) + frame for name, _, data in events], line_end, pieces)
-    return list(zip(stamps, names, datas, strict=True))
+    return stamps, list(names), list(datas)
 
 
 def _any_line_end(parts: Sequence[bytes]) -> bool:
@@ -85,26 +86,27 @@ def _stamps_of(lengths: list[int], line_end: bytes, pieces: Pieces) -> list[int]
     n = max(0, min(len(lengths), len(pieces)) - 1)
     alone = [len(data) for _, data in pieces[:n]]
     if alone != lengths[:n]:
-        return _stamps_at(accumulate(lengths), line_end, pieces)
-    rest = _stamps_at(accumulate(lengths[n:]), line_end, pieces[n:])
+        return _stamps_at(list(accumulate(lengths)), line_end, pieces)
+    rest = _stamps_at(list(accumulate(lengths[n:])), line_end, pieces[n:])
     return [arrived_ns for arrived_ns, _ in pieces[:n]] + rest
 
 
-def _stamps_at(ends: Iterable[int], line_end: bytes, pieces: Pieces) -> list[int]:
+def _stamps_at(ends: list[int], line_end: bytes, pieces: Pieces) -> list[int]:
     """The arrival of the piece that completed the event before each offset. The LF of a last CRLF may come later."""
-    piece_ends = list(accumulate([len(data) for _, data in pieces]))
-    event_ends = list(ends)
-    if event_ends == piece_ends:  # one event in each piece
-        return [arrived_ns for arrived_ns, _ in pieces]
     spare = len(line_end) - 1
-    if spare == 0:  # most events end with a piece; only the others have to be searched for
-        at_end = dict(zip(piece_ends, pieces, strict=True))
-        return [(at_end.get(end) or pieces[bisect_left(piece_ends, end)])[0] for end in event_ends]
-    return [pieces[bisect_left(piece_ends, end - spare)][0] for end in event_ends]
+    stamps: list[int] = []
+    done = piece_end = 0
+    for arrived_ns, data in pieces:
+        piece_end += len(data)
+        before, done = done, bisect_right(ends, piece_end + spare, done)
+        stamps += [arrived_ns] * (done - before)
+    return stamps
 
 
-def _events_of_any_shape(body: bytes, pieces: Pieces) -> list[SseEvent]:
-    ends, names, datas = [], [], []
+def _events_of_any_shape(body: bytes, pieces: Pieces) -> SseEvents:
+    ends: list[int] = []
+    names: list[bytes | None] = []
+    datas: list[bytes] = []
     for end, lines in _blocks(body):
         name: bytes | None = None
         values: list[bytes] = []
@@ -120,7 +122,7 @@ def _events_of_any_shape(body: bytes, pieces: Pieces) -> list[SseEvent]:
             ends.append(end)
             names.append(name)
             datas.append(b"\n".join(values))
-    return list(zip(_stamps_at(ends, b"\n", pieces), names, datas, strict=True))
+    return _stamps_at(ends, b"\n", pieces), names, datas
 
 
 def _blocks(body: bytes) -> Iterator[tuple[int, list[bytes]]]:

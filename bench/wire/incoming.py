@@ -137,15 +137,16 @@ class Incoming:
         return stamps
 
     def pieces(self, stamps: list[int]) -> tuple[tuple[int, bytes], ...]:
-        """The body with the arrival of each piece."""
-        arrivals: list[int] = []
-        for stamp, bodies in zip(stamps, self._body_counts, strict=True):
-            missing = bodies - len(arrivals)
-            if missing == 1:
-                arrivals.append(stamp)
-            elif missing:
-                arrivals.extend([stamp] * missing)
-        return tuple(zip(arrivals, self._bodies, strict=True))
+        """What each read brought of the body, with its arrival; nothing of a read that brought none."""
+        bodies, begin = self._bodies, 0
+        pieces: list[tuple[int, bytes]] = []
+        for stamp, end in zip(stamps, self._body_counts, strict=True):
+            if end - begin == 1:
+                pieces.append((stamp, bodies[begin]))
+            elif end > begin:
+                pieces.append((stamp, b"".join(bodies[begin:end])))
+            begin = end
+        return tuple(pieces)
 
     # what the parser calls
 

@@ -237,9 +237,10 @@ def test_bedrocks_own_metrics_stand_in_for_a_missing_output_count() -> None:
     from bench.wire.framing import event_stream_messages
 
     received, _ = event_stream_messages([(1000, frames)])
-    events = [(1000, base64.b64decode(json.loads(payload)["bytes"]), False) for _, _, payload in received]
-    without = [event for event in events if b"message_delta" not in event[1]]
-    assert messages._decode_events(without, None).usage.output_tokens == 9  # outputTokenCount of message_stop
+    datas = [base64.b64decode(json.loads(payload)["bytes"]) for _, _, payload in received]
+    without = [data for data in datas if b"message_delta" not in data]
+    columns = [1000] * len(without), [None] * len(without), without
+    assert messages._decode_events(columns, None).usage.output_tokens == 9  # outputTokenCount of message_stop
 
 
 def test_a_tool_call_in_event_stream_frames_is_read() -> None:

@@ -222,15 +222,18 @@ def test_cancelling_the_task_closes_the_connection_and_leaves_the_pool_sane():
 
 @pytest.mark.parametrize("how", ["abort", "aclose"])
 def test_ending_the_wire_ends_exchanges_as_cancelled_with_what_arrived(how):
+    sent = threading.Event()
+
     def play(peer: Peer) -> None:
         peer.request()
         peer.send(CHUNKED_HEAD + chunked(b"half"))
+        sent.set()
         peer.wait_for_end()
 
     async def main(port: int) -> None:
         wire = Wire(environ={})
         task = asyncio.create_task(wire.exchange(get(port), in_ns(30)))
-        await until(lambda: wire.live.in_flight == 1)
+        await until(sent.is_set)
         await asyncio.sleep(0.05)
         await (wire.aclose() if how == "aclose" else asyncio.sleep(0, wire.abort("budget reached")))
         exchange = await task

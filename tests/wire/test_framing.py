@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.wire.framing import event_stream_messages, sse_events
+from bench.wire.framing import event_stream_messages
+from bench.wire.framing import sse_events as sse_columns
 
 
 def cut(raw: bytes, cuts: list[int]) -> list[tuple[int, bytes]]:
     """Pieces whose stamps are their numbers; piece i holds the bytes up to the i-th cut."""
     edges = [0, *sorted({c for c in cuts if 0 < c < len(raw)}), len(raw)]
     return [(i, raw[a:b]) for i, (a, b) in enumerate(pairwise(edges))]
+
+
+def sse_events(pieces):
+    return list(zip(*sse_columns(pieces), strict=True))
 
 
 # body, events as (name, data)
