@@ -336,7 +336,9 @@ class Records(Iterator[dict[str, Any]]):
         while (record := self._next()) is not None:
             if "sent" in record:
                 noted = record["sent"]
-                self.sent.extend(noted if isinstance(noted, list) else [noted])  # or one by one, as they once were written
+                self.sent.extend(
+                    noted if isinstance(noted, list) else [noted]
+                )  # or one by one, as they once were written
             elif "facts" in record:
                 self.meta.update(record["facts"])
             else:
