@@ -346,12 +346,11 @@ def test_notes_of_what_was_sent_are_read_one_by_one_and_many_together(tmp_path):
     path = tmp_path / "journal.bin"
     with Journal(path, META) as journal:
         journal.append({"sent": 7})
-        journal.sync()
         journal.sent(8)
         journal.sent(9)
     records = read(path)
     assert list(records) == []
-    assert list(records.sent) == [7, 8, 9]
+    assert sorted(records.sent) == [7, 8, 9]
 
 
 def test_a_killed_process_loses_what_it_had_not_written_which_is_less_than_what_it_had_not_synced(tmp_path):
