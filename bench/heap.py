@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import ctypes
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 # <malloc.h> of the GNU C library; mallopt(3) has what they mean.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MOST = 2**31 - 1
+_LARGE = 32 << 20
+"""Where the library's own rule, which ends when it is told anything, leaves these limits after large arrays."""
 
 
-def keep() -> None:
-    """From now on freed memory is used again instead of being given back and zeroed anew by the kernel.
+@contextmanager
+def kept() -> Iterator[None]:
+    """Inside, freed memory is used again instead of being given back and zeroed anew by the kernel; it is given back at the end.
 
     A fresh page costs several times what a column's arithmetic on it costs, and every array of a large table is fresh where
     each is mapped by itself. All threads share one heap, so that what one let go another may use. Where the C library is
     another, nothing changes.
     """
-    with suppress(AttributeError, OSError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, _MOST)
-        mallopt(_TRIM_THRESHOLD, _MOST)
-        mallopt(_ARENA_MAX, 1)
+    library: Any = ctypes.CDLL(None)
+    if not hasattr(library, "mallopt"):
+        yield
+        return
+    for what, value in ((_MMAP_THRESHOLD, _MOST), (_TRIM_THRESHOLD, _MOST), (_ARENA_MAX, 1)):
+        library.mallopt(what, value)
+    try:
+        yield
+    finally:
+        library.mallopt(_MMAP_THRESHOLD, _LARGE)
+        library.mallopt(_TRIM_THRESHOLD, _LARGE)
+        library.malloc_trim(0)

@@ -41,8 +41,8 @@ def of_columns(
     from bench.stats import approx as histograms
     from bench.stats import scale
 
-    heap.keep()
     pa.set_memory_pool(pa.system_memory_pool())
     requests, attempts, scores = (Columns(tuple(folders), table) for table in ("requests", "attempts", "scores"))
     made = histograms.build if approx or rows > EXACT_ROWS else scale.build
-    return made(requests, attempts, scores, manifest, baseline)
+    with heap.kept():
+        return made(requests, attempts, scores, manifest, baseline)
