@@ -19,6 +19,9 @@ COLUMN_ROWS = 50_000
 """A run of more rows than this is read column by column, in half the memory and half the time: the table is the same, but for
 labels, whose scores are read as a data frame."""
 
+KEPT_ROWS = 2_000_000
+"""From here on time is worth a fifth more memory (bench/heap.py); below, the run's own process makes the table."""
+
 EXACT_ROWS = 20_000_000
 """Above this histograms take over, so that the memory does not grow with the rows."""
 
@@ -41,8 +44,10 @@ def of_columns(
     from bench.stats import approx as histograms
     from bench.stats import scale
 
-    pa.set_memory_pool(pa.system_memory_pool())
     requests, attempts, scores = (Columns(tuple(folders), table) for table in ("requests", "attempts", "scores"))
     made = histograms.build if approx or rows > EXACT_ROWS else scale.build
+    if rows <= KEPT_ROWS:
+        return made(requests, attempts, scores, manifest, baseline)
+    pa.set_memory_pool(pa.system_memory_pool())
     with heap.kept():
         return made(requests, attempts, scores, manifest, baseline)

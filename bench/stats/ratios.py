@@ -18,6 +18,8 @@ from bench.stats.special import normal_cdf, normal_quantile, t_cdf, t_quantile
 
 RESAMPLES = 10_000
 _SMALLEST_P = 1e-9
+_AT_ONCE = 500
+"""Resamples that are drawn at once: whole numbers of them all would take as much memory again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,11 @@ class Resamples:
 
 def resample_blocks(blocks: int, seed: int, count: int = RESAMPLES) -> Resamples:
     rng = np.random.Generator(np.random.PCG64(seed))
-    return Resamples(rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=count).astype(np.float64))
+    weights = np.empty((count, blocks))
+    for begin in range(0, count, _AT_ONCE):
+        some = weights[begin : begin + _AT_ONCE]
+        some[:] = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=len(some))
+    return Resamples(weights)
 
 
 def sums_ratio(numerator: Floats, denominator: Floats, resamples: Resamples) -> Floats:
