@@ -142,7 +142,7 @@ def _quality(names: tuple[str, str], frames: Sequence[pd.DataFrame], margin: flo
     alike: list[Ints] = [codes(both, "block_a"), codes(both, "block_b"), codes(both, "cluster_a")]
     paired = means.paired_difference(floats(both, "right_a"), floats(both, "right_b"), alike)
     at_95, at_90 = paired.interval(), paired.interval(0.90)
-    blocks = min(len(np.unique(grouping)) for grouping in alike[:2])
+    blocks = min(one.groups for one in paired.alike[:2])
     row = replace(row, value=paired.raw.difference, low=at_95.low, high=at_95.high, n=len(both), n_eff=at_95.n_eff,
                   blocks=blocks, method="Tango's paired score by case, n_eff by case source and block",
                   p_raw=paired.p_value(), p_equivalence=paired.equivalence_p(margin))  # fmt: skip

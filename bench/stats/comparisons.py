@@ -15,7 +15,6 @@ from bench.metrics import BY_NAME, PROBABILITY
 from bench.stats import means, quantiles, ratios
 from bench.stats.cells import block_sums, cost_known, groupings, known_sums, resamples
 from bench.stats.exploratory import blank, explore
-from bench.stats.groups import count_of
 from bench.stats.measured import Measured, codes, floats, those
 from bench.stats.quantiles import Interval
 from bench.stats.special import t_inflation
@@ -156,7 +155,7 @@ def _quality_draft(a: Measured, b: Measured, both: pd.DataFrame, margins: Mappin
     alike = groupings(known)
     paired = means.paired_difference(floats(known, "right_a"), floats(known, "right_b"), alike)
     at_95, at_90 = paired.interval(), paired.interval(0.90)
-    estimate, blocks = paired.raw.difference, count_of(alike[0])
+    estimate, blocks = paired.raw.difference, paired.alike[0].groups
     row = replace(empty, value=estimate, low=at_95.low, high=at_95.high, n=len(known), n_eff=at_95.n_eff, blocks=blocks,
                   method="Tango's paired score, n_eff by case source and block", p_raw=paired.p_value(),
                   p_equivalence=paired.equivalence_p(margin))  # fmt: skip

@@ -45,11 +45,6 @@ def clusterings(values: Floats, groupings: Sequence[Ints]) -> tuple[Clustering, 
     return tuple(found)
 
 
-def design_effect(values: Floats, groups: Ints, conf: float = 0.95) -> float:
-    """That of one grouping."""
-    return clusterings(values, [groups])[0].design_effect(conf)
-
-
 def n_eff(values: Floats, groupings: Sequence[Ints], conf: float = 0.95) -> float:
     """The number of independent rows that these rows are worth under the costliest grouping."""
     return len(values) / max(one.design_effect(conf) for one in clusterings(values, groupings))

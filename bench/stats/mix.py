@@ -22,6 +22,7 @@ from bench.stats import drafts, means, ratios, shares
 from bench.stats.cells import LATENCY, block_sums, cost_and_right, groupings, resamples
 from bench.stats.comparisons import QUANTILES, Draft, evidence, finish, known_of, pairs
 from bench.stats.exploratory import blank
+from bench.stats.groups import count_of
 from bench.stats.measured import Measured, Selection, codes, floats, select
 from bench.stats.quantiles import Floats, Interval, Ints, Quantile, binomial_rank
 from bench.stats.slices import BANDS, bands_of_cases, tags_of_cases
@@ -107,7 +108,7 @@ def weighted_quantile(values: Floats, weights: Floats, blocks: Ints, p: float) -
     expected = p * (1 - p) if math.isfinite(estimate) else share * (1 - share)
     effect = _design_effect(inside - share, weights, blocks, expected / kish)
     sums = np.bincount(blocks, weights=weights * (inside - p)).astype(np.float64)
-    return WeightedQuantile(p, estimate, ordered, len(np.unique(blocks)), effect, sums, reached, kish)
+    return WeightedQuantile(p, estimate, ordered, count_of(blocks), effect, sums, reached, kish)
 
 
 def kish_n(weights: Floats) -> float:
@@ -117,7 +118,7 @@ def kish_n(weights: Floats) -> float:
 
 def _design_effect(residuals: Floats, weights: Floats, groups: Ints, independent: float) -> float:
     """Cluster variance of a weighted mean over the variance of independent rows; 1 at least."""
-    k = len(np.unique(groups))
+    k = count_of(groups)
     if k < 2 or independent <= 0:
         return 1.0
     sums = np.bincount(groups, weights=weights * residuals) / weights.sum()
@@ -130,7 +131,7 @@ def mean_n_eff(values: Floats, weights: Floats, alike: Sequence[Ints]) -> tuple[
     variance = float((weights * (values - mean) ** 2).sum() / weights.sum())
     kish = kish_n(weights)
     effect = max(
-        _design_effect(values - mean, weights, groups, variance / kish) * t_inflation(0.95, len(np.unique(groups)))
+        _design_effect(values - mean, weights, groups, variance / kish) * t_inflation(0.95, count_of(groups))
         for groups in alike
     )
     return mean, variance, kish / effect
@@ -374,8 +375,8 @@ def _better(a: Measured, b: Measured, both: pd.DataFrame, weigher: _Weigher, mar
     p = means.mcnemar_exact(round(worth[1]), round(worth[0]))
     if variance > 0:
         z = abs(worth[1] - worth[0]) / math.sqrt(sum(worth))
-        p = max(p, 2 * t_cdf(-z, max(1, min(len(np.unique(g)) for g in alike) - 1)))
-    blocks = len(np.unique(alike[0]))
+        p = max(p, 2 * t_cdf(-z, max(1, min(count_of(g) for g in alike) - 1)))
+    blocks = count_of(alike[0])
     row = replace(row, value=difference, low=at_95.low, high=at_95.high, n=len(known), n_eff=n_eff, blocks=blocks,
                   method="Tango's paired score on weighted shares", p_raw=p,
                   p_equivalence=ratios.equivalence_p(paired.interval, margin))  # fmt: skip

@@ -11,7 +11,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.stats.means import PairedShares, design_effect, mcnemar_exact, mean_interval, n_eff, paired_difference
+from bench.stats.means import PairedShares, clusterings, mcnemar_exact, mean_interval, n_eff, paired_difference
 from bench.stats.shares import clopper_pearson, wilson
 
 
@@ -48,7 +48,7 @@ def test_a_share_of_nothing_is_refused(share, trials):
 def test_rows_that_are_copies_count_once():
     # 30 sources, four equal rows each: cluster variance is K/(K-1) * 4^2 * sum r^2 / (4 sum r^2) = 30/29 * 4.
     values, groups = np.repeat(np.tile([0.0, 1.0, 1.0], 10), 4), np.repeat(np.arange(30), 4)
-    effect = design_effect(values, groups)
+    effect = clusterings(values, [groups])[0].design_effect()
     # t(29) = 2.0452: (2.0452 / 1.95996)^2 = 1.0889.
     assert effect == pytest.approx(30 / 29 * 4 * 1.0889, rel=1e-4)
     assert n_eff(values, [groups, np.arange(120)]) == pytest.approx(120 / effect)
