@@ -90,7 +90,8 @@ class Ordered:
         if self.requests.unknown(name):
             return np.float64(np.nan)
         said = self.requests.bounds(name)
-        return np.float64(said[0]) if said is not None and said[0] == said[1] and said[2] == 0 else None
+        # Footers write zero as -0.0 where it is the smallest.
+        return np.float64(said[0] + 0.0) if said is not None and said[0] == said[1] and said[2] == 0 else None
 
     @cached_property
     def number(self) -> npt.NDArray[np.int32] | Big:
@@ -271,7 +272,7 @@ def _counted(requests: Stored, target: Codes, names: Sequence[str], notes: list[
     impossible = np.zeros(len(keep), dtype=bool)
     for name in DURATIONS:
         said = requests.bounds(name)
-        if requests.has(name) and (said is None or said[0] < 0 or (said[1] == np.inf and said[0] != np.inf)):
+        if requests.has(name) and (said is None or said[0] < 0 or said[1] == np.inf):
             values = requests.floats(name)
             impossible |= (values < 0) | np.isinf(values)
     said = requests.bounds("e2e_ms")

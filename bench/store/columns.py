@@ -1,6 +1,7 @@
 """A table of one or several runs, read column by column: what a table of millions of rows is made from.
 
-A column is decoded row group by row group into one numpy array; nothing else of the file is touched.
+A column is decoded row group by row group into one numpy array; nothing else of the file is touched. What the footers tell
+of a column stands for its rows only where it cannot be otherwise: NaN is left out of a minimum and a maximum.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class Columns:
         said: set[str] = set()
         for folder in self.folders:
             for one in self._statistics(folder, name):
-                if one is None or one.null_count or not one.has_min_max or one.min != one.max or len(said) > 1:
+                if one is None or one.null_count != 0 or not one.has_min_max or one.min != one.max or len(said) > 1:
                     return None
                 said.add(one.min)
         return (np.broadcast_to(np.int8(0), self.rows), [str(said.pop())]) if len(said) == 1 else None
@@ -151,7 +152,8 @@ class Columns:
         return not self.has(name) or (said is not None and said[2] == self.rows)
 
     def bounds(self, name: str) -> tuple[float, float, int] | None:
-        """(smallest, largest, nulls) from the footers' statistics; None where a row group has none, or no such column."""
+        """(smallest, largest, nulls) of all values, from the footers' statistics; None where they cannot tell, or there is no
+        such column."""
         if name not in self._bounds:
             self._bounds[name] = self._told(name)
         return self._bounds[name]
@@ -175,14 +177,22 @@ class Columns:
         return float(low), float(high), nulls
 
     def _statistics(self, folder: Path, name: str) -> Iterator[Any]:
-        """What the footer says of a column, row group by row group; None where it says nothing, or there is no such column."""
+        """What the footer says of a column, row group by row group; None where it cannot tell, or there is no such column.
+
+        Of floats it tells only what bench wrote, which writes null and never NaN. The name of the table stays in a file that
+        another program reads and writes anew; what tells it apart is its dictionary, in which bench keeps no floats.
+        """
         meta = self._meta(folder)
         names = [meta.schema.column(i).path for i in range(meta.num_columns)]
         if name not in names:
             yield None
             return
+        at = names.index(name)
+        floating = pa.types.is_floating(meta.schema.to_arrow_schema().field(name).type)
+        known = not floating or b"bench.table" in (meta.metadata or {})
         for group in range(meta.num_row_groups):
-            yield meta.row_group(group).column(names.index(name)).statistics
+            column = meta.row_group(group).column(at)
+            yield column.statistics if known and not (floating and column.has_dictionary_page) else None
 
     def _meta(self, folder: Path) -> Any:
         return self._metas[folder]
