@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from bench import heap
-from bench.stats.labels import SCORER_TYPE
 from bench.stats.table import ATTEMPT_COLUMNS, REQUEST_COLUMNS, SCORE_COLUMNS, Table, build
 from bench.store.columns import Columns, stored_rows
 from bench.store.runs import Run
@@ -16,8 +15,7 @@ IN_MEMORY_ROWS = 250_000
 """More rows than this are not read as data frames, which takes up to 2 kB of memory for each."""
 
 COLUMN_ROWS = 50_000
-"""A run of more rows than this is read column by column, in half the memory and half the time: the table is the same, but for
-labels, whose scores are read as a data frame."""
+"""A run of more rows than this is read column by column, in half the memory and half the time: the table is the same."""
 
 KEPT_ROWS = 2_000_000
 """From here on time is worth a fifth more memory (bench/heap.py); below, the run's own process makes the table."""
@@ -28,8 +26,7 @@ EXACT_ROWS = 20_000_000
 
 def of_run(run: Run, baseline: str | None = None) -> Table:
     """The table of one run. Of its columns no more are read than the table needs."""
-    labelled = any(scorer.get("type") == SCORER_TYPE for scorer in run.manifest.get("scorers") or ())
-    if (rows := stored_rows(run.path, "requests")) > (IN_MEMORY_ROWS if labelled else COLUMN_ROWS):
+    if (rows := stored_rows(run.path, "requests")) > COLUMN_ROWS:
         return of_columns((run.path,), run.manifest, rows, baseline)
     requests, attempts = run.frame("requests", REQUEST_COLUMNS), run.frame("attempts", ATTEMPT_COLUMNS)
     return build(requests, attempts, run.frame("scores", SCORE_COLUMNS), run.manifest, baseline)

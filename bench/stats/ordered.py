@@ -46,7 +46,11 @@ class Stored(Protocol):
     def unknown(self, name: str) -> bool: ...
     def bounds(self, name: str) -> tuple[float, float, int] | None: ...
     def chunks(
-        self, floats: Sequence[str] = (), words: Sequence[str] = (), flags: Sequence[str] = ()
+        self,
+        floats: Sequence[str] = (),
+        words: Sequence[str] = (),
+        flags: Sequence[str] = (),
+        texts: Sequence[str] = (),
     ) -> Iterator[tuple[int, dict[str, Any]]]: ...
 
 

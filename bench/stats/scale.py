@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.stats import costs, proof, quality, slo, steady
+from bench.stats import costs, labels, proof, quality, slo, steady
 from bench.stats.by_scorer import of_columns
 from bench.stats.cells import FIGURES, LATENCY, cell, cells, completed
 from bench.stats.groups import Floats
@@ -70,7 +70,9 @@ def measured(
     limits = slo.limits_ms((manifest.get("workload") or {}).get("slo") or {})
     targets, spare, silent = _targets(rows, scores, manifest, limits)
     made = _figures(rows, targets, spare, seed, limits)
-    words, said = together(partial(tally, rows), partial(of_columns, rows, scores))
+    words, (said, labelled) = together(partial(tally, rows), partial(of_columns, rows, scores))
+    for target, cells_of in labels.figures(targets, labelled, seed).items():
+        made[target] |= cells_of
     selection = Selection(tuple(targets), None, rows.from_due, limits, tuple(rows.notes), tuple(rows.alarms), words)
     return selection, made, silent, said
 

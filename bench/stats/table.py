@@ -91,10 +91,14 @@ def build(
     seed = int(manifest.get("seed") or 0)
     steadiness, unjudged = steady.judge(selection.targets, manifest)
     of_course = steady.figures(steadiness)
-    of_labels = labels.figures(selection.targets, scores, seed)
+    of_labels = labels.figures(selection.targets, labels.labelled(selection.targets, scores), seed)
     figures = {
         m.target: cells(
-            m, selection.from_due, seed, {**of_course.get(m.target, {}), **of_labels[m.target]}, selection.limits
+            m,
+            selection.from_due,
+            seed,
+            {**of_course.get(m.target, {}), **of_labels.get(m.target, {})},
+            selection.limits,
         )
         for m in selection.targets
     }

@@ -117,26 +117,37 @@ class Columns:
         return (np.broadcast_to(np.int8(0), self.rows), [str(said.pop())]) if len(said) == 1 else None
 
     def chunks(
-        self, floats: Sequence[str] = (), words: Sequence[str] = (), flags: Sequence[str] = ()
+        self,
+        floats: Sequence[str] = (),
+        words: Sequence[str] = (),
+        flags: Sequence[str] = (),
+        texts: Sequence[str] = (),
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(number of the run, columns) of a stretch of rows at a time: arrays, and for words (codes, values so far)."""
+        """(number of the run, columns) of a stretch of rows at a time: arrays, and for words (codes, values so far).
+
+        `texts` may say something else in every row, so nothing of them is kept: (codes, an Arrow array of the values of this
+        stretch alone).
+        """
         known = {name: Words() for name in words}
         for n, folder in enumerate(self.folders):
             there = set(self._meta(folder).schema.to_arrow_schema().names)
             path = folder / f"{self.table}.parquet"
-            with pq.ParquetFile(path, metadata=self._meta(folder), read_dictionary=list(words)) as file:
+            with pq.ParquetFile(path, metadata=self._meta(folder), read_dictionary=[*words, *texts]) as file:
                 for batch in file.iter_batches(
-                    BATCH_ROWS, columns=[c for c in (*floats, *words, *flags) if c in there]
+                    BATCH_ROWS, columns=[c for c in (*floats, *words, *flags, *texts) if c in there]
                 ):
                     found: dict[str, Any] = {name: np.full(len(batch), np.nan) for name in floats if name not in there}
                     found |= {name: np.zeros(len(batch), dtype=bool) for name in flags if name not in there}
                     found |= {name: (np.full(len(batch), -1, np.int32), []) for name in words if name not in there}
+                    found |= {name: _coded(pa.nulls(len(batch), pa.string())) for name in texts if name not in there}
                     for name in there.intersection(floats):
                         found[name] = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
                     for name in there.intersection(flags):
                         found[name] = batch.column(name).fill_null(False).to_numpy(zero_copy_only=False)
                     for name in there.intersection(words):
                         found[name] = known[name].codes(batch.column(name)), list(known[name].known)
+                    for name in there.intersection(texts):
+                        found[name] = _coded(batch.column(name))
                     yield n, found
 
     def run_codes(self) -> NDArray[np.int32]:
@@ -262,6 +273,12 @@ class Words:
         for at in np.flatnonzero(of < 0):
             of[at] = known.setdefault(words[int(at)].as_py(), len(known))
         return of
+
+
+def _coded(column: Any) -> tuple[NDArray[np.int32], Any]:
+    """Codes into the values of a column; null is -1."""
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    return coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), coded.dictionary
 
 
 def stored_rows(folder: Path, table: str) -> int:

@@ -5,11 +5,19 @@ import math
 import numpy as np
 import pytest
 
+from bench import tabulate
 from bench.record import Case, Reply
 from bench.score.label import INVALID, Label
+from bench.stats import labels, scale, windows
 from bench.stats.labels import NO_LABEL, READING, macro_f1
-from bench.stats.table import build, summary_rows
-from tests.unit.stats_example import COMPLETE, NO_ATTEMPTS, request, requests, score, scores
+from bench.stats.pool import Source, manifest_of, pooled
+from bench.stats.table import ATTEMPT_COLUMNS, build, summary_rows
+from bench.store import runs
+from bench.store.columns import Columns
+from bench.store.parquet import write_table
+from tests.unit.stats_example import CLOUDS, COMPLETE, NO_ATTEMPTS, request, requests, score, scores
+from tests.unit.stored_example import arrow, store
+from tests.unit.test_stats_scale import close, columns_of
 
 
 def labelled(target: str, seq: int, said: str, gold: str) -> dict:
@@ -39,8 +47,7 @@ def table_of(pairs: list[tuple[str, str]], *more: dict, **changes):
     ],
 )
 def test_macro_f1_by_hand(pairs, expected):
-    said, gold = (np.array(column) for column in zip(*pairs, strict=True))
-    assert macro_f1(said, gold) == pytest.approx(expected)
+    assert macro_f1(pairs) == pytest.approx(expected)
 
 
 def test_what_the_scorer_writes_is_what_is_read():
@@ -113,3 +120,96 @@ def test_a_target_six_points_worse_is_found_worse():
     assert found.high < 0
     a, b = (table.row(t).cells["label_macro_f1"] for t in ("a", "b"))
     assert b.high < a.low
+
+
+# ---------------------------------------------------------------- column by column
+
+WORDS = ("refund", "delivery", "billing", "other")
+
+
+def classified(results, run_id, **example):
+    """A stored run whose replies were judged by two label scorers and by one of facts, with all that can go wrong in a score."""
+    folder = store(results, run_id, clouds=CLOUDS[:3], prompts=120, **example)
+    run = runs.open_run(folder)
+    rng = np.random.default_rng(len(run_id))
+    rows = []
+    for _, row in run.requests[["target", "seq", "case_id", "outcome"]].iterrows():
+        if row.outcome != "ok":
+            # a score of a reply that did not end ok is stored, and is none
+            rows.append(labelled(row.target, row.seq, "refund", "refund"))
+            continue
+        gold = WORDS[int(row.case_id[5:]) % 4]
+        said = WORDS[rng.integers(4)] if rng.random() < 0.2 else gold
+        made = labelled(row.target, row.seq, said, gold)
+        if rng.random() < 0.1:
+            made |= {
+                "value": 0.0,
+                "reason": f"said {NO_LABEL}; gold {gold}; no label of the list: 'Well {row.seq}; or so'",
+            }
+        made |= rng.choice(
+            [{}, {}, {}, {}, {}, {}, {"value": None}, {"reason": "not what it writes"}, {"reason": None}]
+        )
+        rows += [score(row.target, row.seq, float(said == gold)), made]
+        if rng.random() < 0.3:  # a second scorer of labels, which says something else: the first counts
+            rows.append(labelled(row.target, row.seq, "other", gold) | {"scorer": "second"})
+    rows.append(labelled("nobody", 3, "other", "other"))
+    rows.append(labelled("anthropic", 9_999, "other", "other"))
+    judged = scores(rows).assign(run_id=run_id)
+    # of one request the first score counts, wherever the others stand
+    judged = judged.sample(frac=1, random_state=3)
+    write_table(folder / "scores.parquet", "scores", arrow("scores", judged))
+    return runs.open_run(folder)
+
+
+LABEL_FIGURES = ("label_macro_f1", "label_invalid_share")
+
+
+def both_figures(table):
+    return {(row.target, name): row.cells[name] for row in table.rows for name in LABEL_FIGURES}
+
+
+def test_column_by_column_labels_have_the_same_figures(tmp_path, monkeypatch):
+    run = classified(tmp_path, "one")
+    attempts = run.frame("attempts", ATTEMPT_COLUMNS)
+    plain = build(run.requests, attempts, run.scores, run.manifest)
+    found = both_figures(plain)
+    assert len(found) == 6
+    assert all(cell.low < cell.value < cell.high and cell.n > 60 for cell in found.values())
+    many = scale.build(*columns_of(run.path), run.manifest)
+    close(plain, many)
+    assert any(note.startswith("labels, of the requests that ended ok: anthropic macro-F1") for note in many.notes)
+    # cut into stretches of a few rows, whose reasons are other ones in each, it is the same
+    monkeypatch.setattr("bench.store.columns.BATCH_ROWS", 64)
+    close(found, both_figures(scale.build(*columns_of(run.path), run.manifest)))
+    monkeypatch.setattr(tabulate, "COLUMN_ROWS", 10)
+    monkeypatch.setattr(tabulate, "build", lambda *_: pytest.fail("read as data frames"))
+    close(found, both_figures(tabulate.of_run(run)))
+
+
+def test_pooled_runs_have_the_labels_of_each(tmp_path):
+    found = [classified(tmp_path, name, day=day) for day, name in enumerate(("one", "night-two"))]
+    sources = [Source(run.requests, NO_ATTEMPTS, run.scores, run.manifest) for run in found]
+    facts = manifest_of([run.manifest for run in found])
+    together = pooled(sources)
+    plain = build(together.requests, NO_ATTEMPTS, together.scores, facts)
+    assert plain.row("anthropic").cells["label_macro_f1"].n > 160
+    stored = (Columns(tuple(run.path for run in found), name) for name in ("requests", "attempts", "scores"))
+    close(both_figures(plain), both_figures(scale.build(*stored, facts)))
+
+
+def test_groups_beyond_a_thousand_are_put_together_before_they_are_drawn(tmp_path, monkeypatch):
+    run = classified(tmp_path, "one")
+    before = both_figures(build(run.requests, NO_ATTEMPTS, run.scores, run.manifest))
+    monkeypatch.setattr(windows, "MOST_GROUPS", 8)
+    plain = both_figures(build(run.requests, NO_ATTEMPTS, run.scores, run.manifest))
+    close(plain, both_figures(scale.build(*columns_of(run.path), run.manifest)))
+    f1 = ("anthropic", "label_macro_f1")
+    assert plain[f1].value == before[f1].value
+    assert (plain[f1].low, plain[f1].high) != (before[f1].low, before[f1].high)
+
+
+def test_no_more_memory_is_kept_of_reasons_than_what_was_said_with_what_is_right():
+    pairs = labels.Pairs()
+    reasons = [f"said {NO_LABEL}; gold x; no label of the list: 'text {n}'" for n in range(500)]
+    assert pairs.of([*reasons, "said x; gold x", None, "nothing"]).tolist() == [0] * 500 + [1, -1, -1]
+    assert list(pairs.known) == [(NO_LABEL, "x"), ("x", "x")]
