@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.errors import ConfigError, Problem
 from bench.metrics import BY_NAME, PROBABILITY, figure, plural
-from bench.stats import drafts, means, proof, ratios, residue, steady
+from bench.stats import drafts, labels, means, proof, ratios, residue, steady
 from bench.stats.cells import FEW_BLOCKS, block_sums, cells, cost_and_right, resamples, too_few
 from bench.stats.comparisons import QUANTILES, Draft, evidence, finish
 from bench.stats.exploratory import blank
@@ -94,12 +94,13 @@ def _base(baseline: str | None, ids: Sequence[str]) -> str:
 
 def _seen(source: Source, selection: Selection) -> list[_Seen]:
     steadiness, _ = steady.judge(selection.targets, source.manifest)
-    figures = steady.figures(steadiness)
     seed = int(source.manifest.get("seed") or 0)
+    of_labels = labels.figures(selection.targets, labels.labelled(selection.targets, source.scores), seed)
+    figures = steady.figures(steadiness)
     return [
         _Seen(source.run_id, m, Row(
             named(m.target, source.run_id), m.model, m.provider, m.region, m.n, m.blocks, m.spent_usd,
-            cells(m, selection.from_due, seed, figures.get(m.target, {}), selection.limits),
+            cells(m, selection.from_due, seed, {**figures.get(m.target, {}), **of_labels.get(m.target, {})}, selection.limits),
         ))
         for m in selection.targets
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from bench import tabulate
 from bench.record import Case, Reply
 from bench.score.label import INVALID, Label
 from bench.stats import labels, scale, windows
+from bench.stats.beside import beside
 from bench.stats.labels import NO_LABEL, READING, macro_f1
 from bench.stats.pool import Source, manifest_of, pooled
 from bench.stats.table import ATTEMPT_COLUMNS, build, summary_rows
@@ -161,6 +162,13 @@ def classified(results, run_id, **example):
     return runs.open_run(folder)
 
 
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory):
+    """Two runs with labels."""
+    folder = tmp_path_factory.mktemp("labels")
+    return [classified(folder, name, day=day) for day, name in enumerate(("one", "night-two"))]
+
+
 LABEL_FIGURES = ("label_macro_f1", "label_invalid_share")
 
 
@@ -168,8 +176,8 @@ def both_figures(table):
     return {(row.target, name): row.cells[name] for row in table.rows for name in LABEL_FIGURES}
 
 
-def test_column_by_column_labels_have_the_same_figures(tmp_path, monkeypatch):
-    run = classified(tmp_path, "one")
+def test_column_by_column_labels_have_the_same_figures(nights, monkeypatch):
+    run = nights[0]
     attempts = run.frame("attempts", ATTEMPT_COLUMNS)
     plain = build(run.requests, attempts, run.scores, run.manifest)
     found = both_figures(plain)
@@ -186,19 +194,27 @@ def test_column_by_column_labels_have_the_same_figures(tmp_path, monkeypatch):
     close(found, both_figures(tabulate.of_run(run)))
 
 
-def test_pooled_runs_have_the_labels_of_each(tmp_path):
-    found = [classified(tmp_path, name, day=day) for day, name in enumerate(("one", "night-two"))]
-    sources = [Source(run.requests, NO_ATTEMPTS, run.scores, run.manifest) for run in found]
-    facts = manifest_of([run.manifest for run in found])
+def test_pooled_runs_have_the_labels_of_each(nights):
+    sources = [Source(run.requests, NO_ATTEMPTS, run.scores, run.manifest) for run in nights]
+    facts = manifest_of([run.manifest for run in nights])
     together = pooled(sources)
     plain = build(together.requests, NO_ATTEMPTS, together.scores, facts)
     assert plain.row("anthropic").cells["label_macro_f1"].n > 160
-    stored = (Columns(tuple(run.path for run in found), name) for name in ("requests", "attempts", "scores"))
+    stored = (Columns(tuple(run.path for run in nights), name) for name in ("requests", "attempts", "scores"))
     close(both_figures(plain), both_figures(scale.build(*stored, facts)))
 
 
-def test_groups_beyond_a_thousand_are_put_together_before_they_are_drawn(tmp_path, monkeypatch):
-    run = classified(tmp_path, "one")
+def test_runs_side_by_side_have_the_labels_of_each(nights):
+    sources = [Source(run.requests, NO_ATTEMPTS, run.scores, run.manifest) for run in nights]
+    cells = both_figures(beside(sources))
+    for run, source in zip(nights, sources, strict=True):
+        alone = both_figures(build(source.requests, NO_ATTEMPTS, source.scores, source.manifest))
+        for (target, name), cell in alone.items():
+            assert cells[f"{target} @{run.manifest['run_id']}", name] == cell
+
+
+def test_groups_beyond_a_thousand_are_put_together_before_they_are_drawn(nights, monkeypatch):
+    run = nights[0]
     before = both_figures(build(run.requests, NO_ATTEMPTS, run.scores, run.manifest))
     monkeypatch.setattr(windows, "MOST_GROUPS", 8)
     plain = both_figures(build(run.requests, NO_ATTEMPTS, run.scores, run.manifest))
