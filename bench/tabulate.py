@@ -48,3 +48,15 @@ def of_columns(
     pa.set_memory_pool(pa.system_memory_pool())
     with heap.kept():
         return made(requests, attempts, scores, manifest, baseline)
+
+
+def sliced(
+    table: Table, chosen: Sequence[Run], manifest: Mapping[str, Any], by: str, baseline: str | None = None
+) -> Table:
+    """The table of these runs with its slices beside it, column by column."""
+    from bench.stats import slices_columns
+
+    folders = tuple(run.path for run in chosen)
+    zeros_ns = [(run.manifest.get("anchor") or {}).get("wall_ns") for run in chosen]
+    requests, scores = (Columns(folders, name) for name in ("requests", "scores"))
+    return slices_columns.sliced(table, requests, scores, manifest, by, zeros_ns, baseline)

@@ -5,15 +5,22 @@ import json
 import numpy as np
 import pytest
 
+from bench import tabulate
 from bench.cli import main
 from bench.errors import ConfigError
+from bench.stats import pool, slices
 from bench.stats.mix import kish_n, load_mix, weighted_quantile
+from bench.stats.part import Part
 from bench.stats.quantiles import quantile
 from bench.stats.slices import bands_of_cases, sliced
 from bench.stats.table import build
 from bench.stats.tags import slice_tags
+from bench.store import runs
+from bench.store.columns import Columns
+from bench.store.parquet import write_table
 from tests.unit.stats_example import CLOUDS, COMPLETE, NO_ATTEMPTS, NO_SCORES, request, requests
 from tests.unit.stored_example import store
+from tests.unit.test_stats_scale import close
 
 TWO = CLOUDS[:2]
 
@@ -88,6 +95,115 @@ def test_an_unknown_slice_is_refused_with_those_there_are(bench, by):
 def test_only_short_plain_tags_make_slices():
     tags = {"kind": "lookup", "level": 3, "hard": True, "long": "x" * 81, "list": [1], "none": None}
     assert slice_tags(tags) == {"kind": "lookup", "level": "3", "hard": "True"}
+
+
+# ---------------------------------------------------------------- column by column
+
+
+def sliced_both_ways(runs_, by, baseline=None):
+    """By data frames, and column by column."""
+    sources = [pool.Source(run.requests, NO_ATTEMPTS, run.scores, run.manifest) for run in runs_]
+    manifests = [run.manifest for run in runs_]
+    one = pool.pooled(sources) if len(runs_) > 1 else sources[0]
+    plain = build(one.requests, NO_ATTEMPTS, one.scores, one.manifest, baseline)
+    anchors = slices.anchors_of(manifests)
+    frames = slices.sliced(plain, one.requests, one.scores, one.manifest, by, anchors, baseline)
+    return frames, tabulate.sliced(plain, runs_, one.manifest, by, baseline)
+
+
+def uneven(rows):
+    """Prompts of several lengths, a warm-up, a failure, a target that is not in every block, cases asked twice."""
+    n = rows["seq"].to_numpy()
+    rows["input_tokens"] = np.where(rows["outcome"] == "ok", 90 + 40 * (n % 13), np.nan)
+    rows["cache_read_tokens"] = np.where(n % 13 > 9, 3_000.0, np.nan)
+    rows["phase"] = np.where(n < 2, "warmup", "measure")
+    rows["repeat"] = n // 40
+    rows["case_id"] = [f"case-{k % 40}" for k in n]
+    return rows[(rows["target"] != "vertex") | (n % 3 > 0)].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Two runs, the first continued after a pause; a case without a tag, and a run that does not say when it began."""
+    results = tmp_path_factory.mktemp("slices")
+    half = {f"case-{k}": {"kind": "even" if k % 2 else "odd"} for k in range(1, 40)}
+    segments = [{"offset_ns": 0}, {"offset_ns": 21 * 10**9}]
+    facts = [{"tags": half, "segments": segments}, {"tags": half, "anchor": {}}]
+    return [
+        runs.open_run(
+            store(
+                results,
+                f"night-{day}",
+                day=day,
+                facts=facts[day],
+                change=uneven,
+                clouds=CLOUDS[:3],
+                seed=day + 1,
+                prompts=60,
+            )
+        )
+        for day in range(2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("by", "labels"),
+    [
+        ("tag:kind", ["even", "odd", "unknown"]),
+        ("input_tokens", ["0-256", "256-1k", "1k-4k"]),
+        ("hour", ["00:00", "01:00"]),
+    ],
+)
+def test_column_by_column_every_slice_is_the_same(stored, by, labels):
+    frames, columns = sliced_both_ways(stored[:1], by)
+    assert [part.label for part in columns.slices] == labels
+    assert sum(row.n for part in columns.slices for row in part.rows) == sum(row.n for row in frames.rows)
+    assert any(part.comparisons for part in columns.slices)
+    close(frames, columns)
+
+
+def test_column_by_column_slices_of_pooled_runs_are_the_same(stored):
+    frames, columns = sliced_both_ways(stored, "tag:kind", baseline="bedrock")
+    close(frames, columns)
+    _, columns = sliced_both_ways(stored, "hour")
+    # the second run does not say when it began: none of its rows has an hour
+    unplaced = next(part for part in columns.slices if part.label == "unknown")
+    assert sum(row.n for row in unplaced.rows) == int((stored[1].requests["phase"] == "measure").sum())
+
+
+@pytest.mark.parametrize("by", ["tag:nothing", "colour"])
+def test_column_by_column_an_unknown_slice_is_refused(stored, by):
+    with pytest.raises(ConfigError, match="input_tokens, hour, tag:kind"):
+        tabulate.sliced(None, stored[:1], stored[0].manifest, by)
+
+
+def test_part_of_a_table_reads_as_a_table_of_these_rows(tmp_path):
+    rows = [
+        request("abc"[n % 3], n, region=None if n == 4 else f"r{n % 2}", ttft_ms=None if n == 5 else 100.0)
+        for n in range(6)
+    ]
+    write_table(tmp_path / "requests.parquet", "requests", rows)
+    whole = Columns((tmp_path, tmp_path), "requests")
+    part = Part(whole, np.array([False, True, True, False, True, True] + [False] * 5 + [True]))
+    assert (part.rows, part.counts) == (5, (4, 1))
+    codes, names = part.words("target")
+    assert ([names[code] for code in codes], names) == (["b", "c", "b", "c", "c"], ["b", "c"])
+    codes, names = part.words("region")
+    assert (codes.tolist(), names) == ([0, 1, -1, 0, 0], ["r1", "r0"])
+    assert part.ints("seq").tolist() == [1, 2, 4, 5, 5]
+    assert part.run_codes().tolist() == [0, 0, 0, 0, 1]
+    place = np.array([2, 0, 3, 1, 3], np.int32)  # the third and the last are left out
+    assert part.floats("sent_ns", place, 3).tolist() == [2e9, 5e9, 1e9]
+    assert part.floats("sent_ns").tolist() == [1e9, 2e9, 4e9, 5e9, 5e9]
+    assert part.bounds("ttft_ms") is None  # some are null, of whichever rows
+    assert part.bounds("output_tokens") == (11.0, 11.0, 0)
+    assert part.bounds("level")[2] == 5
+    chunks = list(part.chunks(("seq",), ("target",), ("spoiled",), ("case_id",)))
+    assert [run for run, _ in chunks] == [0, 1]
+    said = chunks[0][1]
+    assert said["seq"].tolist() == [1, 2, 4, 5]
+    assert [said["target"][1][code] for code in said["target"][0]] == ["b", "c", "b", "c"]
+    assert said["case_id"][1].take(said["case_id"][0]).to_pylist() == ["case-1", "case-2", "case-4", "case-5"]
 
 
 # ---------------------------------------------------------------- weights
