@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import heap
 from bench.stats.table import ATTEMPT_COLUMNS, REQUEST_COLUMNS, SCORE_COLUMNS, Table, build
 from bench.store.columns import Columns, stored_rows
 from bench.store.runs import Run
+
+if TYPE_CHECKING:
+    from bench.stats.mix import Mix
 
 IN_MEMORY_ROWS = 250_000
 """More rows than this are not read as data frames, which takes up to 2 kB of memory for each."""
@@ -53,10 +56,22 @@ def of_columns(
 def sliced(
     table: Table, chosen: Sequence[Run], manifest: Mapping[str, Any], by: str, baseline: str | None = None
 ) -> Table:
-    """The table of these runs with its slices beside it, column by column."""
+    """The table of these runs with its slices beside it, column by column. `manifest` is that of all of them together."""
     from bench.stats import slices_columns
 
-    folders = tuple(run.path for run in chosen)
     zeros_ns = [(run.manifest.get("anchor") or {}).get("wall_ns") for run in chosen]
-    requests, scores = (Columns(folders, name) for name in ("requests", "scores"))
-    return slices_columns.sliced(table, requests, scores, manifest, by, zeros_ns, baseline)
+    return slices_columns.sliced(table, *_stored(chosen), manifest, by, zeros_ns, baseline)
+
+
+def weighted(
+    table: Table, chosen: Sequence[Run], manifest: Mapping[str, Any], mix: Mix, baseline: str | None = None
+) -> Table:
+    """The table of these runs weighted to a mix, column by column."""
+    from bench.stats import slices_columns
+
+    return slices_columns.weighted(table, *_stored(chosen), manifest, mix, baseline)
+
+
+def _stored(chosen: Sequence[Run]) -> tuple[Columns, Columns]:
+    folders = tuple(run.path for run in chosen)
+    return Columns(folders, "requests"), Columns(folders, "scores")

@@ -142,14 +142,11 @@ class _Weigher:
     """Works on the column `slice`: the number of a row's slice in the order of the mix, -1 for those it does not name."""
 
     mix: Mix
-    slice_of_case: Mapping[str, str]
 
     def only(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of slices that the mix names, with their slice."""
-        place = {name: n for n, name in enumerate(self.mix.shares)}
-        found = frame["case_id"].map(lambda case: place.get(self.slice_of_case.get(str(case), ""), -1))
-        kept: pd.DataFrame = frame.assign(slice=found.to_numpy(dtype=np.int64))
-        return kept[kept["slice"] >= 0]
+        """The rows of slices that the mix names."""
+        named = frame["slice"] >= 0
+        return frame if named.all() else frame[named]
 
     def counts(self, frame: pd.DataFrame) -> Ints:
         """Rows of each slice of the mix."""
@@ -174,8 +171,27 @@ def weighted(
 ) -> Table:
     """The table with every figure weighted to the mix. Raises ConfigError when a target has no row in a slice of it."""
     selection = select(requests, scores, manifest)
-    weigher = _Weigher(mix, _slices(selection, manifest, mix))
-    targets, left_out = _restricted(selection, weigher)
+    slice_of_case, place = _slices(selection, manifest, mix), numbers(mix)
+    targets = [
+        replace(m, frame=m.frame.assign(
+            slice=[place.get(slice_of_case.get(str(case), ""), -1) for case in m.frame["case_id"]]
+        ).astype({"slice": np.int64}))
+        for m in selection.targets
+    ]  # fmt: skip
+    return of_targets(table, targets, manifest, mix, baseline)
+
+
+def numbers(mix: Mix) -> dict[str, int]:
+    """The number of each slice of the mix."""
+    return {name: n for n, name in enumerate(mix.shares)}
+
+
+def of_targets(
+    table: Table, sliced: Sequence[Measured], manifest: Mapping[str, Any], mix: Mix, baseline: str | None = None
+) -> Table:
+    """The same of targets whose frames have the columns of every figure that is weighted, and `slice` beside them."""
+    weigher = _Weigher(mix)
+    targets, left_out = _restricted(sliced, weigher)
     seed = int(manifest.get("seed") or 0)
     margins = {**MARGINS, **(manifest.get("margins") or {})}
     of_target = {m.target: m for m in targets}
@@ -204,6 +220,11 @@ def weighted(
 def _slices(selection: Selection, manifest: Mapping[str, Any], mix: Mix) -> dict[str, str]:
     if mix.by == "input_tokens":
         return {} if selection.rows is None else bands_of_cases(selection.rows)
+    return tags_of_mix(manifest, mix)
+
+
+def tags_of_mix(manifest: Mapping[str, Any], mix: Mix) -> dict[str, str]:
+    """The slice of every case by the mix's tag. Raises ConfigError with the tags that there are."""
     found = tags_of_cases(manifest, mix.by.removeprefix("tag:"))
     if not found:
         names = sorted({name for tags in (manifest.get("tags") or {}).values() for name in tags})
@@ -212,9 +233,9 @@ def _slices(selection: Selection, manifest: Mapping[str, Any], mix: Mix) -> dict
     return found
 
 
-def _restricted(selection: Selection, weigher: _Weigher) -> tuple[list[Measured], int]:
+def _restricted(sliced: Sequence[Measured], weigher: _Weigher) -> tuple[list[Measured], int]:
     problems, targets, left_out = [], [], 0
-    for measured in selection.targets:
+    for measured in sliced:
         frame = weigher.only(measured.frame)
         left_out += measured.n - len(frame)
         counts = weigher.counts(frame)

@@ -7,7 +7,7 @@ put in that order, used and let go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,9 @@ from bench.stats.types import Cell, Level, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+Columns = Mapping[str, npt.NDArray[Any]]
 
 
 def build(
@@ -75,6 +78,27 @@ def measured(
         made[target] |= cells_of
     selection = Selection(tuple(targets), None, rows.from_due, limits, tuple(rows.notes), tuple(rows.alarms), words)
     return selection, made, silent, said
+
+
+def selected(
+    requests: Stored, scores: Stored, manifest: Mapping[str, Any], beside: Callable[[Ordered], Columns]
+) -> tuple[Measured, ...]:
+    """The targets with the columns of every figure that a mix weighs, and those that `beside` gives in the order of the file."""
+    rows = ordered(requests, manifest, [about["id"] for about in manifest.get("targets") or []])
+    limits = slo.limits_ms((manifest.get("workload") or {}).get("slo") or {})
+    targets, spare, _ = _targets(rows, scores, manifest, limits)
+    columns: Columns = {
+        "ttft_sent": _where(rows.ok, spare.pop("ttft_ms"), np.nan),
+        "e2e_sent": _where(rows.ok, rows.floats("e2e_ms"), np.nan),
+        "first_ok": rows.put(is_word(*requests.words("first_attempt_outcome"), "ok")),
+        **{name: rows.put(stored) for name, stored in beside(rows).items()},
+    }
+    for t, m in enumerate(targets):
+        for name, values in columns.items():
+            m.frame[name] = values[rows.of(t)]
+        with np.errstate(divide="ignore"):
+            m.frame["speed"] = 1000.0 / m.frame["tpot"].to_numpy()
+    return tuple(targets)
 
 
 def _tried(attempts: Stored) -> Tally:

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.stats import scale
+from bench.stats.comparisons import pairs
 from bench.stats.groups import Floats, firsts_of, sizes_of
-from bench.stats.ordered import Stored, is_word
+from bench.stats.mix import Mix, numbers, of_targets, tags_of_mix
+from bench.stats.ordered import Bools, Ordered, Stored, is_word
 from bench.stats.part import Part
 from bench.stats.slices import BANDS, EDGES, HOURS, INPUT, UNKNOWN, facts_of, hour_of, in_order, tagged, with_slices
 from bench.stats.types import Table
@@ -43,12 +45,38 @@ def sliced(
     return with_slices(table, {name: one(name) for name in found}, by, int(counted[-1]))
 
 
+def weighted(
+    table: Table,
+    requests: Stored,
+    scores: Stored,
+    manifest: Mapping[str, Any],
+    weights: Mix,
+    baseline: str | None = None,
+) -> Table:
+    """The table with every figure weighted to a mix, as `bench.stats.mix.weighted` does it."""
+    place = numbers(weights)
+    of_band = [place.get(band, -1) for band in BANDS]
+    tags = {} if weights.by == "input_tokens" else tags_of_mix(manifest, weights)
+
+    def beside(rows: Ordered) -> dict[str, npt.NDArray[Any]]:
+        case, cases = requests.words("case_id")
+        of_case = [place.get(tags.get(one, ""), -1) for one in cases]
+        if weights.by == "input_tokens":
+            of_case = np.array([*of_band, -1])[_bands(requests, case, len(cases), rows.place < rows.n)].tolist()
+        return {"slice": np.array([*of_case, -1], np.int32)[case]}
+
+    targets = scale.selected(requests, scores, manifest, beside)
+    made = of_targets(table, targets, manifest, weights, baseline)
+    pairs.cache_clear()
+    return made
+
+
 def _slices(requests: Stored, manifest: Mapping[str, Any], by: str, zeros_ns: Sequence[int | None]) -> Slices:
     if by == "hour":
         return _hours(requests, zeros_ns)
     if by == "input_tokens":
         case, cases = requests.words("case_id")
-        return _by_case(case, _bands(requests, case, len(cases)), (*BANDS, UNKNOWN))
+        return _by_case(case, _bands(requests, case, len(cases), case >= 0), (*BANDS, UNKNOWN))
     known = tagged(manifest, by)
     case, cases = requests.words("case_id")
     names = (*dict.fromkeys(value for value in known.values() if value != UNKNOWN), UNKNOWN)
@@ -60,13 +88,13 @@ def _by_case(case: npt.NDArray[Any], of_case: npt.NDArray[np.int64], names: Sequ
     return np.append(of_case, len(names) - 1).astype(np.int32)[case], names
 
 
-def _bands(requests: Stored, case: npt.NDArray[Any], cases: int) -> npt.NDArray[np.int64]:
-    """The band of each case: by the median of its prompt's tokens over all rows that know them."""
+def _bands(requests: Stored, case: npt.NDArray[Any], cases: int, counted: Bools) -> npt.NDArray[np.int64]:
+    """The band of each case: by the median of its prompt's tokens over all rows that know them, of those that are counted."""
     tokens = requests.floats(INPUT[0])
     for name in INPUT[1:]:
         if not requests.unknown(name):
             tokens += np.nan_to_num(requests.floats(name), copy=False)
-    known = ~np.isnan(tokens) & (case >= 0)
+    known = ~np.isnan(tokens) & (case >= 0) & counted
     tokens, of = tokens[known], case[known].astype(np.int64)
     tokens = tokens[np.lexsort((tokens, of))]
     sizes = sizes_of(of, cases).astype(np.int64)

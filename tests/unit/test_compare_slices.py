@@ -9,7 +9,7 @@ from bench import tabulate
 from bench.cli import main
 from bench.errors import ConfigError
 from bench.stats import pool, slices
-from bench.stats.mix import kish_n, load_mix, weighted_quantile
+from bench.stats.mix import kish_n, load_mix, weighted, weighted_quantile
 from bench.stats.part import Part
 from bench.stats.quantiles import quantile
 from bench.stats.slices import bands_of_cases, sliced
@@ -175,6 +175,33 @@ def test_column_by_column_slices_of_pooled_runs_are_the_same(stored):
 def test_column_by_column_an_unknown_slice_is_refused(stored, by):
     with pytest.raises(ConfigError, match="input_tokens, hour, tag:kind"):
         tabulate.sliced(None, stored[:1], stored[0].manifest, by)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "by: tag:kind\nshares: {even: 0.8, odd: 0.2}",
+        "by: tag:kind\nshares: {odd: 1}",
+        "by: input_tokens\nshares: {0-256: 0.7, 1k-4k: 0.3}",
+    ],
+)
+def test_column_by_column_a_mix_weighs_the_same(stored, tmp_path, text):
+    run, weights = stored[0], load_mix(mix(tmp_path, f"version: 1\n{text}\n"))
+    facts = {**run.manifest, "workload": {"name": "rag", "slo": {"goodput": {"ttft": 700_000_000}}}}
+    plain = build(run.requests, NO_ATTEMPTS, run.scores, facts)
+    frames = weighted(plain, run.requests, run.scores, facts, weights, "bedrock")
+    columns = tabulate.weighted(plain, [run], facts, weights, "bedrock")
+    # what the mix does not name is left out
+    assert all(a.n < b.n for a, b in zip(columns.rows, plain.rows, strict=True))
+    assert columns.rows[0].cells["within_slo_share"].n_eff < columns.rows[0].n
+    close(frames, columns)
+
+
+def test_column_by_column_a_mix_of_what_was_not_sent_is_refused(stored, tmp_path):
+    run, weights = stored[0], load_mix(mix(tmp_path, "version: 1\nby: tag:kind\nshares: {even: 0.5, none: 0.5}\n"))
+    plain = build(run.requests, NO_ATTEMPTS, run.scores, run.manifest)
+    with pytest.raises(ConfigError, match="no row of anthropic in that slice"):
+        tabulate.weighted(plain, [run], run.manifest, weights)
 
 
 def test_part_of_a_table_reads_as_a_table_of_these_rows(tmp_path):
