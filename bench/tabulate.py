@@ -72,6 +72,15 @@ def weighted(
     return slices_columns.weighted(table, *_stored(chosen), manifest, mix, baseline)
 
 
+def beside(chosen: Sequence[Run], baseline: str | None = None) -> Table:
+    """The targets of these runs side by side, column by column."""
+    from bench.stats import beside_columns
+
+    tables = ("requests", "attempts", "scores")
+    stored = [tuple(Columns((run.path,), name) for name in tables) for run in chosen]
+    return beside_columns.beside([(a, b, c) for a, b, c in stored], [run.manifest for run in chosen], baseline)
+
+
 def _stored(chosen: Sequence[Run]) -> tuple[Columns, Columns]:
     folders = tuple(run.path for run in chosen)
     return Columns(folders, "requests"), Columns(folders, "scores")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,12 +23,32 @@ from bench.stats.measured import Measured, Selection, codes, floats, select
 from bench.stats.pool import Source, missing, unfinished
 from bench.stats.quantiles import Ints, quantile
 from bench.stats.table import columns_of
-from bench.stats.types import Comparison, Row, Table
+from bench.stats.types import Cell, Comparison, Row, Table
 from bench.stats.verdicts import BAD, GOOD, MARGINS
 from bench.stats.windows import folded
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class OneRun:
+    """One of the runs, however its rows were read."""
+
+    manifest: Mapping[str, Any]
+    selection: Selection
+    """Its frames have `case_id` beside what is compared: something that is the same for the same case in all runs."""
+    figures: Mapping[str, Mapping[str, Cell]]
+    """Every figure of each target."""
+    alarms: tuple[str, ...]
+
+    @property
+    def run_id(self) -> str:
+        return str(self.manifest.get("run_id") or "")
+
+    @property
+    def seed(self) -> int:
+        return int(self.manifest.get("seed") or 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,33 +65,56 @@ def beside(sources: Sequence[Source], baseline: str | None = None) -> Table:
 
     Targets are named `target @run`.
     """
-    ids = [source.run_id for source in sources]
+    return of_runs([_of_frames(source) for source in sources], baseline)
+
+
+def _of_frames(source: Source) -> OneRun:
+    manifest = source.manifest
+    selection = select(source.requests, source.scores, manifest)
+    targets, seed = selection.targets, int(manifest.get("seed") or 0)
+    steadiness, _ = steady.judge(targets, manifest)
+    course = steady.figures(steadiness)
+    said = labels.figures(targets, labels.labelled(targets, source.scores), seed)
+    figures = {
+        m.target: cells(m, selection.from_due, seed, {**course.get(m.target, {}), **said.get(m.target, {})}, selection.limits)
+        for m in targets
+    }  # fmt: skip
+    strangers = proof.strangers([m.target for m in targets], source.attempts)
+    return OneRun(manifest, selection, figures, alarms_of(selection, strangers, steady.alarms(steadiness)))
+
+
+def alarms_of(selection: Selection, strangers: Sequence[str], unsteady: Sequence[str]) -> tuple[str, ...]:
+    """All alarms of one run, in their order."""
+    return (*strangers, *selection.alarms, *residue.alarms(selection.targets, selection.tally), *unsteady)
+
+
+def of_runs(runs: Sequence[OneRun], baseline: str | None = None) -> Table:
+    """The table of runs that are read."""
+    ids = [one.run_id for one in runs]
     base = _base(baseline, ids)
-    selections = [select(s.requests, s.scores, s.manifest) for s in sources]
     by_target: dict[str, list[_Seen]] = {}
-    for source, selection in zip(sources, selections, strict=True):
-        for seen in _seen(source, selection):
+    for one in runs:
+        for seen in _seen(one):
             by_target.setdefault(seen.measured.target, []).append(seen)
-    margins = {**MARGINS, **(sources[-1].manifest.get("margins") or {})}
+    manifests = [one.manifest for one in runs]
+    margins = {**MARGINS, **(manifests[-1].get("margins") or {})}
     made: list[Draft] = []
     for group in by_target.values():
         first = next((seen for seen in group if seen.run_id == base), group[0])
-        seed = int(sources[0].manifest.get("seed") or 0)
         for other in group:
             if other is not first:
-                made += _compare(first, other, seed, margins)
+                made += _compare(first, other, runs[0].seed, margins)
     compared = tuple(finish(made))
-    manifests = [s.manifest for s in sources]
     workload = manifests[-1].get("workload") or {}
     return Table(
-        title=f"{workload.get('title') or workload.get('name') or ''} · {plural(len(sources), 'run')} side by side",
+        title=f"{workload.get('title') or workload.get('name') or ''} · {plural(len(runs), 'run')} side by side",
         run_id=" ".join(ids),
-        columns=columns_of(any(selection.limits for selection in selections)),
+        columns=columns_of(any(one.selection.limits for one in runs)),
         rows=tuple(seen.row for group in by_target.values() for seen in group),
         comparisons=compared,
         answers=tuple((f"{target}", _changed(target, compared)) for target in by_target),
-        alarms=tuple(_alarms(sources, selections)),
-        notes=(*_notes(sources, selections, compared), *missing(manifests)),
+        alarms=tuple(_alarms(runs)),
+        notes=(*_notes(runs, compared), *missing(manifests)),
         simulated=any(m.get("simulated") for m in manifests),
         partial=unfinished(manifests),
         run_folder=", ".join(str(m.get("run_folder") or m.get("run_id")) for m in manifests),
@@ -92,17 +135,13 @@ def _base(baseline: str | None, ids: Sequence[str]) -> str:
     return found[0]
 
 
-def _seen(source: Source, selection: Selection) -> list[_Seen]:
-    steadiness, _ = steady.judge(selection.targets, source.manifest)
-    seed = int(source.manifest.get("seed") or 0)
-    of_labels = labels.figures(selection.targets, labels.labelled(selection.targets, source.scores), seed)
-    figures = steady.figures(steadiness)
+def _seen(one: OneRun) -> list[_Seen]:
     return [
-        _Seen(source.run_id, m, Row(
-            named(m.target, source.run_id), m.model, m.provider, m.region, m.n, m.blocks, m.spent_usd,
-            cells(m, selection.from_due, seed, {**figures.get(m.target, {}), **of_labels.get(m.target, {})}, selection.limits),
+        _Seen(one.run_id, m, Row(
+            named(m.target, one.run_id), m.model, m.provider, m.region, m.n, m.blocks, m.spent_usd,
+            one.figures[m.target],
         ))
-        for m in selection.targets
+        for m in one.selection.targets
     ]  # fmt: skip
 
 
@@ -151,6 +190,8 @@ def _quality(names: tuple[str, str], frames: Sequence[pd.DataFrame], margin: flo
 
 
 def _nth_of_case(frame: pd.DataFrame) -> pd.DataFrame:
+    if "stored" in frame:  # not in the order of the file, which says which of several is the first
+        frame = frame.sort_values("stored")
     return frame.assign(nth=frame.groupby("case_id").cumcount())[["case_id", "nth", "block", "cluster", "right"]]
 
 
@@ -199,33 +240,27 @@ def _amount(c: Comparison) -> str:
     return f"{shown.text}{' pt' if c.unit == 'points' else '×'} ({shown.interval})"
 
 
-def _alarms(sources: Sequence[Source], selections: Sequence[Selection]) -> list[str]:
-    said = []
-    for source, selection in zip(sources, selections, strict=True):
-        names = [m.target for m in selection.targets]
-        said += [f"{source.run_id}: {alarm}" for alarm in proof.strangers(names, source.attempts)]
-        said += [f"{source.run_id}: {alarm}" for alarm in selection.alarms]
-        said += [f"{source.run_id}: {alarm}" for alarm in residue.alarms(selection.targets, selection.tally)]
-        steadiness, _ = steady.judge(selection.targets, source.manifest)
-        said += [f"{source.run_id}: {alarm}" for alarm in steady.alarms(steadiness)]
-    few = {m.blocks for selection in selections for m in selection.targets if 0 < m.blocks < FEW_BLOCKS}
+def _alarms(runs: Sequence[OneRun]) -> list[str]:
+    said = [f"{one.run_id}: {alarm}" for one in runs for alarm in one.alarms]
+    few = {m.blocks for one in runs for m in one.selection.targets if 0 < m.blocks < FEW_BLOCKS}
     return [*said, *(too_few(blocks) for blocks in sorted(few))]
 
 
-def _notes(sources: Sequence[Source], selections: Sequence[Selection], compared: Sequence[Comparison]) -> list[str]:
+def _notes(runs: Sequence[OneRun], compared: Sequence[Comparison]) -> list[str]:
     tested = sum(c.p_raw is not None for c in compared)
     notes = [
         "runs side by side: the blocks of two runs are independent; intervals know how blocks of one run differ, not how "
         "one day differs from the next, so a verdict is on these runs",
         f"verdicts: over the cases that both runs asked, adjusted (Holm) for {tested} comparisons",
     ]
+    selections = [one.selection for one in runs]
     origins = {selection.from_due for selection in selections if any(m.n for m in selection.targets)}
     if len(origins) > 1:
         notes.append(
             "TTFT and E2E count from the due time in open loops and from the first send in closed ones: both are here"
         )
-    for source, selection in zip(sources, selections, strict=True):
-        notes += [f"{source.run_id}: {note}" for note in (*residue.outcomes(selection.targets, selection.tally),
+    for one, selection in zip(runs, selections, strict=True):
+        notes += [f"{one.run_id}: {note}" for note in (*residue.outcomes(selection.targets, selection.tally),
                                                          *selection.notes)]  # fmt: skip
     reasons: dict[str, list[str]] = {}
     for c in compared:

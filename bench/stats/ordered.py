@@ -260,7 +260,8 @@ def _counted(requests: Stored, target: Codes, names: Sequence[str], notes: list[
         if not bad.any():
             return
         seq = requests.ints("seq") if seq is None else seq
-        worst = ", ".join(f"{n} of {names[t]}" for t, n in enumerate(np.bincount(target[bad])) if n)
+        of, first_at, counts = np.unique(target[bad], return_index=True, return_counts=True)
+        worst = ", ".join(f"{counts[at]} of {names[of[at]]}" for at in np.argsort(first_at))
         first = ", ".join(str(number) for number in seq[bad][:3])
         more = ", ..." if int(bad.sum()) > 3 else ""
         say.append(f"{plural(int(bad.sum()), 'row')} {why} ({worst}; seq {first}{more})")

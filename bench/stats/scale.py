@@ -48,14 +48,7 @@ def build(
         partial(proofs, attempts),
         partial(requests.flags, "simulated"),
     )
-    of_course = steady.figures(steadiness)
-    seed = int(manifest.get("seed") or 0)
-    figures = {
-        m.target: completed(made[m.target] | of_course.get(m.target, {}))
-        if m.n
-        else cells(m, selection.from_due, seed, {}, selection.limits)
-        for m in selection.targets
-    }
+    figures = all_figures(selection, made, steadiness, manifest)
     seen = Seen(
         attempts=tried, proofs=proven, scorer_gaps=silent,
         simulated=bool(manifest.get("simulated")) or bool(simulated.any()), mixed=not bool(simulated.all()),
@@ -64,10 +57,27 @@ def build(
     return finished(selection, figures, seen, manifest, baseline, steady.alarms(steadiness), unjudged)
 
 
+def all_figures(
+    selection: Selection,
+    made: Mapping[str, dict[str, Cell]],
+    steadiness: Sequence[steady.Steadiness],
+    manifest: Mapping[str, Any],
+) -> dict[str, dict[str, Cell]]:
+    """Every figure of each target: those that are made of its rows, and those of the run's course."""
+    course, seed = steady.figures(steadiness), int(manifest.get("seed") or 0)
+    return {
+        m.target: completed(made[m.target] | course.get(m.target, {}))
+        if m.n
+        else cells(m, selection.from_due, seed, {}, selection.limits)
+        for m in selection.targets
+    }
+
+
 def measured(
-    requests: Stored, scores: Stored, manifest: Mapping[str, Any]
+    requests: Stored, scores: Stored, manifest: Mapping[str, Any], beside: Callable[[Ordered], Columns] = lambda _: {}
 ) -> tuple[Selection, dict[str, dict[str, Cell]], tuple[str, ...], quality.Scored]:
-    """The targets with the columns that comparisons need, all their figures, what scorers did not judge, and what they said."""
+    """The targets with the columns that comparisons need and those of `beside`, all their figures, what scorers did not judge,
+    and what they said. `beside` gives columns in the order of the file."""
     rows = ordered(requests, manifest, [about["id"] for about in manifest.get("targets") or []])
     seed = int(manifest.get("seed") or 0)
     limits = slo.limits_ms((manifest.get("workload") or {}).get("slo") or {})
@@ -76,6 +86,7 @@ def measured(
     words, (said, labelled) = together(partial(tally, rows), partial(of_columns, rows, scores))
     for target, cells_of in labels.figures(targets, labelled, seed).items():
         made[target] |= cells_of
+    _add(rows, targets, {name: rows.put(stored) for name, stored in beside(rows).items()})
     selection = Selection(tuple(targets), None, rows.from_due, limits, tuple(rows.notes), tuple(rows.alarms), words)
     return selection, made, silent, said
 
@@ -93,12 +104,17 @@ def selected(
         "first_ok": rows.put(is_word(*requests.words("first_attempt_outcome"), "ok")),
         **{name: rows.put(stored) for name, stored in beside(rows).items()},
     }
-    for t, m in enumerate(targets):
-        for name, values in columns.items():
-            m.frame[name] = values[rows.of(t)]
+    _add(rows, targets, columns)
+    for m in targets:
         with np.errstate(divide="ignore"):
             m.frame["speed"] = 1000.0 / m.frame["tpot"].to_numpy()
     return tuple(targets)
+
+
+def _add(rows: Ordered, targets: Sequence[Measured], columns: Columns) -> None:
+    for t, m in enumerate(targets):
+        for name, values in columns.items():
+            m.frame[name] = values[rows.of(t)]
 
 
 def _tried(attempts: Stored) -> Tally:

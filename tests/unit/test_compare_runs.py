@@ -3,17 +3,22 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
+from bench import tabulate
 from bench.cli import main
 from bench.commands import tables
 from bench.errors import CannotRun
+from bench.stats import beside, pool
 from bench.stats.pool import differences
+from bench.stats.table import ATTEMPT_COLUMNS
 from bench.store.find import find_runs
 from bench.store.journal import Journal
-from bench.store.runs import create_run_dir
+from bench.store.runs import create_run_dir, open_run
 from tests.unit.stats_example import CLOUDS
 from tests.unit.stored_example import DAY_NS, store
+from tests.unit.test_stats_scale import close
 from tests.unit.test_store_journal import record
 
 TWO = CLOUDS[:2]
@@ -96,6 +101,38 @@ def test_runs_side_by_side_have_a_row_per_target_and_run(bench, results):
     # The same clouds on another day: a true difference of nothing is not called one.
     assert {c["verdict"] for c in table["comparisons"]} <= {"equivalent", "inconclusive"}
     assert all(c["rho"] in (0.0, None) for c in table["comparisons"])
+
+
+def test_column_by_column_runs_side_by_side_are_the_same(results):
+    def odd(rows):
+        """Cases asked twice, a warm-up, rows in any order: of several answers to one case the file says which is the first."""
+        n = rows["seq"].to_numpy()
+        rows["case_id"], rows["repeat"] = [f"case-{k % 30}" for k in n], n // 30
+        rows["phase"] = np.where(n < 2, "warmup", "measure")
+        rows["spoiled"] = n == 33
+        return rows.sample(frac=1, random_state=2).reset_index(drop=True)
+
+    slo = {"workload": {"name": "rag", "digest": "d" * 64, "slo": {"goodput": {"ttft": 700_000_000}}}}
+    found = [
+        open_run(store(results, "night-1", clouds=CLOUDS[:3], prompts=48, facts=slo)),
+        open_run(store(results, "night-2", day=1, seed=9, clouds=CLOUDS[1:3], prompts=60, facts=slo, change=odd)),
+    ]
+    attempts = [run.frame("attempts", ATTEMPT_COLUMNS) for run in found]
+    sources = [
+        pool.Source(run.requests, tried, run.scores, run.manifest) for run, tried in zip(found, attempts, strict=True)
+    ]
+    for baseline in (None, "night-2"):
+        columns = tabulate.beside(found, baseline)
+        assert {row.target for row in columns.rows} == {
+            f"{target} @{run}" for run, targets in (("night-1", CLOUDS[:3]), ("night-2", CLOUDS[1:3])) for target in
+            (cloud.id for cloud in targets)
+        }  # fmt: skip
+        assert {c.metric for c in columns.comparisons if c.p_raw is not None} >= {
+            "ttft_p50_ms",
+            "quality",
+            "usd_per_correct",
+        }
+        close(beside.beside(sources, baseline), columns)
 
 
 def test_a_cloud_that_became_slower_is_called_slower_in_the_later_run(bench, results):
