@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,18 +40,25 @@ def of_columns(
     folders: Sequence[Path], manifest: Mapping[str, Any], rows: int, baseline: str | None, approx: bool = False
 ) -> Table:
     """The table of one run, or of several with their rows put together, column by column. `rows` is how many there are."""
-    import pyarrow as pa
-
     from bench.stats import approx as histograms
     from bench.stats import scale
 
-    requests, attempts, scores = (Columns(tuple(folders), table) for table in ("requests", "attempts", "scores"))
     made = histograms.build if approx or rows > EXACT_ROWS else scale.build
+    with _memory(rows):
+        return made(*_stored(folders), manifest, baseline)
+
+
+@contextmanager
+def _memory(rows: int) -> Iterator[None]:
+    """From KEPT_ROWS on, memory that is let go is kept for the next column."""
     if rows <= KEPT_ROWS:
-        return made(requests, attempts, scores, manifest, baseline)
+        yield
+        return
+    import pyarrow as pa
+
     pa.set_memory_pool(pa.system_memory_pool())
     with heap.kept():
-        return made(requests, attempts, scores, manifest, baseline)
+        yield
 
 
 def sliced(
@@ -60,7 +68,9 @@ def sliced(
     from bench.stats import slices_columns
 
     zeros_ns = [(run.manifest.get("anchor") or {}).get("wall_ns") for run in chosen]
-    return slices_columns.sliced(table, *_stored(chosen), manifest, by, zeros_ns, baseline)
+    requests, _, scores = _stored([run.path for run in chosen])
+    with _memory(requests.rows):
+        return slices_columns.sliced(table, requests, scores, manifest, by, zeros_ns, baseline)
 
 
 def weighted(
@@ -69,18 +79,27 @@ def weighted(
     """The table of these runs weighted to a mix, column by column."""
     from bench.stats import slices_columns
 
-    return slices_columns.weighted(table, *_stored(chosen), manifest, mix, baseline)
+    requests, _, scores = _stored([run.path for run in chosen])
+    with _memory(requests.rows):
+        return slices_columns.weighted(table, requests, scores, manifest, mix, baseline)
 
 
 def beside(chosen: Sequence[Run], baseline: str | None = None) -> Table:
     """The targets of these runs side by side, column by column."""
     from bench.stats import beside_columns
 
-    tables = ("requests", "attempts", "scores")
-    stored = [tuple(Columns((run.path,), name) for name in tables) for run in chosen]
-    return beside_columns.beside([(a, b, c) for a, b, c in stored], [run.manifest for run in chosen], baseline)
+    stored = [_stored([run.path]) for run in chosen]
+    with _memory(sum(requests.rows for requests, _, _ in stored)):
+        return beside_columns.beside(stored, [run.manifest for run in chosen], baseline)
 
 
-def _stored(chosen: Sequence[Run]) -> tuple[Columns, Columns]:
-    folders = tuple(run.path for run in chosen)
-    return Columns(folders, "requests"), Columns(folders, "scores")
+def bands(chosen: Sequence[Run]) -> set[str]:
+    """The length bands in which these runs have cases, column by column."""
+    from bench.stats import slices_columns
+
+    return {band for run in chosen for band in slices_columns.bands(Columns((run.path,), "requests"))}
+
+
+def _stored(folders: Sequence[Path]) -> tuple[Columns, Columns, Columns]:
+    requests, attempts, scores = (Columns(tuple(folders), table) for table in ("requests", "attempts", "scores"))
+    return requests, attempts, scores

@@ -71,6 +71,12 @@ def weighted(
     return made
 
 
+def bands(requests: Stored) -> set[str]:
+    """The length bands in which there are cases."""
+    case, cases = requests.words("case_id")
+    return {BANDS[band] for band in np.unique(_bands(requests, case, len(cases), case >= 0)) if band < len(BANDS)}
+
+
 def _slices(requests: Stored, manifest: Mapping[str, Any], by: str, zeros_ns: Sequence[int | None]) -> Slices:
     if by == "hour":
         return _hours(requests, zeros_ns)

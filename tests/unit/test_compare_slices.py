@@ -171,6 +171,12 @@ def test_column_by_column_slices_of_pooled_runs_are_the_same(stored):
     assert sum(row.n for row in unplaced.rows) == int((stored[1].requests["phase"] == "measure").sum())
 
 
+def test_the_bands_of_stored_columns_are_those_of_the_rows(stored):
+    found = {band for run in stored for band in bands_of_cases(run.requests).values()}
+    assert tabulate.bands(stored) == found
+    assert len(found) == 3
+
+
 @pytest.mark.parametrize("by", ["tag:nothing", "colour"])
 def test_column_by_column_an_unknown_slice_is_refused(stored, by):
     with pytest.raises(ConfigError, match="input_tokens, hour, tag:kind"):
