@@ -137,9 +137,9 @@ def stored(tmp_path_factory):
                 day=day,
                 facts=facts[day],
                 change=uneven,
-                clouds=CLOUDS[:3],
+                clouds=(CLOUDS[0], CLOUDS[2]),
                 seed=day + 1,
-                prompts=60,
+                prompts=48,
             )
         )
         for day in range(2)
@@ -163,9 +163,9 @@ def test_column_by_column_every_slice_is_the_same(stored, by, labels):
 
 
 def test_column_by_column_slices_of_pooled_runs_are_the_same(stored):
-    frames, columns = sliced_both_ways(stored, "tag:kind", baseline="bedrock")
+    frames, columns = sliced_both_ways(stored, "tag:kind", baseline="vertex")
     close(frames, columns)
-    _, columns = sliced_both_ways(stored, "hour")
+    columns = tabulate.sliced(frames, stored, pool.manifest_of([run.manifest for run in stored]), "hour")
     # the second run does not say when it began: none of its rows has an hour
     unplaced = next(part for part in columns.slices if part.label == "unknown")
     assert sum(row.n for row in unplaced.rows) == int((stored[1].requests["phase"] == "measure").sum())
@@ -195,8 +195,8 @@ def test_column_by_column_a_mix_weighs_the_same(stored, tmp_path, text):
     run, weights = stored[0], load_mix(mix(tmp_path, f"version: 1\n{text}\n"))
     facts = {**run.manifest, "workload": {"name": "rag", "slo": {"goodput": {"ttft": 700_000_000}}}}
     plain = build(run.requests, NO_ATTEMPTS, run.scores, facts)
-    frames = weighted(plain, run.requests, run.scores, facts, weights, "bedrock")
-    columns = tabulate.weighted(plain, [run], facts, weights, "bedrock")
+    frames = weighted(plain, run.requests, run.scores, facts, weights, "vertex")
+    columns = tabulate.weighted(plain, [run], facts, weights, "vertex")
     # what the mix does not name is left out
     assert all(a.n < b.n for a, b in zip(columns.rows, plain.rows, strict=True))
     assert columns.rows[0].cells["within_slo_share"].n_eff < columns.rows[0].n
