@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import httpx2
 import orjson
 
-from bench import __version__, redact
+from bench import redact
 from bench.errors import BenchError, CannotRun, Problem
 from bench.providers import faults, identity
 from bench.providers.advice import advised
@@ -326,8 +326,8 @@ class Door(ABC):
         return advised(self.name, status, headers, fault)
 
     def client_stack(self, target: Target) -> str:
-        """Name and version of what builds the request: `anthropic 2.12.0, botocore 1.44.5`; bench's own without an SDK."""
-        return ", ".join(f"{package} {version_of(package)}" for package in self.needs(target)) or f"bench {__version__}"
+        """Name and version of what builds the request: `anthropic 2.12.0, botocore 1.44.5`, or `no SDK`."""
+        return ", ".join(f"{package} {version_of(package)}" for package in self.needs(target)) or "no SDK"
 
     async def close(self) -> None:
         for opened in self._opened.values():
