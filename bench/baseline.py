@@ -36,7 +36,7 @@ def chosen(nights: Sequence[Night]) -> list[Night]:
                 unlike += [f"{target}: {what}" for what in differing(night.of_target[target], newest.of_target[target])]
         problems += [Problem(night.run_id, "unlike the newest", what, "runs that are alike") for what in unlike]
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(problems, "Which nights are the norm is yours to say: name them, or move the others away.")
     return list(nights[-WINDOW:])
 
 

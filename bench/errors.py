@@ -19,6 +19,8 @@ EXIT_CANNOT_RUN = 3
 EXIT_INCONCLUSIVE = 4
 EXIT_BUDGET = 5
 EXIT_INTERRUPTED = 130
+EXIT_PIPE_CLOSED = 141
+"""Whoever read the output went away before its end (128 + SIGPIPE, as of any program that a closed pipe ends)."""
 
 
 @dataclass(frozen=True, slots=True)
