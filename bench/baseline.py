@@ -86,7 +86,10 @@ def _short(value: float | None) -> float | None:
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotRun(f"{path}: cannot write: {error.strerror or error}", "name a file in another folder") from error
     with atomic(path) as temporary:
         temporary.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 

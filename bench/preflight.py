@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import dialects, environment, providers, quota, redact
+from bench import dialects, environment, providers, quota, redact, suites
 from bench.engine.pacing import in_order, length_ns, stream, think_ns, think_rng
 from bench.errors import CannotRun, ConfigError, Problem, all_of
 from bench.estimate import Estimate
@@ -135,6 +135,10 @@ def prepare(options: Options, today: date) -> Job:
 
 def _workload(options: Options) -> Workload:
     """The workload with the load that the flags make of its own."""
+    if not options.workload.exists():
+        by_name = next((file for file in suites.files() if file.stem == options.workload.name), None)
+        if by_name is not None:
+            raise ConfigError([Problem(str(options.workload), "", "", f"no such file; perhaps {by_name}")])
     workload = load_workload(options.workload)
     if options.quick:
         workload = quick(workload)

@@ -230,7 +230,7 @@ def damage_told(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowInvalid) as error:
-        raise CannotRun(f"{path}: cannot read: {error}", DAMAGED) from error
+        raise CannotRun(f"{path}: cannot read: {' '.join(str(error).split()).rstrip('.')}", DAMAGED) from error
 
 
 class Words:
