@@ -1,6 +1,7 @@
 """What a terminal is told: of pipes that close, of narrow windows, of damaged runs, and of all mistakes in one go."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -135,7 +136,7 @@ def month(tmp_path_factory) -> Path:
     """Three nights: one whole, one with half a table, one with half a manifest."""
     results = tmp_path_factory.mktemp("month") / "results"
     for day, name in enumerate(("whole", "half", "headless")):
-        store(results, name, day, prompts=10, seed=day)
+        store(results, name, day, prompts=12, seed=day)
     cut(next(results.glob("*/run=half/requests.parquet")))
     cut(next(results.glob("*/run=headless/manifest.json")))
     return results
@@ -165,11 +166,17 @@ def test_a_baseline_of_damaged_nights_alone_is_none(month, bench, tmp_path):
     assert not Path("b.json").exists()
 
 
-@pytest.mark.parametrize("verb", [("compare",), ("compare", "--json"), ("report",), ("gate", "--history", "RESULTS"),
-                                  ("score", "--force", "--note", "why"), ("price", "run")])  # fmt: skip
-def test_half_a_table_is_told_with_its_file_and_the_next_step(month, bench, verb):
-    run = next(month.glob("*/run=half"))
-    verb = tuple(str(month) if word == "RESULTS" else word for word in verb)
+@pytest.fixture(scope="module")
+def half(tmp_path_factory) -> Path:
+    run = shutil.copytree(EXAMPLE, tmp_path_factory.mktemp("half") / "run=half")
+    cut(run / "requests.parquet")
+    return run
+
+
+@pytest.mark.parametrize("verb", [("compare",), ("compare", "--json"), ("report",), ("gate",),
+                                  ("price", "run")])  # fmt: skip
+def test_half_a_table_is_told_with_its_file_and_the_next_step(half, bench, verb):
+    run = half
     words = 2 if verb[0] == "price" else 1
     code, out, err = bench(*verb[:words], run, *verb[words:])
     assert (code, out) == (3, "")
@@ -251,16 +258,10 @@ def test_mistakes_of_form_of_meaning_and_of_the_data_come_together(tmp_path):
         (("concurrency: 1", "concurency: 1"), [(14, "load.stages[0].concurency")]),
         # nothing is known of the load, so nothing is said of its stages
         (("pattern: concurrent", "pattern: concurent"), [(13, "load.pattern")]),
-        # a sweep until the slo is not told that there is none, when it is there and malformed
-        (
-            ("pattern: concurrent\n  stages: [{concurrency: 1, requests: 2}]",
-             "pattern: sweep\n  sweep: {over: rate, until: slo}\nslo: {ttft: {p95: 3}}\nload_: {"),
-            None,
-        ),
         # the names of the scorers are not known, so no bar is told that it names none of them
         (("name: answer,", "name: [],"), [(18, "scoring.scorers[0].name")]),
         # which items are kept is not known, so none of them is judged
-        (("  type: inline", "  type: inline\n  filtr: x"), [(4, "dataset.filtr")]),
+        (("  type: inline", "  type: inline\n  filtr: x"), [(5, "dataset.filtr")]),
         (("type: inline", "type: generator\n  generator: nope\n  seed: 1"), [(5, "dataset.generator")]),
         (("type: inline", "type: generator\n  generator: calderholt.rag\n  seed: 1\n  params: {bogus: 1}"),
          [(7, "dataset.params")]),
@@ -269,19 +270,19 @@ def test_mistakes_of_form_of_meaning_and_of_the_data_come_together(tmp_path):
 )  # fmt: skip
 def test_what_only_follows_from_another_mistake_is_not_told(tmp_path, change, told):
     path = tmp_path / "small.yaml"
-    text = GOOD.replace(
-        "    - {name: answer, type: exact}", "    - {name: answer, type: exact}\n  pass: [{metric: answer, min: 0.5}]"
-    )
-    if told is None:
-        text = text.replace("  timeout: 5s\n", "").replace(
-            change[0], "pattern: sweep\n  sweep: {over: rate, until: slo}"
-        )
-        path.write_text(text + "slo: {ttft: {p95: 3}}\n")
-        told = [(18, "slo.ttft.p95")]
-    else:
-        assert change[0] in text
-        path.write_text(text.replace(*change, 1))
+    text = GOOD + "  pass: [{metric: answer, min: 0.5}]\n"
+    assert change[0] in text
+    path.write_text(text.replace(*change, 1))
     assert mistakes(path) == told
+
+
+def test_a_limit_that_is_malformed_is_still_a_limit_to_look_for(tmp_path):
+    path = tmp_path / "small.yaml"
+    load = "load:\n  pattern: sweep\n  sweep: {over: rate, until: slo}\n"
+    path.write_text(re.sub(r"(?s)load:.*", load, GOOD) + "slo: {ttft: {p95: 3}}\n")
+    assert mistakes(path) == [(15, "slo.ttft.p95")]  # and not that there is no slo
+    path.write_text(re.sub(r"(?s)load:.*", load, GOOD))
+    assert mistakes(path) == [(14, "load.sweep.until")]
 
 
 def test_an_expression_that_does_not_suit_the_items_is_told(tmp_path):
@@ -341,7 +342,7 @@ def test_a_baseline_that_is_no_target_is_told_before_anything_is_sent(bench, tmp
         (["run", "workloads/smal.yaml"], 2, "No such file or directory; perhaps workloads/small.yaml"),
         (["run", "workloads/small.yaml", "--targets", "newer.yaml"], 2,
          "newer.yaml:1: version: got 2; want 1, the newest that this bench reads: pip install --upgrade bench"),
-        (["targets", "--only", "aa"], 2, '--only: got "aa"; want one of a, b'),
+        (["targets", "--only", "aa,nobody"], 2, '--only: got "aa"; want a\ntargets.yaml: --only: got "nobody"; want one of a, b'),
         (["baseline", "set", "/proc/nowhere/b.json", EXAMPLE, "--author", "N"], 3, "/proc/nowhere/b.json: cannot write"),
         (["compare", "empty"], 3, "empty: not a run"),
         (["compare", "nightly-*"], 3, "no run matches 'nightly-*'"),
