@@ -44,7 +44,10 @@ class Partial(Generic[Model]):
             return cls(whole, loaded, [])
         if not isinstance(loaded.data, Mapping):
             raise ConfigError(problems)
-        rest, gone = _pruned(model, loaded.data, stand_ins)
+        pruned = _pruned(model, loaded.data, stand_ins)
+        if pruned is None:
+            raise ConfigError(problems)
+        rest, gone = pruned
         return cls(rest, loaded, problems, frozenset(_taken_out(rest, gone)))
 
     def judge(self, checks: Checks) -> None:
@@ -83,9 +86,11 @@ class Partial(Generic[Model]):
         raise ConfigError(sorted(dict.fromkeys(self.problems), key=line))
 
 
-def _pruned(model: type[Model], data: Mapping[str, Any], stand_ins: Mapping[str, Any]) -> tuple[Model, list[KeyPath]]:
+def _pruned(
+    model: type[Model], data: Mapping[str, Any], stand_ins: Mapping[str, Any]
+) -> tuple[Model, list[KeyPath]] | None:
     """The data as the model without what is malformed, and the paths of that. A value that its parent cannot do without takes
-    the parent with it, up to the sections of the file, which have stand-ins."""
+    the parent with it, up to the sections of the file, which have stand-ins. None where that leads nowhere."""
     rest, schema = copy.deepcopy(dict(data)), model.model_json_schema()
     gone: list[KeyPath] = []
     while True:
@@ -102,6 +107,8 @@ def _pruned(model: type[Model], data: Mapping[str, Any], stand_ins: Mapping[str,
                 paths.add(path)
             if entry["type"] == "extra_forbidden" and (meant := closest(str(path[-1]), known_keys(schema, path[:-1]))):
                 gone.append((*path[:-1], meant))  # it was probably meant to be there
+        if () in paths or paths <= set(gone):
+            return None
         for path in paths:
             while isinstance(path[-1], int):  # the items of a list keep their numbers: it goes as a whole
                 path = path[:-1]
