@@ -36,7 +36,7 @@ def chosen(nights: Sequence[Night]) -> list[Night]:
                 unlike += [f"{target}: {what}" for what in differing(night.of_target[target], newest.of_target[target])]
         problems += [Problem(night.run_id, "unlike the newest", what, "runs that are alike") for what in unlike]
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(problems, "Which nights are the norm is yours to say: name them, or move the others away.")
     return list(nights[-WINDOW:])
 
 
@@ -86,7 +86,10 @@ def _short(value: float | None) -> float | None:
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotRun(f"{path}: cannot write: {error.strerror or error}", "name a file in another folder") from error
     with atomic(path) as temporary:
         temporary.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 

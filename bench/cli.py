@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TextIO
 
 import typer
 
 from bench import __version__, commands
-from bench.errors import EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_USAGE, BenchError
+from bench.errors import EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED, EXIT_USAGE, BenchError
 from bench.redact import clean, refresh
 
 VERBS = {
@@ -72,16 +73,30 @@ def program(verb: str | None = None) -> typer.Typer:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code (bench/errors.py lists them)."""
+    try:
+        code = _told(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        pass
+    except SystemExit as error:  # the parser makes a code of a closed pipe that has another meaning here
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+    _drop(sys.__stdout__, sys.__stderr__)
+    return EXIT_PIPE_CLOSED
+
+
+def _told(argv: Sequence[str] | None) -> int:
+    """The exit code of a command, once what it has to say is said."""
     refresh()
     # Threads of a matrix product spin while they wait, and take the processor from the threads that work on other columns.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     commands.invocation[:] = sys.argv[1:] if argv is None else argv
-    code = 0
     try:
         app = program(next(iter(commands.invocation), None))
         told = app(args=commands.with_bare_resume(commands.invocation), prog_name="bench", standalone_mode=False)
-        code = told if isinstance(told, int) else 0
         sys.stdout.flush()
+        return told if isinstance(told, int) else 0
     except BenchError as error:
         print(clean(error.message), file=sys.stderr)
         if error.hint:
@@ -90,13 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("Interrupted.", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return code
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what the interpreter writes at its end
+        _drop(sys.__stdout__)
         print(f"cannot write: {error.strerror}\nfree space, or send the output elsewhere", file=sys.stderr)
         return EXIT_CANNOT_RUN
     except Exception as error:
@@ -106,4 +118,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"See: {context.command_path if context else 'bench'} --help", file=sys.stderr)
             return EXIT_USAGE
         raise
-    return code
+
+
+def _drop(*streams: TextIO | None) -> None:
+    """What is still to be written there, by the interpreter at its end too, goes nowhere: it can go no further."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())

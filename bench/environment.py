@@ -27,7 +27,7 @@ class Variable:
 
 
 _CLAUDE = ("anthropic", "bedrock", "bedrock-mantle", "claude-aws", "claude-gcp", "foundry", "vertex")
-_OPENAI = ("openai", "azure-openai", "openai-bedrock", "openai-vertex", "openai-compatible")
+_OPENAI = ("openai", "azure-openai", "openai-bedrock", "openai-vertex")
 _AWS = ("bedrock", "bedrock-mantle", "claude-aws", "openai-bedrock")
 _GOOGLE = ("vertex", "vertex-grpc", "gemini-vertex", "openai-vertex", "claude-gcp")
 _ELSEWHERE = "sends requests to another address"

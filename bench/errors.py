@@ -8,8 +8,9 @@ BenchError            anything a user can mend; printed as one message, never as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 EXIT_OK = 0
 EXIT_AGAINST = 1
@@ -19,6 +20,8 @@ EXIT_CANNOT_RUN = 3
 EXIT_INCONCLUSIVE = 4
 EXIT_BUDGET = 5
 EXIT_INTERRUPTED = 130
+EXIT_PIPE_CLOSED = 141
+"""Whoever read the output went away before its end (128 + SIGPIPE, as of any program that a closed pipe ends)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,22 @@ class ConfigError(BenchError):
     def __init__(self, problems: Sequence[Problem], hint: str | None = None) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(p) for p in self.problems), hint)
+
+
+def all_of(*readers: Callable[[], Any]) -> list[Any]:
+    """What each of these reads. ConfigError carries the problems of all of them, and the first next step."""
+    found: list[Any] = []
+    problems: list[Problem] = []
+    hints: list[str] = []
+    for read in readers:
+        try:
+            found.append(read())
+        except ConfigError as error:
+            problems += error.problems
+            hints += [error.hint] if error.hint else []
+    if problems:
+        raise ConfigError(problems, hints[0] if hints else None)
+    return found
 
 
 class CannotRun(BenchError):

@@ -12,7 +12,17 @@ from bench import baseline as baselines
 from bench.errors import BenchError, CannotRun, ConfigError, Problem
 from bench.gate import Confirmed, GateResult, concluded, judge
 from bench.metrics import plural
-from bench.nights import Night, differing, known_night, night_of, one_per_date, read_nights, utc_date
+from bench.nights import (
+    Night,
+    differing,
+    known_night,
+    left_out,
+    night_in,
+    night_of,
+    one_per_date,
+    read_nights,
+    utc_date,
+)
 from bench.stats.limits import WINDOW
 from bench.stats.pool import facts_of_run
 from bench.store import runs
@@ -112,11 +122,11 @@ def _baseline(
     nights = []
     for folder in folders:
         try:
-            nights.append(known_night(runs.open_run(folder)))
+            nights.append(night_in(folder))
         except BenchError as error:
             if len(folders) == 1:
                 raise
-            notes.append(f"left out: {error.message}")
+            notes.append(left_out(folder, error))
     others = [night for night in nights if night.run_id != tonight.run_id]
     if nights and not others:
         raise ConfigError(
@@ -201,9 +211,20 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= SHOWN else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
-def nights_named(refs: Sequence[str], results: Path) -> list[Night]:
-    """The nights of runs that are named, by time. Raises CannotRun when there is none."""
-    found = [known_night(runs.open_run(folder)) for folder in find_runs(list(refs), results)]
+def nights_named(refs: Sequence[str], results: Path, say: Say) -> list[Night]:
+    """The nights of runs that are named, by time. One that cannot be read is left out, and that is said.
+
+    Raises CannotRun when none is left.
+    """
+    folders = find_runs(list(refs), results)
+    found = []
+    for folder in folders:
+        try:
+            found.append(night_in(folder))
+        except BenchError as error:
+            if len(folders) == 1:
+                raise
+            say(left_out(folder, error))
     if not found:
-        raise CannotRun("no run was named", "give runs, or a folder of runs")
+        raise CannotRun(f"none of {plural(len(folders), 'run')} can be read", "give other runs, or a folder of runs")
     return sorted(found, key=lambda night: (night.started_unix_ns, night.run_id))

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.errors import Problem
+from bench.partial import Checks
 from bench.yamlfile import Duration
 
 DEFAULT_TIMEOUT_NS = 120_000_000_000
@@ -176,8 +177,15 @@ Say = Callable[[str, str, str], Problem]
 """Makes a problem of a dotted path below the file, what was got and what is wanted."""
 
 
-def problems(spec: LoadSpec, has_slo: bool, say: Say) -> Iterator[Problem]:
-    """What the schema allows and no load can be made of."""
+def checks(spec: LoadSpec, has_slo: Callable[[], bool], say: Say) -> Checks:
+    """What the schema allows and no load can be made of. `has_slo` is asked where it matters."""
+    yield _pattern_problems(spec, has_slo, say)
+    yield _session_problems(spec, say)
+    for at, stage in enumerate(spec.stages or ()):
+        yield _stage_problems(spec, stage, f"load.stages.{at}", say)
+
+
+def _pattern_problems(spec: LoadSpec, has_slo: Callable[[], bool], say: Say) -> Iterator[Problem]:
     if spec.pattern == "replay":
         yield say("load.pattern", "replay", "concurrent, constant, poisson, gamma, burst or sweep")
     if spec.pattern == "gamma" and spec.cv is None:
@@ -193,33 +201,26 @@ def problems(spec: LoadSpec, has_slo: bool, say: Say) -> Iterator[Problem]:
         yield from _sweep_problems(spec, has_slo, say)
     elif spec.sweep is not None:
         yield say("load.sweep", f"a sweep with pattern {spec.pattern}", "pattern: sweep")
-    if spec.unit == "session":
-        yield from _session_problems(spec, say)
-    elif spec.session is not None and spec.session.think_time is not None:
-        yield say("load.session", "think time between single requests", "unit: session, and items with turns")
-    yield from _stage_problems(spec, say)
 
 
-def _stage_problems(spec: LoadSpec, say: Say) -> Iterator[Problem]:
-    for at, stage in enumerate(spec.stages or ()):
-        path = f"load.stages.{at}"
-        if spec.pattern == "concurrent" and stage.concurrency is None:
-            yield say(path, "no concurrency", "concurrency, since load.pattern is concurrent, e.g. 8")
-        if spec.pattern in ("constant", "poisson", "gamma") and stage.rate is None:
-            yield say(path, "no rate", f"rate, since load.pattern is {spec.pattern}, e.g. 2.5")
-        if spec.pattern == "burst" and (stage.rate, stage.concurrency) != (None, None):
-            yield say(path, "a rate or a concurrency", "requests or duration: load.burst says how many go when")
-        if stage.sessions is not None and (spec.unit != "session" or stage.requests is not None):
-            yield say(f"{path}.sessions", str(stage.sessions), "requests; sessions are counted where unit is session")
-        if stage.ramp and spec.pattern == "burst":
-            yield say(f"{path}.ramp", "true", "false: bursts are all alike")
-        elif stage.ramp and spec.pattern == "concurrent" and (stage.duration is None or stage.requests is not None):
-            yield say(path, "a ramp of concurrency without a length", "duration alone, e.g. 30s")
-        elif stage.ramp and stage.requests is not None and stage.duration is not None:
-            yield say(path, "a ramp with both requests and duration", "one of them: the ramp gives the other")
+def _stage_problems(spec: LoadSpec, stage: StageSpec, path: str, say: Say) -> Iterator[Problem]:
+    if spec.pattern == "concurrent" and stage.concurrency is None:
+        yield say(path, "no concurrency", "concurrency, since load.pattern is concurrent, e.g. 8")
+    if spec.pattern in ("constant", "poisson", "gamma") and stage.rate is None:
+        yield say(path, "no rate", f"rate, since load.pattern is {spec.pattern}, e.g. 2.5")
+    if spec.pattern == "burst" and (stage.rate, stage.concurrency) != (None, None):
+        yield say(path, "a rate or a concurrency", "requests or duration: load.burst says how many go when")
+    if stage.sessions is not None and (spec.unit != "session" or stage.requests is not None):
+        yield say(f"{path}.sessions", str(stage.sessions), "requests; sessions are counted where unit is session")
+    if stage.ramp and spec.pattern == "burst":
+        yield say(f"{path}.ramp", "true", "false: bursts are all alike")
+    elif stage.ramp and spec.pattern == "concurrent" and (stage.duration is None or stage.requests is not None):
+        yield say(path, "a ramp of concurrency without a length", "duration alone, e.g. 30s")
+    elif stage.ramp and stage.requests is not None and stage.duration is not None:
+        yield say(path, "a ramp with both requests and duration", "one of them: the ramp gives the other")
 
 
-def _sweep_problems(spec: LoadSpec, has_slo: bool, say: Say) -> Iterator[Problem]:
+def _sweep_problems(spec: LoadSpec, has_slo: Callable[[], bool], say: Say) -> Iterator[Problem]:
     sweep = spec.sweep
     if sweep is None:
         yield say("load.sweep", "nothing", "what to sweep, e.g. {over: rate, values: [1, 2, 4, 8], duration: 2m}")
@@ -235,7 +236,7 @@ def _sweep_problems(spec: LoadSpec, has_slo: bool, say: Say) -> Iterator[Problem
                 yield say(f"load.sweep.values.{at}", f"{value:g}", "a whole number of requests in flight")
         if sweep.start != int(sweep.start):
             yield say("load.sweep.start", f"{sweep.start:g}", "a whole number of requests in flight")
-    if sweep.until == "slo" and not has_slo:
+    if sweep.until == "slo" and not has_slo():
         yield say("load.sweep.until", "slo, but the workload has no slo that can be checked",
                   "limits on ttft, tpot, e2e or error_rate, e.g. slo: {ttft: {p95: 1.5s}}")  # fmt: skip
     if spec.stages is not None:
@@ -252,6 +253,9 @@ _THINK = {"constant": ("value",), "uniform": ("min", "max"), "exponential": ("me
 def _session_problems(spec: LoadSpec, say: Say) -> Iterator[Problem]:
     think = spec.session.think_time if spec.session else None
     if think is None:
+        return
+    if spec.unit != "session":
+        yield say("load.session", "think time between single requests", "unit: session, and items with turns")
         return
     path = "load.session.think_time"
     if think.distribution not in _THINK:

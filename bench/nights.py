@@ -7,13 +7,15 @@ of a UTC date the first valid run counts. A date without one is a gap: it is nei
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, CannotRun
 from bench.store import runs
+from bench.store.disk import DAMAGED
 from bench.store.find import run_folders
 from bench.store.recorded import MANIFEST
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+_DAMAGED = (AttributeError, KeyError, OSError, TypeError, ValueError)
+"""What reading a run comes to whose files hold something else than a run writes."""
 MOST_SPOILED = 0.2
 """Of the requests of a night; with more of them taken while our own instrument was the bottleneck it is no measurement."""
 
@@ -150,14 +154,37 @@ def read_nights(
         if not (folder / MANIFEST).exists():
             continue
         try:
-            run = runs.open_run(folder)
-            if wanted(run.manifest):
-                found.append(known_night(run))
-        except (BenchError, OSError, KeyError, ValueError) as error:
-            say(f"Left out: {folder.name.removeprefix('run=')}: {error}")
+            with _told(folder):
+                run = runs.open_run(folder)
+                if wanted(run.manifest):
+                    found.append(known_night(run))
+        except BenchError as error:
+            say(left_out(folder, error))
         if most is not None and len(found) >= most:
             break
     return sorted(found, key=lambda night: (night.started_unix_ns, night.run_id))
+
+
+def night_in(folder: Path) -> Night:
+    """The night in the folder of a run. Raises CannotRun where it cannot be read, whatever is wrong with its files."""
+    with _told(folder):
+        return known_night(runs.open_run(folder))
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """CannotRun for what a damaged run makes of its readers."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except _DAMAGED as error:
+        raise CannotRun(f"{folder}: cannot read: {type(error).__name__}: {error}", DAMAGED) from error
+
+
+def left_out(folder: Path, error: BenchError) -> str:
+    """Which run is left out, why, and what to do about it."""
+    return f"Left out: {folder.name.removeprefix('run=')}: {'; '.join(filter(None, (error.message, error.hint)))}"
 
 
 def one_per_date(nights: Sequence[Night]) -> list[Night]:

@@ -10,9 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import dialects, environment, providers, quota, redact
+from bench import dialects, environment, providers, quota, redact, suites
 from bench.engine.pacing import in_order, length_ns, stream, think_ns, think_rng
-from bench.errors import CannotRun, ConfigError, Problem
+from bench.errors import CannotRun, ConfigError, Problem, all_of
 from bench.estimate import Estimate
 from bench.estimate import of_target as estimate_of
 from bench.load import Load, Stage, burst_stage
@@ -21,6 +21,7 @@ from bench.record import Params
 from bench.registry.settings import effective_params, end_of_life, same_settings, without_cache
 from bench.targets import Target, load_targets, read_prices
 from bench.workload import Workload, load_workload, quick
+from bench.yamlfile import closest
 
 DEFAULT_TARGETS = Path("targets.yaml")
 
@@ -91,19 +92,8 @@ class Job:
 
 def prepare(options: Options, today: date) -> Job:
     """Checks everything at once. Raises ConfigError for what is written wrongly, CannotRun when too few targets are left."""
-    workload = load_workload(options.workload)
-    if options.quick:
-        workload = quick(workload)
-    load = _overridden(workload, options)
-    workload = workload.with_load(load)
-    targets = load_targets(_targets_file(options), list(options.only) or None, providers.names())
-    if options.prices is not None:
-        prices = read_prices(options.prices)
-        targets = [replace(target, prices=prices) for target in targets]
-    for name, text in {target.prices for target in targets if target.prices is not None}:
-        from bench.price.overlay import overlay_of
-
-        overlay_of(name, text)  # what is wrong in it is told now
+    workload, targets = all_of(lambda: _workload(options), lambda: _targets(options))
+    load = workload.load
     redact.learn_names(target.auth["env"] for target in targets if "env" in target.auth)
     ready: list[Ready] = []
     problems: list[Problem] = []
@@ -115,6 +105,11 @@ def prepare(options: Options, today: date) -> Job:
     enough = len(ready) >= 2 or (options.only and ready)
     if not enough:
         raise _too_few(options, ready, problems)
+    if options.baseline is not None and options.baseline not in [r.target.id for r in ready]:
+        raise ConfigError(
+            [Problem("command line", "--baseline", options.baseline, "a target that is ready"), *problems],
+            "Mend it, or name another baseline.",
+        )
     unequal = same_settings([(r.target, r.params) for r in ready], {r.target.id: r.degraded for r in ready})
     if unequal:
         raise ConfigError(unequal)
@@ -136,6 +131,35 @@ def prepare(options: Options, today: date) -> Job:
     job = Job(options, workload, tuple(ready), tuple(problems), load, estimate, today, limit_usd)
     astray = [] if options.simulate else environment.warnings(frozenset(r.target.provider for r in ready))
     return replace(job, notes=(*astray, *_within_limits(job)))
+
+
+def _workload(options: Options) -> Workload:
+    """The workload with the load that the flags make of its own."""
+    if not options.workload.exists():
+        by_name = next((file for file in suites.files() if file.stem == options.workload.name), None)
+        if by_name is not None:
+            raise ConfigError([Problem(str(options.workload), "", "", f"no such file; perhaps {by_name}")])
+    workload = load_workload(options.workload)
+    if options.quick:
+        workload = quick(workload)
+    return workload.with_load(_overridden(workload, options))
+
+
+def _targets(options: Options) -> list[Target]:
+    """The targets with the price file that they have: what is wrong in it is told now."""
+    targets = load_targets(_targets_file(options), list(options.only) or None, providers.names())
+    if options.baseline is not None and options.baseline not in (names := [target.id for target in targets]):
+        want = closest(options.baseline, names) or f"one of {', '.join(names)}"
+        raise ConfigError([Problem("command line", "--baseline", options.baseline, want)])
+    if options.prices is not None:
+        prices = read_prices(options.prices)
+        targets = [replace(target, prices=prices) for target in targets]
+    if files := {target.prices for target in targets if target.prices is not None}:
+        from bench.price.overlay import overlay_of
+
+        for name, text in files:
+            overlay_of(name, text)
+    return targets
 
 
 def _within_limits(job: Job) -> tuple[str, ...]:

@@ -25,8 +25,9 @@ class Copy:
 
 
 def files(folder: Path = FOLDER) -> list[Path]:
-    """The workload files of a folder, by name."""
-    return sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
+    """The workload files of a folder, by name without the ending: a name stands before those that begin with it."""
+    found = (path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
+    return sorted(found, key=lambda path: (path.stem, path.suffix))
 
 
 def find(name: str | Path, folder: Path = FOLDER) -> Path:

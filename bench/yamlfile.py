@@ -66,13 +66,24 @@ def load(path: str | Path) -> Loaded:
     try:
         raw = Path(path).read_bytes()
     except OSError as error:
-        raise ConfigError([Problem(name, "", "", f"cannot be read: {error.strerror or error}")]) from None
+        raise ConfigError([Problem(name, "", "", f"cannot be read: {_why_not(Path(path), error)}")]) from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ConfigError([Problem(f"{name}:{line}", "", f"the byte 0x{raw[error.start]:02x}", "UTF-8 text")]) from None
     return loads(text, name)
+
+
+def _why_not(path: Path, error: OSError) -> str:
+    """The system's word, and the file that was probably meant."""
+    why = error.strerror or str(error)
+    folder = path if path.is_dir() else path.parent
+    there = sorted(found.name for found in folder.glob("*.y*ml"))
+    if path.is_dir():
+        return f"{why}; want a file{f' in it, e.g. {path / there[0]}' if there else ''}"
+    meant = closest(path.name, there) or next((one for one in there if Path(one).stem == path.name), None)
+    return f"{why}; perhaps {folder / meant}" if meant else why
 
 
 def loads(text: str, name: str) -> Loaded:
@@ -126,7 +137,7 @@ def validate(model: type[Model], loaded: Loaded) -> tuple[Model | None, list[Pro
     schema = model.model_json_schema()
     merged: dict[tuple[KeyPath, str], list[str]] = {}
     for entry in found:
-        path = _data_path(loaded.data, entry["loc"], entry["type"])
+        path = data_path(loaded.data, entry["loc"], entry["type"])
         got, want = _wording(entry, path, schema)
         wants = merged.setdefault((path, got), [])
         if want not in wants:  # a field of several types fails once for each of them
@@ -344,7 +355,7 @@ def _broken(name: str, line: int, got: str, want: str) -> ConfigError:
     return ConfigError([Problem(f"{name}:{line}", "", got, want)])
 
 
-def _data_path(data: Any, loc: Sequence[str | int], kind: str) -> KeyPath:
+def data_path(data: Any, loc: Sequence[str | int], kind: str) -> KeyPath:
     """pydantic's location as a path in the file: names of union branches and validators drop out."""
     path: list[str | int] = []
     node = data
@@ -377,13 +388,15 @@ def _wording(error: Any, path: KeyPath, schema: Mapping[str, Any]) -> tuple[str,
     if kind == "missing":
         return "nothing", _described(schema, path) or "a value: this key is required"
     if kind == "extra_forbidden":
-        known = _known_keys(schema, path[:-1])
+        known = known_keys(schema, path[:-1])
         meant = closest(str(path[-1]), known)
         return "an unknown key", meant if meant else f"one of {', '.join(known)}" if known else "no such key"
     if kind == "string_pattern_mismatch":
         return shown(value), _described(schema, path) or f"text of the form {error['ctx']['pattern']}"
     if kind in ("literal_error", "enum"):
         expected = error["ctx"]["expected"].replace("'", "")
+        if path == ("version",) and expected.isdigit() and isinstance(value, int) and value > int(expected):
+            return shown(value), f"{expected}, the newest that this bench reads: pip install --upgrade bench"
         meant = closest(value, re.split(r", | or ", expected)) if isinstance(value, str) else None
         return shown(value), expected + (f"; perhaps {meant}" if meant else "")
     message = re.sub(r"^(Value error, |Assertion failed, |Input should be |Input should )", "", error["msg"])
@@ -397,7 +410,7 @@ def _wording(error: Any, path: KeyPath, schema: Mapping[str, Any]) -> tuple[str,
 
 def _example(schema: Mapping[str, Any], path: KeyPath, got: str) -> str:
     """`, e.g. ...` from the model's examples, else from its default."""
-    if got == "an unknown key":
+    if got == "an unknown key" or path == ("version",):
         return ""
     for node in _schemas(schema, path):
         example = next(iter(node.get("examples", [])), node.get("default"))
@@ -410,7 +423,7 @@ def _described(schema: Mapping[str, Any], path: KeyPath) -> str | None:
     return next((str(node["description"]) for node in _schemas(schema, path) if "description" in node), None)
 
 
-def _known_keys(schema: Mapping[str, Any], path: KeyPath) -> list[str]:
+def known_keys(schema: Mapping[str, Any], path: KeyPath) -> list[str]:
     return list(dict.fromkeys(key for node in _schemas(schema, path) for key in node.get("properties", {})))
 
 

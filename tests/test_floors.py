@@ -20,6 +20,7 @@ FLOORS = {
         "plan",
         "metrics",
         "yamlfile",
+        "partial",
         "registry",
         "plugins",
     },

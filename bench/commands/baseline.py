@@ -76,6 +76,7 @@ def show(
 def _write(
     file: Path, baseline: Any, run: list[str], author: str, reason: str, out: Path, before: dict[str, Any] | None
 ) -> int:
+    from bench.commands.tables import warn
     from bench.gating import nights_named
     from bench.wire.calendar import WallCalendar, utc
 
@@ -83,7 +84,7 @@ def _write(
              (("--author", author, "a name"), ("--reason", reason, "why it is accepted")) if not value.strip()]  # fmt: skip
     if empty:
         raise ConfigError(empty)
-    nights = baseline.chosen(nights_named(run, out))
+    nights = baseline.chosen(nights_named(run, out, warn))
     content = baseline.made(nights, utc(WallCalendar().now_ns()), author.strip(), reason.strip(), before)
     baseline.write(file, content)
     for what in content["changes"][-1].get("differs", ()):

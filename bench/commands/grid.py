@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 NARROWEST = 40
 GAP = 2
+UNKNOWN = "–"
+"""What stands in a cell of which nothing is known."""
+_UNBROKEN = "\u00a0"
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]], width: int, least: Sequence[int] = ()) -> list[str]:
@@ -43,6 +46,10 @@ def _line(row: Sequence[str], widths: Sequence[int], remark: bool) -> str:
 
 
 def _paragraph(head: Sequence[str], row: Sequence[str], width: int) -> list[str]:
+    """A row as a sentence. A head is never parted from what stands under it; of a row of nothing known one dash is left."""
     told = [f"{name} {cell}".strip() for name, cell in zip(head[1:], row[1:], strict=True) if cell]
+    if set(row[1:]) <= {"", UNKNOWN}:
+        told = []
     deep = " " * (len(row[0]) - len(row[0].lstrip()))
-    return folded(f"{row[0]}: {', '.join(told)}", width, f"{deep}  ")
+    whole = ", ".join(one.replace(" ", _UNBROKEN) for one in told) or UNKNOWN
+    return [line.replace(_UNBROKEN, " ") for line in folded(f"{row[0]}: {whole}", width, f"{deep}  ")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.commands.grid import folded, grid
+from bench.commands.grid import UNKNOWN, folded, grid
 from bench.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def lines(answer: Answer, assumed: Any, width: int) -> list[str]:
 
 def _row(offer: Offer) -> tuple[str, ...]:
     if offer.spread is None or offer.half_widths is None:
-        return (offer.name, *["–"] * (len(HEAD) - 1))
+        return (offer.name, *[UNKNOWN] * (len(HEAD) - 1))
     return (
         offer.name,
         f"{offer.runs:,}",
@@ -161,12 +161,12 @@ def width(value: float | None) -> str:
 
 
 def _usd(value: Decimal | None) -> str:
-    return "–" if value is None else f"{value:,.2f}"
+    return UNKNOWN if value is None else f"{value:,.2f}"
 
 
 def _time(seconds: float | None) -> str:
     if seconds is None:
-        return "–"
+        return UNKNOWN
     if seconds < 5400:
         return f"{max(1, round(seconds / 60))} min"
     return f"{seconds / 3600:.3g} h" if seconds < 2 * 86_400 else f"{seconds / 86_400:.3g} d"

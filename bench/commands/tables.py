@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import tabulate
 from bench.errors import BenchError, CannotRun, ConfigError, Problem
+from bench.nights import left_out
 from bench.stats.table import Table, build
 from bench.store import runs
 from bench.store.columns import stored_rows
@@ -111,7 +112,7 @@ def opened_all(refs: Sequence[str | Path], out: Path, say: Say) -> list[runs.Run
         except BenchError as error:
             if len(folders) == 1:
                 raise
-            say(f"Left out: {error.message}")
+            say(left_out(folder, error))
             last = error
     if not found:
         raise last
@@ -126,6 +127,8 @@ def opened(folder: Path, say: Say) -> runs.Run:
         again = runs.resume_command(run.manifest, folder)
         say(f"The run crashed; its rows come from its journal, without scores. To go on: {again}")
     if changed := runs.verify_digests(run):
+        for path in sorted(folder.glob("*.parquet")):
+            stored_rows(folder, path.stem)  # one that is cut off is not merely changed: it cannot be read
         say(f"Warning: changed since the run wrote them: {', '.join(changed)}")
     return run
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.commands.grid import folded
 from bench.commands.output import columns_of_terminal
 from bench.errors import ConfigError, Problem
 
@@ -44,10 +45,11 @@ def targets(
         return 0
     listed = _targets(file or DEFAULT, only) if file or only or DEFAULT.exists() else []
     if file or only:
-        _tell(listed, _targets_text(listed), as_json)
+        _tell(listed, _targets_text(listed, columns_of_terminal()), as_json)
         return 0
     rows = doors.facts(today())
-    parts = [doors.text(rows, columns_of_terminal()), *([f"{DEFAULT}:", _targets_text(listed)] if listed else [])]
+    width = columns_of_terminal()
+    parts = [doors.text(rows, width), *([f"{DEFAULT}:", _targets_text(listed, width)] if listed else [])]
     _tell({"doors": rows, "targets": listed}, "\n\n".join(parts), as_json)
     return 0
 
@@ -93,17 +95,17 @@ def _targets(file: Path, only: list[str] | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _targets_text(rows: list[dict[str, Any]]) -> str:
-    lines = []
+def _targets_text(rows: list[dict[str, Any]], width: int) -> str:
+    """The targets, a paragraph each; what is longer than a line goes on below it, further in."""
+    lines: list[str] = []
     for row in rows:
         where = f" in {row['region']}" if row["region"] else ""
         make = f" ({row['preset']})" if row["preset"] else ""
-        lines.append(
-            f"{row['id']}: {row['model']} as {row['model_id']} at {row['provider']}{make}{where}, dialect {row['dialect']}"
-        )
+        head = f"{row['id']}: {row['model']} as {row['model_id']} at {row['provider']}{make}{where}, dialect {row['dialect']}"
+        lines += folded(head, width, " " * 8)
         lines.append("  ready" if row["ready"] else "  not ready:")
-        lines += [f"    {problem}" for problem in row["problems"]]
-        lines += [f"  note: {note}" for note in row["notes"]]
+        lines += [line for problem in row["problems"] for line in folded(f"    {problem}", width, " " * 8)]
+        lines += [line for note in row["notes"] for line in folded(f"  note: {note}", width, " " * 8)]
     return "\n".join(lines)
 
 

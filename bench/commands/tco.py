@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,23 +59,11 @@ def answered(
 ) -> Answer:  # fmt: skip
     """The answer from the files. Raises BenchError; problems of all of them come together, each with its line."""
     from bench import measured_use, tco
-    from bench.errors import ConfigError, Problem
+    from bench.errors import all_of
     from bench.offer import load_demand, load_offer
     from bench.store.runs import find_run
 
-    problems: list[Problem] = []
-    loaded: list[Any] = []
-    readers: tuple[Callable[[], Any], ...] = (
-        lambda: load_offer(contract), lambda: load_demand(demand), lambda: asked(book, prices),
-    )  # fmt: skip
-    for read in readers:
-        try:
-            loaded.append(read())
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
-    terms, hours, by = loaded
+    terms, hours, by = all_of(lambda: load_offer(contract), lambda: load_demand(demand), lambda: asked(book, prices))
     offer = terms.offer
     folder = find_run(run, out)
     use, notes, table = measured_use.use_of(folder, offer.target, book=by.book if book else None, prices=by.prices)

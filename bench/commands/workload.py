@@ -32,7 +32,7 @@ def list_(
     folder: Annotated[Path, typer.Argument(help="The folder to look in.")] = Path("workloads"),
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> int:
-    """List the workloads of a folder: title, cases, lengths, scorers."""
+    """List a folder's workloads by name: title, cases, lengths, scorers."""
     from bench import suites
     from bench.workload import load_workload
 

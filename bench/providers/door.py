@@ -137,14 +137,16 @@ class Opened:
 
 
 class Door(ABC):
-    """A provider whose requests an official SDK builds. A subclass names the SDK and makes its client."""
+    """A provider whose requests an official SDK builds, or what stands in its place where the service asks for none.
+
+    A subclass names the SDK and makes its client."""
 
     name: str
     dialects: frozenset[str]
     extra: str
     """The extra of this package that installs what the door needs."""
     packages: tuple[str, ...]
-    """What the door imports, in the names of the import system; the first is the SDK."""
+    """What the door imports, in the names of the import system; the first is the SDK. Empty where there is none."""
     path: str
     """The path that is given to the SDK, which may send another."""
     signs_anew = False
@@ -291,8 +293,9 @@ class Door(ABC):
         except Exception as error:
             said = str(error).strip().splitlines() or [""]
             why = f"{type(error).__name__}: {redact.clean(said[0])}"
+            builder = f"the {sdk[0]} SDK" if (sdk := self.needs(target)) else f"the door {self.name}"
             raise CannotRun(
-                f"{target.id}: the {self.needs(target)[0]} SDK could not prepare a request: {why}",
+                f"{target.id}: {builder} could not prepare a request: {why}",
                 hint="bench targets lists what each target needs",
             ) from error
 
@@ -323,8 +326,8 @@ class Door(ABC):
         return advised(self.name, status, headers, fault)
 
     def client_stack(self, target: Target) -> str:
-        """Name and version of what builds the request: `anthropic 2.12.0, botocore 1.44.5`."""
-        return ", ".join(f"{package} {version_of(package)}" for package in self.needs(target))
+        """Name and version of what builds the request: `anthropic 2.12.0, botocore 1.44.5`, or `no SDK`."""
+        return ", ".join(f"{package} {version_of(package)}" for package in self.needs(target)) or "no SDK"
 
     async def close(self) -> None:
         for opened in self._opened.values():

@@ -1,6 +1,9 @@
 """Servers that speak OpenAI's API at an address of their own: vLLM, SGLang, NIM, Ollama, OpenRouter, gateways.
 
 `preset` names the make, of which `presets.py` knows the rest; without one nothing is assumed.
+
+Such a server asks for no SDK: an address, a key and a body are the whole request. So it is made here, and differs from
+the openai SDK's in nothing but what an SDK says of itself (`user-agent`, `x-stainless-*`).
 """
 
 from __future__ import annotations
@@ -12,32 +15,50 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from bench import __version__
 from bench.errors import Problem
 from bench.providers import auth, gpt
-from bench.providers.door import Opened, address
+from bench.providers.door import Opened, address, to_json
 from bench.providers.presets import PRESETS, Preset
 from bench.record import Params
 from bench.targets import Target
 
 NO_KEY = "none"
-"""Sent where no key is named: the SDK wants one, such servers ignore it, and OPENAI_API_KEY is not theirs to see."""
+"""Sent where no key is named: the SDK sends one, such servers ignore it, and OPENAI_API_KEY is not theirs to see."""
 LIMITS = ("max_tokens", "max_completion_tokens")
+
+
+class Plain:
+    """Stands where a door's SDK does: `post` makes a request. The address may hold a user and a password."""
+
+    def __init__(self, http: httpx2.AsyncClient, base_url: str, key: str) -> None:
+        self._http = http
+        http.base_url = httpx2.URL(base_url)
+        http.headers = httpx2.Headers(
+            {
+                "Authorization": f"Bearer {key}",
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+                "User-Agent": f"bench/{__version__}",
+            }
+        )
+
+    async def post(
+        self, path: str, *, body: Mapping[str, Any], cast_to: type[httpx2.Response], options: Mapping[str, Any]
+    ) -> httpx2.Response:
+        return await self._http.post(path, content=to_json(body), headers=options["headers"])
+
+    async def close(self) -> None:
+        await self._http.aclose()
 
 
 class OpenAICompatible(gpt.GptDoor):
     name = "openai-compatible"
-    extra = "openai"
+    extra = ""
+    packages = ()
 
-    async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Any:
-        from openai import AsyncOpenAI
-
-        return AsyncOpenAI(
-            api_key=self.secret(opened.target) or NO_KEY,
-            base_url=_base(opened.target),
-            # The SDK would add the ids of an OpenAI account from the environment.
-            default_headers=gpt.without_account(),
-            **gpt.sdk_options(http),
-        )
+    async def client(self, opened: Opened, http: httpx2.AsyncClient) -> Plain:
+        return Plain(http, _base(opened.target) or "", self.secret(opened.target) or NO_KEY)
 
     def secret(self, target: Target) -> str | None:
         return auth.named(target)
@@ -50,7 +71,7 @@ class OpenAICompatible(gpt.GptDoor):
         return {preset.token_limit if key in LIMITS else key: value for key, value in body.items()}
 
     def problems(self, target: Target) -> list[Problem]:
-        found = auth.reference_problems(target, ("env",)) + gpt.environment_problems(target)
+        found = auth.reference_problems(target, ("env",))
         preset = PRESETS.get(target.preset or "")
         if target.preset is not None and preset is None:
             near = get_close_matches(target.preset, PRESETS, 1)

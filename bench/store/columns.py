@@ -7,6 +7,7 @@ of a column stands for its rows only where it cannot be otherwise: NaN is left o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,7 +133,10 @@ class Columns:
         for n, folder in enumerate(self.folders):
             there = set(self._meta(folder).schema.to_arrow_schema().names)
             path = folder / f"{self.table}.parquet"
-            with pq.ParquetFile(path, metadata=self._meta(folder), read_dictionary=[*words, *texts]) as file:
+            with (
+                damage_told(path),
+                pq.ParquetFile(path, metadata=self._meta(folder), read_dictionary=[*words, *texts]) as file,
+            ):
                 for batch in file.iter_batches(
                     BATCH_ROWS, columns=[c for c in (*floats, *words, *flags, *texts) if c in there]
                 ):
@@ -210,10 +214,11 @@ class Columns:
 
     @cached_property
     def _metas(self) -> dict[Path, Any]:
-        try:
-            return {folder: pq.read_metadata(folder / f"{self.table}.parquet") for folder in self.folders}
-        except (OSError, pa.ArrowInvalid) as error:
-            raise CannotRun(f"{self.table}.parquet: cannot read: {error}", DAMAGED) from error
+        found = {}
+        for folder in self.folders:
+            with damage_told(path := folder / f"{self.table}.parquet"):
+                found[folder] = pq.read_metadata(path)
+        return found
 
     def _lacking(self, name: str) -> Iterator[tuple[int, int]]:
         """(place of the first row, how many) of every run without the column."""
@@ -228,16 +233,25 @@ class Columns:
         begin = 0
         for folder, count in zip(self.folders, self.counts, strict=True):
             path = folder / f"{self.table}.parquet"
-            try:
-                with pq.ParquetFile(path, metadata=self._meta(folder), read_dictionary=list(dictionary)) as file:
-                    at = begin
-                    if name in file.schema_arrow.names:
-                        for batch in file.iter_batches(BATCH_ROWS, columns=[name]):
-                            yield at, batch.column(0)
-                            at += len(batch)
-            except (OSError, pa.ArrowInvalid) as error:
-                raise CannotRun(f"{path}: cannot read: {error}", DAMAGED) from error
+            with (
+                damage_told(path),
+                pq.ParquetFile(path, metadata=self._meta(folder), read_dictionary=list(dictionary)) as file,
+            ):
+                at = begin
+                if name in file.schema_arrow.names:
+                    for batch in file.iter_batches(BATCH_ROWS, columns=[name]):
+                        yield at, batch.column(0)
+                        at += len(batch)
             begin += count
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """CannotRun, with the next step, where a table of a run turns out to be damaged."""
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        raise CannotRun(f"{path}: cannot read: {' '.join(str(error).split()).rstrip('.')}", DAMAGED) from error
 
 
 class Words:
@@ -284,4 +298,5 @@ def _coded(column: Any) -> tuple[NDArray[np.int32], Any]:
 def stored_rows(folder: Path, table: str) -> int:
     """How many rows a table of a run has; 0 when there is no such table."""
     path = folder / f"{table}.parquet"
-    return pq.read_metadata(path).num_rows if path.is_file() else 0
+    with damage_told(path):
+        return pq.read_metadata(path).num_rows if path.is_file() else 0

@@ -331,7 +331,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except FileNotFoundError as error:
         raise CannotRun(f"{path}: the run has no table {path.stem}", DAMAGED) from error
     except (OSError, pa.ArrowInvalid) as error:
-        raise CannotRun(f"{path}: cannot read: {error}", DAMAGED) from error
+        raise CannotRun(f"{path}: cannot read: {' '.join(str(error).split()).rstrip('.')}", DAMAGED) from error
 
 
 def release_memory() -> None:

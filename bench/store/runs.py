@@ -173,7 +173,10 @@ def open_run(path: Path | str) -> Run:
         ) from error
     except (OSError, orjson.JSONDecodeError) as error:
         raise CannotRun(f"{path / MANIFEST}: cannot read: {error}", DAMAGED) from error
-    if not isinstance(manifest, dict) or manifest.get("schema_version", 0) > SCHEMA_VERSION:
+    version = manifest.get("schema_version", 0) if isinstance(manifest, dict) else None
+    if not isinstance(version, int):
+        raise CannotRun(f"{path / MANIFEST}: not what a run writes", DAMAGED)
+    if version > SCHEMA_VERSION:
         raise CannotRun(f"{path / MANIFEST}: written by a newer bench", "upgrade bench: pip install --upgrade bench")
     return Run(path, manifest)
 
@@ -229,7 +232,9 @@ def find_run(ref: str | Path, results: Path = Path("results")) -> Path:
     if not runs:
         raise CannotRun(f"{results}: there are no runs", MAKE_ONE)
     if not matches:
-        raise CannotRun(f"no run {ref!r} in {results}", f"the last ones are {names}")
+        near = [p.name.removeprefix("run=") for p in runs if ref and ref in p.name]  # a simulated run is called so
+        hint = f"perhaps {', '.join(near[-5:])}" if near else f"the last ones are {names}"
+        raise CannotRun(f"no run {ref!r} in {results}", hint)
     if len(matches) > 1:
         raise CannotRun(f"{len(matches)} runs begin with {ref!r}", f"give more of the id, e.g. one of {names}")
     return matches[0]

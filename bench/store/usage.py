@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.errors import CannotRun
-from bench.store.columns import Words
+from bench.store.columns import Words, damage_told
 from bench.store.disk import DAMAGED
 
 ROWS = 1 << 17
@@ -66,7 +66,8 @@ class Table:
         return Words(self.words.setdefault(name, {})).codes(_column(rows, name))
 
     def has(self, name: str) -> bool:
-        return self.path.is_file() and name in pq.read_schema(self.path).names
+        with damage_told(self.path):
+            return self.path.is_file() and name in pq.read_schema(self.path).names
 
 
 def _stretches(sizes: Sequence[int]) -> Iterator[list[int]]:

@@ -14,11 +14,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from bench.errors import ConfigError
 from bench.load import Load, Stage, load_of
+from bench.partial import Partial
 from bench.record import Case, Params
-from bench.workload.items import cases_of, sessions_of, tools_of
-from bench.workload.runnable import not_runnable
+from bench.workload.items import cases_of, items_of, sessions_of, templates_of, tools_of
+from bench.workload.runnable import meaning
 from bench.workload.schema import (
     CacheSpec,
     FileRef,
@@ -29,7 +29,7 @@ from bench.workload.schema import (
     WorkloadSpec,
     json_schema,
 )
-from bench.yamlfile import check, load
+from bench.yamlfile import load
 
 __all__ = [
     "FileRef",
@@ -98,16 +98,30 @@ class Workload:
         return replace(self, cases=tuple(cases), digest=_digest(self.spec, cases))
 
 
+_STAND_INS: Mapping[str, Any] = {
+    "version": 1,
+    "name": "malformed",
+    "dataset": {"type": "inline", "items": [{}]},
+    "load": {"pattern": "concurrent"},
+}
+"""For sections that are malformed, so that the others can be judged; nothing is judged of these."""
+
+
 def load_workload(path: Path) -> Workload:
     """Read, check and render a workload. Raises ConfigError with every problem found."""
     loaded = load(path)
-    spec = check(WorkloadSpec, loaded)
-    problems = list(not_runnable(spec, loaded))
-    if problems:
-        raise ConfigError(problems)
+    read = Partial.of(WorkloadSpec, loaded, _STAND_INS)
+    spec = read.model
+    read.judge(meaning(spec, loaded))
+    tools = read.attempt(lambda: tools_of(spec, loaded)) or ()
+    templates, wrong = read.attempt(lambda: templates_of(spec, loaded)) or ([], [])
+    read.problems += wrong
+    items = read.attempt(lambda: items_of(spec, loaded))
+    cases = read.attempt(lambda: cases_of(spec, loaded, templates, items)) if items else None
+    read.finish()
+    assert cases is not None
     params = params_of(spec.generation, Params())
-    params = replace(params, tools=tools_of(spec, loaded), **_cache(spec.cache))
-    cases = cases_of(spec, loaded)
+    params = replace(params, tools=tools, **_cache(spec.cache))
     return Workload(
         name=spec.name,
         title=spec.title,

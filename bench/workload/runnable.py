@@ -5,54 +5,86 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from bench.errors import ConfigError, Problem
-from bench.load import problems as load_problems
+from bench.load import checks as load_checks
+from bench.partial import Checks
 from bench.workload.items import problem_at
-from bench.workload.schema import InsertSpec, ScoringSpec, WorkloadSpec
+from bench.workload.schema import InsertSpec, ScorerSpec, ScoringSpec, WorkloadSpec
 from bench.yamlfile import Loaded
 
+Say = Callable[[str, str, str], Problem]
 
-def not_runnable(spec: WorkloadSpec, loaded: Loaded) -> Iterator[Problem]:
-    """What the schema knows and this version cannot run yet."""
-    from bench import score, world
+
+def meaning(spec: WorkloadSpec, loaded: Loaded) -> Checks:
+    """What the schema allows and means nothing, contradicts something else, or is not run by this version."""
 
     def problem(path: str, got: str, want: str) -> Problem:
         return problem_at(loaded, path, got, want)
 
+    yield _environment_problems(spec, problem)
+    yield _load_problems(spec, problem)
+    yield _messages_problems(spec, problem)
+    yield _session_problems(spec, problem)
+    yield _reorder_problems(spec, problem)
+    if spec.scoring is not None:
+        yield _scorer_problems(spec.scoring, problem)
+        yield _mode_problems(spec.scoring, problem)
+        yield _aggregate_problems(spec.scoring, problem)
+        yield _pass_problems(spec.scoring, problem)
+
+
+def _environment_problems(spec: WorkloadSpec, problem: Say) -> Iterator[Problem]:
     if spec.environment is not None:
-        yield problem(
-            "environment", spec.environment.name, "a workload without an environment; this version runs single replies"
-        )
-    yield from load_problems(spec.load, spec.slo is not None and spec.slo.can_be_checked, problem)
-    if spec.dataset.type == "trace":
-        yield problem("dataset.type", "trace", "generator, file or inline")
-    if spec.dataset.type == "generator" and spec.dataset.generator not in world.generators():
-        yield problem("dataset.generator", str(spec.dataset.generator), f"one of {', '.join(world.generators())}")
-    if spec.dataset.type == "file" and spec.dataset.format not in ("auto", "jsonl", "csv"):
-        yield problem("dataset.format", spec.dataset.format, "jsonl or csv")
+        want = "a workload without an environment; this version runs single replies"
+        yield problem("environment", spec.environment.name, want)
+
+
+def _load_problems(spec: WorkloadSpec, problem: Say) -> Checks:
+    yield load_checks(spec.load, lambda: spec.slo is not None and spec.slo.can_be_checked, problem)
+
+
+def _messages_problems(spec: WorkloadSpec, problem: Say) -> Iterator[Problem]:
     if spec.messages is None and spec.dataset.type != "inline":
         yield problem("messages", "nothing", "the messages to send, e.g. [{role: user, content: '{{ question }}'}]")
-    yield from _session_problems(spec, problem)
+
+
+def _reorder_problems(spec: WorkloadSpec, problem: Say) -> Iterator[Problem]:
     if spec.dataset.reorder is not None and spec.load.unit == "session":
         yield problem("dataset.reorder", "sessions", "requests of their own; a session is not asked twice")
-    if spec.scoring is not None:
-        for at, scorer in enumerate(spec.scoring.scorers):
-            if scorer.type not in score.names():
-                yield problem(f"scoring.scorers.{at}.type", scorer.type, f"one of {', '.join(score.names())}")
-                continue
-            try:
-                score.get(scorer.type, scorer.name, scorer.options)
-            except ConfigError as error:
-                for wrong in error.problems:
-                    yield problem(f"scoring.scorers.{at}.{wrong.path}", wrong.got, wrong.want)
-        yield from _verdict_problems(spec.scoring, problem)
+
+
+def _scorer_problems(scoring: ScoringSpec, problem: Say) -> Checks:
+    names = [one.name for one in scoring.scorers]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        yield problem("scoring.scorers", f"{twice[0]} more than once", "a name of its own for every scorer")
+    for at, scorer in enumerate(scoring.scorers):
+        yield _options_problems(scorer, f"scoring.scorers.{at}", problem)
+        yield _weight_problems(scorer, f"scoring.scorers.{at}", problem)
+
+
+def _weight_problems(scorer: ScorerSpec, where: str, problem: Say) -> Iterator[Problem]:
+    if not scorer.weight > 0:
+        yield problem(f"{where}.weight", f"{scorer.weight:g}", "a number above 0, e.g. 0.5")
+
+
+def _options_problems(scorer: ScorerSpec, where: str, problem: Say) -> Iterator[Problem]:
+    from bench import score
+
+    if scorer.type not in score.names():
+        yield problem(f"{where}.type", scorer.type, f"one of {', '.join(score.names())}")
+        return
+    try:
+        score.get(scorer.type, scorer.name, scorer.options)
+    except ConfigError as error:
+        for wrong in error.problems:
+            yield problem(f"{where}.{wrong.path}", wrong.got, wrong.want)
 
 
 OWN_FIGURES = ("quality", "quality_answered", "weighted", "label_macro_f1", "label_invalid_share")
 """What `pass` can name beside the scorers: the share right, the mean by weight, and the figures of labels."""
 
 
-def _verdict_problems(scoring: ScoringSpec, problem: Callable[[str, str, str], Problem]) -> Iterator[Problem]:
-    """What `scoring` says that no run of this version does, and bars that name nothing."""
+def _mode_problems(scoring: ScoringSpec, problem: Say) -> Iterator[Problem]:
     if scoring.mode == "separate":
         yield problem("scoring.mode", "separate", "inline (the replies that are timed are scored) or off")
     if scoring.epochs != 1:
@@ -61,14 +93,10 @@ def _verdict_problems(scoring: ScoringSpec, problem: Callable[[str, str, str], P
         )
     if scoring.judge is not None:
         yield problem("scoring.judge", "a judge", "scorers; this version has no judge")
+
+
+def _aggregate_problems(scoring: ScoringSpec, problem: Say) -> Iterator[Problem]:
     names = [one.name for one in scoring.scorers]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        yield problem("scoring.scorers", f"{twice[0]} more than once", "a name of its own for every scorer")
-    known = f"one of {', '.join((*names, *OWN_FIGURES))}"
-    for at, one in enumerate(scoring.scorers):
-        if not one.weight > 0:
-            yield problem(f"scoring.scorers.{at}.weight", f"{one.weight:g}", "a number above 0, e.g. 0.5")
     if (total := scoring.aggregate) is not None:
         if total.metric not in (None, "weighted", *names):
             yield problem("scoring.aggregate.metric", str(total.metric), f"one of {', '.join((*names, 'weighted'))}")
@@ -76,6 +104,12 @@ def _verdict_problems(scoring: ScoringSpec, problem: Callable[[str, str, str], P
             yield problem("scoring.aggregate.reducer", str(total.reducer), "mean")
         if total.ci != 0.95:
             yield problem("scoring.aggregate.ci", f"{total.ci:g}", "0.95, the level of every interval")
+
+
+def _pass_problems(scoring: ScoringSpec, problem: Say) -> Iterator[Problem]:
+    """Bars that name nothing, or are none."""
+    names = [one.name for one in scoring.scorers]
+    known = f"one of {', '.join((*names, *OWN_FIGURES))}"
     for at, bar in enumerate(scoring.passes):
         where = f"scoring.pass.{at}"
         if bar.metric not in (*names, *OWN_FIGURES):
@@ -92,7 +126,7 @@ def _verdict_problems(scoring: ScoringSpec, problem: Callable[[str, str, str], P
             )
 
 
-def _session_problems(spec: WorkloadSpec, problem: Callable[[str, str, str], Problem]) -> Iterator[Problem]:
+def _session_problems(spec: WorkloadSpec, problem: Say) -> Iterator[Problem]:
     inserts = [
         at
         for at, message in enumerate(spec.messages or ())

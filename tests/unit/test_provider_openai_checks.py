@@ -2,15 +2,16 @@
 
 import asyncio
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import providers
+from bench import __version__, providers
 from bench.cli import main
-from bench.errors import ConfigError
+from bench.errors import CannotRun, ConfigError
 from bench.providers import auth, foundry, openai_bedrock
 from bench.providers.presets import PRESETS
 from bench.record import Connection, Exchange, Params, Reply
@@ -98,13 +99,38 @@ def test_each_usual_way_of_signing_in_is_enough(
     assert providers.get(door).route(target(door, **facts))["auth"]
 
 
-@pytest.mark.parametrize("door", ["openai", "azure-openai", "openai-compatible"])
+@pytest.mark.parametrize("door", ["openai", "azure-openai"])
 def test_a_variable_that_would_change_every_request_is_refused(door: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEY", "k")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer mine")
     (problem,) = providers.get(door).check(target(door, auth={"env": "KEY"}))
     assert "OPENAI_CUSTOM_HEADERS" in problem.got
     assert "Bearer" not in str(problem)
+
+
+def test_a_missing_sdk_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    provider = providers.get("openai")
+    (problem,) = provider.check(target("openai"))
+    assert (problem.got, problem.want) == ("openai is not installed", "pip install 'bench[openai]'")
+    with pytest.raises(CannotRun) as raised:
+        asyncio.run(provider.prepare(target("openai"), {"model": "m", "messages": []}))
+    assert raised.value.hint == "pip install 'bench[openai]'"
+
+
+def test_a_compatible_server_is_asked_without_any_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer mine")
+    provider = providers.get("openai-compatible")
+    one = target("openai-compatible", base_url="http://u:p%40ss@127.0.0.1:9/v1/")
+    assert provider.check(one) == []
+    request = asyncio.run(provider.prepare(one, {"model": "m", "messages": []}, {"X-Trace": "1"}))
+    assert str(request.url).endswith("@127.0.0.1:9/v1/chat/completions")
+    # a user and a password in the address sign in, as with every HTTP client: u:p@ss in base64
+    assert request.headers.get_list("authorization") == ["Basic dTpwQHNz"]
+    assert (request.headers["user-agent"], request.headers["x-trace"]) == (f"bench/{__version__}", "1")
+    assert provider.client_stack(one) == "no SDK"
 
 
 ROUTES = [

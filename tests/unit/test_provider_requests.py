@@ -200,6 +200,14 @@ def as_received(request: httpx2.Request) -> Received:
     return Received(request.method, request.url.raw_path.decode(), headers, request.content)
 
 
+def comparable(door: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers as they are; of a door without an SDK, in any order and case, those that say nothing of an SDK."""
+    if door != "openai-compatible":
+        return headers
+    lower = [(name.lower(), value) for name, value in headers]
+    return sorted(header for header in lower if header[0] != "user-agent" and not header[0].startswith("x-stainless-"))
+
+
 async def compared(way: Way, stream: bool) -> list[tuple[Received, Received]]:
     pairs = []
     provider = providers.get(way.door)
@@ -237,7 +245,7 @@ def test_the_prepared_request_is_the_sdks_byte_for_byte(
     for ours, theirs in asyncio.run(compared(way, stream)):
         assert (ours.method, ours.target) == (theirs.method, theirs.target)
         assert ours.body == theirs.body
-        assert ours.headers == theirs.headers
+        assert comparable(way.door, ours.headers) == comparable(way.door, theirs.headers)
 
 
 @pytest.mark.parametrize("name", WAYS)
