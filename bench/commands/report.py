@@ -74,14 +74,12 @@ def report(
 
 def _by_length(found: Sequence[Run], pool: bool) -> str | None:
     """Slices by length, where they can be made and the prompts lie in more than one band."""
-    from bench.stats.slices import bands_of_cases
     from bench.store.columns import stored_rows
-    from bench.tabulate import IN_MEMORY_ROWS
+    from bench.tabulate import EXACT_ROWS, bands
 
-    if (len(found) > 1 and not pool) or sum(stored_rows(run.path, "requests") for run in found) > IN_MEMORY_ROWS:
+    if (len(found) > 1 and not pool) or sum(stored_rows(run.path, "requests") for run in found) > EXACT_ROWS:
         return None
-    bands = {band for run in found for band in bands_of_cases(run.requests).values()}
-    return "input_tokens" if len(bands) > 1 else None
+    return "input_tokens" if len(bands(found)) > 1 else None
 
 
 def _written(path: Path, content: bytes) -> Path:

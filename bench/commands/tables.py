@@ -20,6 +20,7 @@ from bench.store.recorded import CRASHED, MANIFEST
 
 if TYPE_CHECKING:
     from bench.campaign import Campaign, Log
+    from bench.stats.mix import Mix
     from bench.stats.pool import Difference, Source
 
 Say = Callable[[str], None]
@@ -172,7 +173,7 @@ def _table(chosen: Sequence[runs.Run], wanted: Wanted) -> Table:
 
     weights = None if wanted.weights is None else mix.load_mix(wanted.weights)
     if (rows := sum(stored_rows(run.path, "requests") for run in chosen)) > tabulate.IN_MEMORY_ROWS or wanted.approx:
-        return _large(chosen, wanted, rows)
+        return _large(chosen, wanted, weights, rows)
     together = wanted.pool and (len(chosen) > 1 or bool(chosen[0].manifest.get("campaign")))
     if len(chosen) == 1 and weights is None and wanted.by is None and not together:
         return tabulate.of_run(chosen[0], wanted.baseline)
@@ -193,31 +194,30 @@ def _table(chosen: Sequence[runs.Run], wanted: Wanted) -> Table:
     return table
 
 
-def _large(chosen: Sequence[runs.Run], wanted: Wanted, rows: int) -> Table:
+def _large(chosen: Sequence[runs.Run], wanted: Wanted, weights: Mix | None, rows: int) -> Table:
     """Of more rows than fit into data frames: column by column."""
     from bench.stats import pool
 
-    flags = (
-        ("--by", wanted.by),
-        ("--weights", wanted.weights),
-        ("runs side by side", len(chosen) > 1 and not wanted.pool),
-    )
-    if asked := [flag for flag, given in flags if given]:
-        want = (
-            f"at most {tabulate.IN_MEMORY_ROWS:,} rows for these, here are {rows:,}; fewer runs, or --pool without them"
-        )
-        raise ConfigError([Problem("command line", flag, "", want) for flag in asked])
     manifests = [run.manifest for run in chosen]
+    flags = (("--by", wanted.by), ("--weights", weights), ("runs side by side", len(chosen) > 1 and not wanted.pool))
+    asked = [flag for flag, given in flags if given]
+    if asked and (wanted.approx or rows > tabulate.EXACT_ROWS):
+        want = f"no histograms for these: at most {tabulate.EXACT_ROWS:,} rows and no --approx, here are {rows:,}"
+        raise ConfigError([Problem("command line", flag, "", want) for flag in asked])
+    if len(chosen) > 1 and not wanted.pool:
+        return tabulate.beside(chosen, wanted.baseline)
     together = len(chosen) > 1 or (wanted.pool and bool(manifests[0].get("campaign")))
     facts = pool.manifest_of(manifests) if together else manifests[0]
     table = tabulate.of_columns([run.path for run in chosen], facts, rows, wanted.baseline, wanted.approx)
-    if not together:
-        return table
-    units, few = pool.of_what(manifests)
-    return replace(
-        table, partial=pool.unfinished(manifests), title=f"{table.title}: {len(chosen)} runs pooled",
-        alarms=(*table.alarms, *few), notes=(f"{len(chosen)} runs pooled, {units}", *pool.missing(manifests), *table.notes),
-    )  # fmt: skip
+    if together:
+        units, few = pool.of_what(manifests)
+        table = replace(
+            table, partial=pool.unfinished(manifests), title=f"{table.title}: {len(chosen)} runs pooled",
+            alarms=(*table.alarms, *few), notes=(f"{len(chosen)} runs pooled, {units}", *pool.missing(manifests), *table.notes),
+        )  # fmt: skip
+    if weights is not None:
+        table = tabulate.weighted(table, chosen, facts, weights, wanted.baseline)
+    return table if wanted.by is None else tabulate.sliced(table, chosen, facts, wanted.by, wanted.baseline)
 
 
 def _source(run: runs.Run) -> Source:

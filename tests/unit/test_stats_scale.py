@@ -147,12 +147,34 @@ def test_pooled_runs_of_many_rows_are_the_pool_of_few(tmp_path, monkeypatch, cap
     few = cells()
     monkeypatch.setattr(tabulate, "IN_MEMORY_ROWS", 10)
     close(few, cells())
+    monkeypatch.setattr(tabulate, "EXACT_ROWS", 20)
     assert main(["compare", "night-*"]) == 2
     assert main(["compare", "night-0", "--by", "hour"]) == 2
-    assert "at most 10 rows" in capsys.readouterr().err
-    monkeypatch.setattr(tabulate, "EXACT_ROWS", 20)
+    assert "at most 20 rows" in capsys.readouterr().err
     assert main(["compare", "night-0", "--json"]) == 0
     assert "histogram" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["night-*"], ["night-*", "--pool", "--by", "tag:kind"],
+                                   ["night-0", "--weights", "mix.yaml"]], ids=" ".join)  # fmt: skip
+def test_whatever_is_asked_of_many_rows_is_what_it_is_of_few(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mix.yaml").write_text("version: 1\nby: tag:kind\nshares: {even: 0.9, odd: 0.1}\n")
+    for night in range(2):
+        store(tmp_path / "results", f"night-{night}", day=night, clouds=CLOUDS[:2], prompts=24, seed=night + 1)
+
+    def table():
+        capsys.readouterr()
+        assert main(["compare", *words, "--json"]) == 0
+        made = json.loads(capsys.readouterr().out)
+        for row in made["rows"]:
+            row["spent_usd"] = float(row["spent_usd"])  # with as many zeros at the end as its sum has
+        return made["rows"], made["comparisons"], [(s["label"], s["comparisons"]) for s in made.get("slices") or ()]
+
+    few = table()
+    monkeypatch.setattr(tabulate, "IN_MEMORY_ROWS", 10)
+    monkeypatch.setattr(runs.Run, "frame", lambda *_: pytest.fail("read as data frames"))
+    close(few, table())
 
 
 def test_a_run_of_many_rows_is_read_column_by_column(tmp_path, monkeypatch):
