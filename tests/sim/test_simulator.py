@@ -5,6 +5,7 @@ import hashlib
 import json
 import socket
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -446,7 +447,8 @@ def test_converse_has_the_faults_and_the_refusals_of_its_door(clouds):
 
     def stream(prompt, **more):
         messages = [{"role": "user", "content": [{"text": prompt}]}]
-        return list(client.converse_stream(modelId=MODELS["bedrock"], messages=messages, **more)["stream"])
+        with closing(client.converse_stream(modelId=MODELS["bedrock"], messages=messages, **more)["stream"]) as events:
+            return list(events)  # one that breaks off would keep its socket
 
     with pytest.raises(EventStreamError) as failed:
         stream("Hello [[fault: error after=2 kind=throttled]]")

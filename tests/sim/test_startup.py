@@ -43,7 +43,8 @@ ALWAYS_LATER = [
     *("bench.commands.report", "bench.commands.gate", "bench.price.second_opinion"),
 ]
 SDKS = {
-    "openai-compatible": {"openai"},
+    "openai-compatible": set(),
+    "openai": {"openai"},
     "anthropic": {"anthropic"},
     "bedrock": {"anthropic", "boto3"},  # Anthropic's SDK signs for Bedrock with a session of boto3
 }
