@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from bench.preflight import Options
+    from bench.conductor.preflight import Options
     from bench.stats.types import Table
     from bench.store.runs import Run
 
@@ -101,7 +101,7 @@ def run(
     `run.manifest["exit_status"]` is the command's exit code. `progress` gets the same messages as the terminal's display.
     Raises BenchError.
     """
-    from bench.preflight import Options
+    from bench.conductor.preflight import Options
     from bench.yamlfile import parse_duration_ns
 
     problems: list[Problem] = []
@@ -192,8 +192,8 @@ def _command(
 
 def _in_a_thread(options: Options, progress: Callable[[dict[str, Any]], None]) -> Path:
     """Conducts the run in a thread of its own, and hands on interrupts that reach this one."""
+    from bench.conductor.runner import run as conduct
     from bench.engine.seat import asked_from_elsewhere
-    from bench.runner import run as conduct
 
     done: list[Path] = []
     failed: list[BaseException] = []

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.conductor.runner import scoring
 from bench.errors import CannotRun, ConfigError, Problem
-from bench.runner import scoring
 from bench.stats.table import ATTEMPT_COLUMNS, build, summary_rows
 from bench.store import parquet, runs
 from bench.store.parquet import FileInfo

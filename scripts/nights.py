@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.gate import LEAST_SD
+from bench.nightly.gate import LEAST_SD
 from bench.stats.limits import Walk, alphas, walk_counts, walk_values
 from bench.stats.nightly import GATED, GATED_BY_NAME
 

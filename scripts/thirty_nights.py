@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import runner
-from bench.gate import GateResult
-from bench.gating import Wanted, gate
-from bench.preflight import Options
+from bench.conductor import runner
+from bench.conductor.preflight import Options
+from bench.nightly.gate import GateResult
+from bench.nightly.gating import Wanted, gate
 from bench.wire.clock import Anchor
 
 DAY_NS = 86_400 * 10**9

@@ -35,7 +35,7 @@ def set_(
     out: _OUT = Path("results"),
 ) -> int:
     """Make a baseline file of runs that are alike."""
-    from bench import baseline
+    from bench.nightly import baseline
 
     if file.exists():
         raise ConfigError(
@@ -54,7 +54,7 @@ def update(
     out: _OUT = Path("results"),
 ) -> int:
     """Replace a baseline. What it was, who changed it and why stay in the file."""
-    from bench import baseline
+    from bench.nightly import baseline
 
     return _write(file, baseline, run, author, reason, out, baseline.load(file))
 
@@ -65,7 +65,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the file's content.")] = False,
 ) -> int:
     """Print what a baseline holds, what it is of, and who accepted it."""
-    from bench import baseline
+    from bench.nightly import baseline
     from bench.report.gate import baseline_text
 
     content = baseline.load(file)
@@ -77,7 +77,7 @@ def _write(
     file: Path, baseline: Any, run: list[str], author: str, reason: str, out: Path, before: dict[str, Any] | None
 ) -> int:
     from bench.commands.tables import warn
-    from bench.gating import nights_named
+    from bench.nightly.gating import nights_named
     from bench.wire.calendar import WallCalendar, utc
 
     empty = [Problem("command line", flag, "nothing", want) for flag, value, want in

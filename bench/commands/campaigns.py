@@ -16,18 +16,18 @@ from bench.errors import CannotRun
 from bench.wire.calendar import utc
 
 if TYPE_CHECKING:
-    from bench.campaign import Campaign, Log
-    from bench.design import Assumed
-    from bench.planning import Question, Standing
-    from bench.preflight import Options
-    from bench.runner import Result
+    from bench.campaigns.campaign import Campaign, Log
+    from bench.campaigns.design import Assumed
+    from bench.campaigns.planning import Question, Standing
+    from bench.conductor.preflight import Options
+    from bench.conductor.runner import Result
 
 
 def begin(options: Options, name: str | None, blocks: int, over: str, grace: str, due_only: bool, as_json: bool) -> int:
     """Publishes a campaign, then carries it out."""
-    from bench.campaign import period_ns
-    from bench.campaigning import begin as published
-    from bench.campaigning import in_words
+    from bench.campaigns.campaign import period_ns
+    from bench.campaigns.campaigning import begin as published
+    from bench.campaigns.campaigning import in_words
     from bench.wire.calendar import WallCalendar
 
     over_ns, grace_ns = period_ns(over, "--over"), period_ns(grace, "--grace")
@@ -43,13 +43,13 @@ def begin(options: Options, name: str | None, blocks: int, over: str, grace: str
 
 def go_on(name: str, out: Path, due_only: bool, limit_usd: Decimal | None, as_json: bool) -> int:
     """Goes on with a campaign that was published."""
-    from bench.campaign import opened
+    from bench.campaigns.campaign import opened
 
     return _carry_out(opened(name, out), due_only, limit_usd, as_json)
 
 
 def _carry_out(campaign: Campaign, due_only: bool, limit_usd: Decimal | None, as_json: bool) -> int:
-    from bench.campaigning import carry_out
+    from bench.campaigns.campaigning import carry_out
     from bench.wire.calendar import WallCalendar
 
     line = _StatusLine()
@@ -69,7 +69,7 @@ def _carry_out(campaign: Campaign, due_only: bool, limit_usd: Decimal | None, as
 
 
 def _run_block(options: Options) -> Result:
-    from bench.runner import run
+    from bench.conductor.runner import run
 
     with Progress.open() as progress:
         return run(options, progress.show)
@@ -94,7 +94,7 @@ class _StatusLine:
 
 
 def as_dict(campaign: Campaign) -> dict[str, Any]:
-    from bench.campaign import read_log
+    from bench.campaigns.campaign import read_log
 
     log = read_log(campaign)
     return {
@@ -120,7 +120,7 @@ def as_dict(campaign: Campaign) -> dict[str, Any]:
 
 def progress(name: str, out: Path, question: Question, assumed: Assumed, runs_only: bool, as_json: bool) -> int:
     """`bench plan --campaign NAME`: what became of each block, what the runs so far tell, and what is still needed."""
-    from bench.campaign import opened, read_log, words
+    from bench.campaigns.campaign import opened, read_log, words
 
     campaign = opened(name, out)
     log = read_log(campaign)
@@ -149,9 +149,9 @@ def progress(name: str, out: Path, question: Question, assumed: Assumed, runs_on
 
 
 def _standing(campaign: Campaign, question: Question, assumed: Assumed) -> Standing:
-    from bench import history, planning
-    from bench.campaign import read_log
-    from bench.campaigning import job_options
+    from bench.campaigns import history, planning
+    from bench.campaigns.campaign import read_log
+    from bench.campaigns.campaigning import job_options
     from bench.store import runs
     from bench.wire.clock import today
 

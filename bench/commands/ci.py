@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bench.errors import BenchError, CannotRun
 
 if TYPE_CHECKING:
-    from bench.gate import GateResult
+    from bench.nightly.gate import GateResult
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 

@@ -15,7 +15,7 @@ from bench.metrics import UNKNOWN
 
 def estimated(options: Any, as_json: bool) -> int:
     """Prints requests, tokens, dollars and minutes of each target, and what the ranges rest on."""
-    from bench import preflight
+    from bench.conductor import preflight
     from bench.wire.clock import today
 
     job = preflight.prepare(options, today())

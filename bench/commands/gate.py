@@ -45,8 +45,8 @@ def gate(
     from bench.commands import ci
     from bench.commands.output import columns_of_terminal
     from bench.commands.tables import warn
-    from bench.gating import Wanted
-    from bench.gating import gate as judged
+    from bench.nightly.gating import Wanted
+    from bench.nightly.gating import gate as judged
     from bench.report import gate as report
 
     if since is not None and not _DATE.fullmatch(since):

@@ -29,8 +29,8 @@ def history(
     """Show every figure night by night, and when it changed."""
     from bench.commands.output import columns_of_terminal
     from bench.commands.tables import warn
+    from bench.nightly.trend import Wanted, trend
     from bench.report import trend as report
-    from bench.trend import Wanted, trend
 
     if html is not None and html.is_dir():
         raise CannotRun(f"{html}: a folder", f"name a file, e.g. {html / 'trend.html'}")

@@ -15,7 +15,7 @@ from bench.commands.grid import UNKNOWN, folded, grid
 from bench.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from bench.planning import Answer, Offer
+    from bench.campaigns.planning import Answer, Offer
 
 
 def plan(
@@ -41,11 +41,11 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> int:
     """Tell what a precision takes: requests, runs, hours and dollars. Nothing is sent."""
-    from bench import history as learnt
-    from bench import planning
+    from bench.campaigns import history as learnt
+    from bench.campaigns import planning
     from bench.commands.money import dollars
     from bench.commands.output import columns_of_terminal
-    from bench.preflight import Options
+    from bench.conductor.preflight import Options
     from bench.store import runs
     from bench.wire.clock import today
 
@@ -173,7 +173,7 @@ def _time(seconds: float | None) -> str:
 
 
 def _sources(answer: Answer, assumed: Any, width: int) -> list[str]:
-    from bench.design import SOURCES
+    from bench.campaigns.design import SOURCES
 
     if assumed is None:
         head = f"From {answer.source}. Correlation of neighbours, within the hour and within the day:"

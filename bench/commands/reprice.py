@@ -18,8 +18,8 @@ from bench.errors import ConfigError, Problem
 from bench.metrics import UNKNOWN
 
 if TYPE_CHECKING:
+    from bench.money.repricing import Bill, Repriced, Repricing, UsedEntry
     from bench.price.book import Book
-    from bench.repricing import Bill, Repriced, Repricing, UsedEntry
 
 WIDTH = 100
 WORDS = {
@@ -53,7 +53,7 @@ def reprice(
     as_json: Annotated[bool, typer.Option("--json", help="The same for other programs.")] = False,
 ) -> int:
     """Price a stored run again, from its files alone: what it cost then, what it would cost by this book, and why."""
-    from bench.repricing import reprice as priced
+    from bench.money.repricing import reprice as priced
     from bench.store.runs import find_run
 
     given = asked(book, prices, on)
@@ -101,7 +101,7 @@ def asked(book: Sequence[Path] | None, prices: Path | None, on: str | None = Non
 
 def text(found: Repricing, width: int = WIDTH) -> str:
     """The repricing for people, at most so many columns wide."""
-    from bench.repricing import notes
+    from bench.money.repricing import notes
 
     day = f", as of {found.on}" if found.on else ", by the days on which it was made"
     mark = "SIMULATED · " if found.simulated else ""
@@ -168,8 +168,8 @@ def _of_entry(used: UsedEntry) -> list[str]:
 
 def as_dict(found: Repricing) -> dict[str, Any]:
     """The repricing as plain data; money is text."""
+    from bench.money.repricing import notes
     from bench.price.book import PriceEntry
-    from bench.repricing import notes
 
     def bill(one: Bill) -> dict[str, Any]:
         parts = {column: _text(amount) for column, amount in one.parts.items()}

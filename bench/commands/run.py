@@ -97,7 +97,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> int:
     """Run one workload against every target and print the comparison."""
-    from bench.preflight import Options
+    from bench.conductor.preflight import Options
     from bench.yamlfile import parse_duration_ns
 
     problems: list[Problem] = []
@@ -206,7 +206,7 @@ def _campaign_problems(
 def _run(options: Any, as_json: bool) -> int:
     from bench.commands.output import print_table
     from bench.commands.progress import Progress
-    from bench.runner import run as conduct
+    from bench.conductor.runner import run as conduct
 
     with Progress.open() as progress:
         result = conduct(options, progress.show)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import tabulate
 from bench.errors import BenchError, CannotRun, ConfigError, Problem
-from bench.nights import left_out
+from bench.nightly.nights import left_out
 from bench.stats.table import Table, build
 from bench.store import runs
 from bench.store.columns import stored_rows
@@ -19,7 +19,7 @@ from bench.store.journal import journals
 from bench.store.recorded import CRASHED, MANIFEST
 
 if TYPE_CHECKING:
-    from bench.campaign import Campaign, Log
+    from bench.campaigns.campaign import Campaign, Log
     from bench.stats.mix import Mix
     from bench.stats.pool import Difference, Source
 
@@ -54,7 +54,7 @@ class Named:
         """The table of the runs; under that of a campaign stands what is missing of it."""
         if self.campaign is None:
             return table_of_runs(self.runs, wanted, say)
-        from bench.campaign import gaps
+        from bench.campaigns.campaign import gaps
 
         campaign, log = self.campaign
         table = table_of_runs(self.runs, replace(wanted, pool=True), say)
@@ -87,7 +87,7 @@ def named(refs: Sequence[str] | None, campaign: str | None, out: Path, say: Say)
 
 def of_campaign(name: str, out: Path, say: Say) -> Named:
     """A campaign, over or not, and its runs."""
-    from bench import campaign as campaigns
+    from bench.campaigns import campaign as campaigns
 
     campaign = campaigns.opened(name, out)
     log = campaigns.read_log(campaign)

@@ -17,7 +17,7 @@ from bench.commands.reprice import asked
 from bench.metrics import UNKNOWN
 
 if TYPE_CHECKING:
-    from bench.tco import Answer, Input, Plan, Swing
+    from bench.money.tco import Answer, Input, Plan, Swing
 
 WIDTH = 100
 NAMES = {
@@ -58,9 +58,9 @@ def answered(
     prices: Path | None = None,
 ) -> Answer:  # fmt: skip
     """The answer from the files. Raises BenchError; problems of all of them come together, each with its line."""
-    from bench import measured_use, tco
     from bench.errors import all_of
-    from bench.offer import load_demand, load_offer
+    from bench.money import measured_use, tco
+    from bench.money.offer import load_demand, load_offer
     from bench.store.runs import find_run
 
     terms, hours, by = all_of(lambda: load_offer(contract), lambda: load_demand(demand), lambda: asked(book, prices))

@@ -138,7 +138,7 @@ def show(
 def _body(file: Path, item: str, target: str, targets: Path) -> dict[str, Any]:
     """The request body of a case in the target's dialect, with the settings it would be sent."""
     from bench import dialects
-    from bench.preflight import Options, prepare
+    from bench.conductor.preflight import Options, prepare
     from bench.wire.clock import today
 
     job = prepare(Options(workload=file, targets=targets, only=(target,), simulate=True, limits="off"), today())
@@ -198,7 +198,7 @@ def _checked(file: Path, targets: Path | None) -> bool:
 
 def _estimate(file: Path, targets: Path | None) -> list[str]:
     """Tokens and dollars of a run for each target of the list, where there is one."""
-    from bench.preflight import Options, prepare
+    from bench.conductor.preflight import Options, prepare
     from bench.targets import load_targets
     from bench.wire.clock import today
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.gate import WORST_FIRST, GateResult, GateRow
 from bench.metrics import plural
+from bench.nightly.gate import WORST_FIRST, GateResult, GateRow
 from bench.stats.nightly import GATED
 
 _UNSEEN = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")

@@ -10,11 +10,11 @@ from datetime import date
 from typing import Any
 
 from bench.metrics import plural
+from bench.nightly.trend import Break, LevelChange, Series, Trend
 from bench.report import SIMULATED
 from bench.report.gate import shown
 from bench.report.plain import visible
 from bench.stats.nightly import Gated
-from bench.trend import Break, LevelChange, Series, Trend
 
 UNICODE, ASCII = "▁▂▃▄▅▆▇█", "_.-~=+*#"
 """Eight levels, the lowest first."""

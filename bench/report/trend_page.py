@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 from bench.metrics import plural
+from bench.nightly.trend import LevelChange, NightValue, Series, Trend
 from bench.report import SIMULATED
 from bench.report.axes import linear, log
 from bench.report.charts import DISTINCT
@@ -34,7 +35,6 @@ from bench.report.plain import cleaned
 from bench.report.trend import change_size, change_words, together
 from bench.stats.nightly import GATED, Gated
 from bench.stats.types import Table
-from bench.trend import LevelChange, NightValue, Series, Trend
 
 _TICKS = 6
 _SECTIONS = (("speed", "Speed", ("latency",)), ("delivery", "Reliability and quality", ("delivery", "quality")),

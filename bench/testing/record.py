@@ -20,11 +20,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench import dialects
+from bench.conductor.preflight import Options, Ready, prepare
+from bench.conductor.simulation import simulated
 from bench.dialects import body as read
 from bench.errors import BenchError, CannotRun
-from bench.preflight import Options, Ready, prepare
 from bench.record import Attempt
-from bench.simulation import simulated
 from bench.targets import Target
 from bench.testing.ask import ask, most_usd
 from bench.testing.golden import STEP_NS, Golden, dump_golden

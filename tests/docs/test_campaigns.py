@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench import design
+from bench.campaigns import design
+from bench.campaigns.design import Figure, Spread
 from bench.cli import main, program
-from bench.design import Figure, Spread
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "campaigns.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import program
-from bench.gate import WORST_FIRST
+from bench.nightly.gate import WORST_FIRST
 from bench.stats import limits
 from bench.stats.nightly import GATED
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench import simulate
 from bench.cli import main
-from bench.collect import SPOILED_NS, SPOILED_SHARE
+from bench.conductor.collect import SPOILED_NS, SPOILED_SHARE
 from bench.wire.lag import BEAT_NS
 
 TTFT_MS, GAP_MS, TOKENS = 120, 10, 24
@@ -104,7 +104,7 @@ def test_a_calibration_that_finds_no_error_would_be_a_lie(tmp_path: Path) -> Non
     """The look-alike's own delay is told apart from ours: an error below zero, or none at all, cannot be."""
     import uvloop
 
-    from bench.calibrate import calibrate
+    from bench.conductor.calibrate import calibrate
     from bench.wire.clock import Alarm, cpu_ns
     from bench.wire.http import Wire
 

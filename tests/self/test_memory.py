@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import bench.measure
+import bench.conductor.measure
 from bench import simulate
 from bench.cli import main
 
@@ -66,13 +66,13 @@ def watched_run(monkeypatch: pytest.MonkeyPatch, folder: Path, door: str, profil
     }.items():
         if key in given:
             monkeypatch.setenv(name, given[key])
-    watcher, record_of = Watcher(requests, every=50), bench.measure.record_of
+    watcher, record_of = Watcher(requests, every=50), bench.conductor.measure.record_of
 
     def counted(*arguments, **more):
         watcher.look()
         return record_of(*arguments, **more)
 
-    monkeypatch.setattr(bench.measure, "record_of", counted)
+    monkeypatch.setattr(bench.conductor.measure, "record_of", counted)
     Path("workload.yaml").write_text(WORKLOAD % requests)
     with simulate.launch(
         {"seed": 1, "targets": [{"id": "t", "door": door, "model_id": model_id, "profile": profile}]}

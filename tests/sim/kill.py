@@ -46,7 +46,7 @@ LATEST_S = 1.6
 
 PRELOADED = (
     "anthropic", "pandas", "uvloop", "ruamel.yaml", "jinja2", "scipy", "tenacity", "rich.table",
-    "bench.cli", "bench.commands.run", "bench.runner", "bench.tabulate", "bench.report.terminal", "bench.commands.output",
+    "bench.cli", "bench.commands.run", "bench.conductor.runner", "bench.tabulate", "bench.report.terminal", "bench.commands.output",
     "bench.providers.anthropic", "bench.providers.foundry", "bench.score.facts", "bench.dialects.messages",
 )  # fmt: skip
 

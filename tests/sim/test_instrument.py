@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import instrument
+from bench.conductor import instrument
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from bench.commands.reprice import reprice
+from bench.money.repricing import reprice as priced
 from bench.price.book import load_book
 from bench.price.cost import ITEM_COLUMNS
-from bench.repricing import reprice as priced
 
 D = Decimal
 PARTS = tuple(ITEM_COLUMNS.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.gating import Wanted, gate
+from bench.nightly.gating import Wanted, gate
 from tests.scripted import load_script
 
 

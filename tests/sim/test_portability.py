@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench import dialects, portability, providers, registry, simulate, simulation
+from bench import dialects, portability, providers, registry, simulate
+from bench.conductor import simulation
 from bench.engine.send import Lane, Policy, prepare, send
 from bench.portability import FEATURES, Column, Feature, asked
 from bench.record import Attempt, Case, Params, Reply, Request

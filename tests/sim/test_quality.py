@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import runner
-from bench.preflight import Options
+from bench.conductor import runner
+from bench.conductor.preflight import Options
 from bench.workload import load_workload
 
 ROOT = Path(__file__).parents[2]

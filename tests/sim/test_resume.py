@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from bench import runner
+from bench.conductor import runner
 from bench.store.journal import read
 from bench.store.runs import open_run, verify_digests
 

@@ -38,7 +38,14 @@ print(json.dumps({"code": code, "first": sorted(loaded["first"]), "during": sort
 
 ALWAYS_LATER = [
     *("pandas", "pyarrow.compute", "pyarrow.dataset", "numpy.ma", "scipy", "rich", "jsonschema", "genai_prices"),
-    *("bench.tabulate", "bench.stats.table", "bench.stats.levels", "bench.sweep", "bench.report", "bench.simulate"),
+    *(
+        "bench.tabulate",
+        "bench.stats.table",
+        "bench.stats.levels",
+        "bench.conductor.sweep",
+        "bench.report",
+        "bench.simulate",
+    ),
     *("bench.score.json_schema", "bench.score.rouge", "bench.score.citations", "bench.price.overlay"),
     *("bench.commands.report", "bench.commands.gate", "bench.price.second_opinion"),
 ]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import campaign as campaigns
-from bench.campaign import Campaign, Fate
+from bench.campaigns import campaign as campaigns
+from bench.campaigns.campaign import Campaign, Fate
 from tests.unit.stats_example import CLOUDS
 from tests.unit.stored_example import DAY_NS, store
 

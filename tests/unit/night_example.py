@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.nights import Night
+from bench.nightly.nights import Night
 from bench.stats.nightly import NightFigure
 
 DAY_NS = 86_400 * 10**9

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from bench import campaign as campaigns
-from bench import campaigning
-from bench.campaign import DAY_NS, Campaign, Fate, draw, opened, read_log
+from bench.campaigns import campaign as campaigns
+from bench.campaigns import campaigning
+from bench.campaigns.campaign import DAY_NS, Campaign, Fate, draw, opened, read_log
 from bench.cli import main
 from bench.commands import with_bare_resume
+from bench.conductor.preflight import Options
 from bench.errors import CannotRun, ConfigError
-from bench.preflight import Options
 from tests.unit.test_planning import TARGETS, WORKLOAD
 
 HOUR_NS = 3600 * 10**9

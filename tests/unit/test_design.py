@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from bench import design
-from bench.design import Assumed, Figure, Spread
+from bench.campaigns import design
+from bench.campaigns.design import Assumed, Figure, Spread
 from bench.stats import quantiles, ratios
 from bench.stats.special import t_inflation
 

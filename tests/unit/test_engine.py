@@ -9,7 +9,7 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.collect import SPOILED_NS, is_spoiled
+from bench.conductor.collect import SPOILED_NS, is_spoiled
 from bench.engine.live import ACCURACY, Histogram
 from bench.engine.loops import Control, closed_loop, open_loop
 from bench.engine.send import LONGEST_WAIT_S, Lane, Policy, fault_of, send

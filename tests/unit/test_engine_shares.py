@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import plan
-from bench.crew import size
+from bench.conductor.crew import size
 from bench.engine.live import ACCURACY, Histogram, Lamp, merged
 from bench.engine.loops import Control
 from bench.engine.seat import Board, Share

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from bench.estimate import of_target
+from bench.conductor.estimate import of_target
 from bench.record import Params
 from bench.targets import Target
 from bench.workload import load_workload

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bench.errors import EXIT_AGAINST, EXIT_CANNOT_RUN, EXIT_INCONCLUSIVE, EXIT_OK
-from bench.gate import Confirmed, concluded, exit_code, judge
+from bench.nightly.gate import Confirmed, concluded, exit_code, judge
 from bench.report import gate as report
 from bench.stats.nightly import GATED, UNKNOWN, Bound, NightFigure
 from tests.unit.night_example import CONTROL, history, night

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bench.commands import ci as ci_command
-from bench.gate import GateResult, GateRow, concluded, judge
+from bench.nightly.gate import GateResult, GateRow, concluded, judge
 from bench.report import ci
 from bench.report.ci import code_quality, github, junit, openmetrics, summary
 from bench.stats.nightly import GATED, NightFigure

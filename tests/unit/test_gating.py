@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import baseline
 from bench.cli import main
-from bench.nights import night_of, one_per_date
+from bench.nightly import baseline
+from bench.nightly.nights import night_of, one_per_date
 from bench.store.runs import open_run
 from tests.unit import stats_example
 from tests.unit.stored_example import DAY_NS, store

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import history
+from bench.campaigns import history
 from bench.cli import main
 from bench.errors import ConfigError
 

@@ -176,9 +176,9 @@ EXACT = [
     *(
         BENCH / name
         for name in (
-            "repricing.py",
-            "tco.py",
-            "offer.py",
+            "money/repricing.py",
+            "money/tco.py",
+            "money/offer.py",
             "commands/money.py",
             "commands/reprice.py",
             "commands/tco.py",

@@ -11,8 +11,8 @@ import pytest
 from bench.cli import main
 from bench.commands.reprice import as_dict, text
 from bench.errors import ConfigError
+from bench.money.repricing import notes, reprice
 from bench.price.book import load_book
-from bench.repricing import notes, reprice
 
 D = Decimal
 EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "example"

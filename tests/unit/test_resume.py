@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import plan, resume
-from bench.resume import Earlier, Remaining
+from bench import plan
+from bench.conductor import resume
+from bench.conductor.resume import Earlier, Remaining
 from bench.store.recorded import Recorded, recorded
 from bench.store.runs import resume_command
 from bench.wire.clock import Anchor

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.conductor.sweep import Bracket, bracket, following
 from bench.stats.levels import levels
-from bench.sweep import Bracket, bracket, following
 
 MS = 1_000_000
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import tco
 from bench.errors import CannotRun, ConfigError
-from bench.measured_use import capacity_of
-from bench.offer import load_demand, load_offer
+from bench.money import tco
+from bench.money.measured_use import capacity_of
+from bench.money.offer import load_demand, load_offer
+from bench.money.tco import Demand, Input, Situation, Use, best, breakeven, committed, plan
 from bench.stats.types import Cell, Level
-from bench.tco import Demand, Input, Situation, Use, best, breakeven, committed, plan
 
 D = Decimal
 ROOT = Path(__file__).parent.parent.parent
@@ -344,7 +344,7 @@ def test_the_request_of_a_run_is_priced_anew_by_your_own_prices(tmp_path, monkey
 
 
 def test_by_the_same_book_a_request_costs_what_it_did(monkeypatch):
-    from bench.measured_use import use_of
+    from bench.money.measured_use import use_of
     from bench.price.book import load_book
 
     monkeypatch.chdir(ROOT)

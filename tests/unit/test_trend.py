@@ -11,11 +11,11 @@ import pytest
 
 from bench.cli import main
 from bench.errors import CannotRun, ConfigError
+from bench.nightly.trend import Wanted, followed, trend
 from bench.report import trend as report
 from bench.report.svg import draw
 from bench.report.trend_page import document, page
 from bench.stats.nightly import GATED, NightFigure
-from bench.trend import Wanted, followed, trend
 from tests.unit import stats_example
 from tests.unit.night_example import OF_RUN, night
 from tests.unit.stored_example import store

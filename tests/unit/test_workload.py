@@ -221,7 +221,7 @@ def test_a_response_format_that_is_none_is_told_with_its_item(tmp_path: Path) ->
 
 
 def test_what_a_dialect_cannot_carry_of_an_items_format_is_found_before_the_run(tmp_path: Path) -> None:
-    from bench.preflight import _unsupported
+    from bench.conductor.preflight import _unsupported
     from bench.targets import Target
 
     loaded = made(tmp_path, ONE_FORM.replace("name: sum, schema", "nam: sum, shema") + MESSAGES + LOAD)

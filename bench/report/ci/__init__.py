@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from bench.errors import EXIT_INCONCLUSIVE
-from bench.gate import GateResult, GateRow
 from bench.metrics import plural
+from bench.nightly.gate import GateResult, GateRow
 from bench.report.gate import as_dict, change, shown
 
 Outcome = Literal["passed", "failed", "error", "skipped"]

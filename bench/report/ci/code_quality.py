@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Any, Final
 
-from bench.gate import GateResult, GateRow, Word
+from bench.nightly.gate import GateResult, GateRow, Word
 from bench.report.ci import sentence
 from bench.report.plain import cleaned
 

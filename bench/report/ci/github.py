@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.gate import GateResult, GateRow
 from bench.metrics import plural
+from bench.nightly.gate import GateResult, GateRow
 from bench.report.ci import outcome, sentence
 from bench.report.plain import visible
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from bench.gate import GateResult, GateRow
+from bench.nightly.gate import GateResult, GateRow
 from bench.report.ci import Outcome, outcome, sentence
 from bench.report.plain import cleaned
 

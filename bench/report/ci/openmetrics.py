@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from bench.gate import GateResult, GateRow
+from bench.nightly.gate import GateResult, GateRow
 from bench.report.plain import cleaned
 
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_]")

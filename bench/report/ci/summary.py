@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from bench.gate import WORST_FIRST, GateResult, GateRow, Word
 from bench.metrics import plural
+from bench.nightly.gate import WORST_FIRST, GateResult, GateRow, Word
 from bench.report import SIMULATED
 from bench.report.ci import limits
 from bench.report.gate import change, shown

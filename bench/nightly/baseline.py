@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from bench.errors import BenchError, CannotRun, ConfigError, Problem
-from bench.nights import Night, differing
+from bench.nightly.nights import Night, differing
 from bench.stats.limits import WINDOW
 from bench.stats.nightly import GATED_BY_NAME, NightFigure
 from bench.store.disk import atomic

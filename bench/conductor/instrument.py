@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.measure import Measured
+    from bench.conductor.measure import Measured
 
 REQUEST_COLUMNS = ("phase", "outcome", "lateness_ms", "ttft_ms")
 """All that is read of the requests here."""

@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import dialects, environment, providers, quota, redact, suites
+from bench import dialects, environment, providers, redact, suites
+from bench.conductor import quota
+from bench.conductor.estimate import Estimate
+from bench.conductor.estimate import of_target as estimate_of
 from bench.engine.pacing import in_order, length_ns, stream, think_ns, think_rng
 from bench.errors import CannotRun, ConfigError, Problem, all_of
-from bench.estimate import Estimate
-from bench.estimate import of_target as estimate_of
 from bench.load import Load, Stage, burst_stage
 from bench.plan import Plan, Sessions, build
 from bench.record import Params

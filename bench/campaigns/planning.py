@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from bench import design, preflight
-from bench.design import Figure, Spread
+from bench.campaigns import design
+from bench.campaigns.design import Figure, Spread
+from bench.campaigns.history import METRICS
+from bench.conductor import preflight
+from bench.conductor.preflight import Job, Options
 from bench.engine.pacing import REPLY_GUESS_NS, length_ns, most_prompts
 from bench.errors import CannotRun, ConfigError, Problem
-from bench.history import METRICS
 from bench.metrics import BY_NAME, PROBABILITY
 from bench.plan import PROMPTS_PER_BLOCK
-from bench.preflight import Job, Options
 from bench.stats.comparisons import QUANTILES
 
 OTHER_COMPARISONS = 2

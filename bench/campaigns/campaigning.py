@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench import preflight, redact
-from bench.campaign import (
+from bench import redact
+from bench.campaigns.campaign import (
     MOST_BLOCKS,
     Block,
     Campaign,
@@ -34,6 +34,8 @@ from bench.campaign import (
     read_log,
     words,
 )
+from bench.conductor import preflight
+from bench.conductor.preflight import Options
 from bench.errors import (
     EXIT_BUDGET,
     EXIT_CANNOT_RUN,
@@ -45,7 +47,6 @@ from bench.errors import (
     Problem,
 )
 from bench.metrics import plural
-from bench.preflight import Options
 from bench.store import runs
 from bench.wire.calendar import Calendar, utc
 from bench.workload import load_workload

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.calibrate import Calibration, calibrate
-from bench.collect import record_of
+from bench.conductor.calibrate import Calibration, calibrate
+from bench.conductor.collect import record_of
+from bench.conductor.lanes import Work, perform
+from bench.conductor.measure import Measured, quiet_gc
 from bench.engine.live import Histogram, Lamp, merged
 from bench.engine.pacing import length_ns, peak_streams
 from bench.engine.seat import START_DELAY_NS, Board, Share, signals, snapshots, stopping, tick
@@ -29,8 +31,6 @@ from bench.engine.send import Done, Lane
 from bench.engine.worker import WorkerSeat
 from bench.engine.workers import Crew, Worker
 from bench.errors import CannotRun
-from bench.lanes import Work, perform
-from bench.measure import Measured, quiet_gc
 from bench.metrics import plural
 from bench.plan import Plan
 from bench.record import Attempt, Connection, Exchange, Fault, Reply, Request
@@ -39,7 +39,7 @@ from bench.wire.clock import Alarm, cpu_ns, now_ns
 from bench.workload import Load
 
 if TYPE_CHECKING:
-    from bench.sweep import Search
+    from bench.conductor.sweep import Search
 
 STREAMS_PER_WORKER = 256
 """For `--workers auto`: concurrent streams that one process carries with stamps that are true to a fraction of a millisecond."""

@@ -8,11 +8,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from bench import baseline as baselines
 from bench.errors import BenchError, CannotRun, ConfigError, Problem
-from bench.gate import Confirmed, GateResult, concluded, judge
 from bench.metrics import plural
-from bench.nights import (
+from bench.nightly import baseline as baselines
+from bench.nightly.gate import Confirmed, GateResult, concluded, judge
+from bench.nightly.nights import (
     Night,
     differing,
     known_night,

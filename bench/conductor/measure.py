@@ -16,8 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.calibrate import Calibration, calibrate
-from bench.collect import Context, record_of, spent_usd
+from bench.conductor.calibrate import Calibration, calibrate
+from bench.conductor.collect import Context, record_of, spent_usd
+from bench.conductor.resume import Remaining
 from bench.engine import stages
 from bench.engine.live import Lamp
 from bench.engine.loops import closed_loop
@@ -28,7 +29,6 @@ from bench.engine.sessions import Sessions
 from bench.load import Load
 from bench.plan import Plan
 from bench.record import Request
-from bench.resume import Remaining
 from bench.store.journal import Journal
 from bench.wire.clock import Alarm, cpu_ns, now_ns
 from bench.wire.http import Outgoing, Wire

@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from bench import crew, environment, instrument, preflight, providers, redact, resume
+from bench import environment, providers, redact
+from bench.conductor import crew, instrument, preflight, resume
+from bench.conductor.lanes import Work, perform
+from bench.conductor.measure import Budget, Measured
+from bench.conductor.preflight import Job, Options, Ready
 from bench.engine.pacing import length_ns
 from bench.engine.seat import Alone
 from bench.errors import EXIT_BUDGET, EXIT_CANNOT_RUN, EXIT_INTERRUPTED, EXIT_OK, CannotRun
-from bench.lanes import Work, perform
-from bench.measure import Budget, Measured
 from bench.metrics import METHOD_VERSION
 from bench.plan import Plan
-from bench.preflight import Job, Options, Ready
 from bench.price import book
 from bench.record import Reply
 from bench.stats.tags import slice_tags
@@ -114,7 +115,7 @@ def _targets(job: Job, folder: Path, segment: int) -> Iterator[tuple[Ready, ...]
     if not job.options.simulate:
         yield job.ready
         return
-    from bench.simulation import simulated
+    from bench.conductor.simulation import simulated
 
     truth = f"truth-r{segment}.parquet" if segment else "truth.parquet"
     with simulated(job, folder, job.options.profiles, truth) as ready:
@@ -143,7 +144,7 @@ def _measured(
     remaining = resume.Remaining(None if earlier is None else earlier.found)
     search = None
     if crew.searching(job.load):
-        from bench import sweep  # it judges levels, and so needs statistics
+        from bench.conductor import sweep
 
         search = sweep.search(job, planned, lambda plan: _write_plan(plan, folder, run_id))
     workers, said = crew.size(options.workers, planned, job.load, allowed_cores() or os.cpu_count() or 1)

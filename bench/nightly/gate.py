@@ -23,7 +23,7 @@ import numpy as np
 
 from bench.errors import EXIT_AGAINST, EXIT_CANNOT_RUN, EXIT_INCONCLUSIVE, EXIT_OK
 from bench.metrics import plural
-from bench.nights import Night
+from bench.nightly.nights import Night
 from bench.stats import limits
 from bench.stats.limits import FEWEST, Alphas, Prior, Walk
 from bench.stats.nightly import GATED, UNKNOWN, Bound, Gated, NightFigure

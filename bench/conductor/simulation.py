@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import redact, simulate
-from bench.preflight import Job, Ready
+from bench.conductor.preflight import Job, Ready
 from bench.record import Case
 from bench.targets import Target
 from bench.workload import last_user_text

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from bench import yamlfile
 from bench.errors import ConfigError, Problem
-from bench.tco import Demand
+from bench.money.tco import Demand
 
 MOST_PROBLEMS = 20
 HEAD = ["hour", "requests"]

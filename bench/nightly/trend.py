@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.errors import CannotRun, ConfigError, Problem
 from bench.metrics import plural
-from bench.nights import Night, differing, one_per_date, read_nights, utc_date
+from bench.nightly.nights import Night, differing, one_per_date, read_nights, utc_date
 from bench.stats.changes import FEWEST_EACH_SIDE, change_points
 from bench.stats.nightly import GATED, GATED_BY_NAME, UNKNOWN, Gated, NightFigure
 

@@ -1,7 +1,7 @@
 """What latencies are like, for planning: assumptions that are stated, or what stored runs hold.
 
 Rows tell how alike neighbours are, requests of one run, and requests of one day: the percentiles of each target, and the
-correlations that bench/design.py reckons with.
+correlations that bench/campaigns/design.py reckons with.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench import design
-from bench.design import Assumed, Figure
+from bench.campaigns import design
+from bench.campaigns.design import Assumed, Figure
 from bench.errors import CannotRun, ConfigError, Problem
 from bench.metrics import BY_NAME, PROBABILITY
 from bench.stats.comparisons import QUANTILES

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__, dialects, providers, redact
-from bench.collect import Context
+from bench.conductor.collect import Context
+from bench.conductor.measure import Budget, Measured, Search, measure
+from bench.conductor.preflight import Ready
+from bench.conductor.resume import Remaining
 from bench.engine.seat import Seat
 from bench.engine.send import Lane
 from bench.load import Load
-from bench.measure import Budget, Measured, Search, measure
 from bench.plan import Plan
-from bench.preflight import Ready
 from bench.price import book, cost
 from bench.record import Case, Request, Usage
-from bench.resume import Remaining
 from bench.store.journal import Journal
 from bench.wire.clock import Anchor
 from bench.wire.http import Wire

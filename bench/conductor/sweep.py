@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench import quota
+from bench.conductor import quota
+from bench.conductor.preflight import Job, planned
 from bench.engine.pacing import at_level
 from bench.load import Load
 from bench.plan import Plan, extended
-from bench.preflight import Job, planned
 from bench.stats.levels import COLUMNS, SUSTAINED, levels
 from bench.stats.types import Level
 

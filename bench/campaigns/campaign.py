@@ -24,8 +24,8 @@ from typing import Any
 
 import orjson
 
+from bench.conductor.preflight import Options
 from bench.errors import CannotRun, ConfigError, Problem
-from bench.preflight import Options
 from bench.store.disk import atomic, locked, next_step
 from bench.wire.calendar import utc
 from bench.yamlfile import parse_duration_ns

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from bench import tabulate
 from bench.errors import CannotRun
-from bench.offer import Contract, Range
+from bench.money.offer import Contract, Range
+from bench.money.repricing import COUNTS, Pricer, earlier_tries
+from bench.money.tco import Demand, Input, Origin, Use
 from bench.price import many, own_terms
 from bench.price.book import Book, load_book
 from bench.price.cost import CLASSES
 from bench.price.overlay import overlay_of
-from bench.repricing import COUNTS, Pricer, earlier_tries
 from bench.stats import ratios
 from bench.stats.types import Cell, Level, Row, Table
 from bench.store import runs
 from bench.store.usage import NONE, Used, table
-from bench.tco import Demand, Input, Origin, Use
 
 RESAMPLES = 2000
 _INPUT = tuple(f"{name}_tokens" for name in CLASSES[:-1])

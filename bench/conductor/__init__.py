@@ -1,0 +1,1 @@
+"""The conductor and its hands: from a checked workload to rows on disk."""
