@@ -19,7 +19,6 @@ DOORS = {
     "bedrock": ("", {"region": "us-east-1", "dialect": "messages"}),
     "vertex": ("/v1", {"region": "us-east5", "project": "p1", "auth": {"env": "KEY_VERTEX"}}),
     "foundry": ("/anthropic/", {"sku": "GlobalStandard", "auth": {"env": "KEY_FOUNDRY"}}),
-    "openai": ("/v1", {"auth": {"env": "KEY_OPENAI"}, "model_id": "claude-sonnet-5-5"}),
     "openai-compatible": ("/v1", {"auth": {"env": "KEY_OPENAI_COMPATIBLE"}, "model_id": "claude-sonnet-5-5"}),
 }
 

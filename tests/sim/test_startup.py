@@ -51,7 +51,6 @@ ALWAYS_LATER = [
 ]
 SDKS = {
     "openai-compatible": set(),
-    "openai": {"openai"},
     "anthropic": {"anthropic"},
     "bedrock": {"anthropic", "boto3"},  # Anthropic's SDK signs for Bedrock with a session of boto3
 }

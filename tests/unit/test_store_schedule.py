@@ -69,7 +69,7 @@ def test_a_plan_of_many_row_groups_keeps_its_order(tmp_path):
 def test_pandas_is_not_imported_before_the_load(tmp_path):
     """It takes a large part of a second, which a run has to spare at its end only."""
     words = (
-        "import sys; from pathlib import Path; from bench import runner; from bench.store import schedule; "
+        "import sys; from pathlib import Path; from bench.conductor import runner; from bench.store import schedule; "
         "from tests.unit.test_store_schedule import OPEN, planned; import pyarrow; "
         f"sys.modules.pop('pandas', None); schedule.write(Path({str(tmp_path)!r}) / 's.parquet', planned(OPEN), 'r'); "
         "sys.exit('pandas' in sys.modules)"
