@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.conductor.runner import scoring
 from bench.errors import CannotRun, ConfigError, Problem
-from bench.stats.table import ATTEMPT_COLUMNS, build, summary_rows
+from bench.stats.summary import summary_rows
+from bench.stats.table import ATTEMPT_COLUMNS, build
 from bench.store import parquet, runs
 from bench.store.parquet import FileInfo
 from bench.wire.clock import Anchor

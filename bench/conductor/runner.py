@@ -190,7 +190,7 @@ def _finish(job: Job, folder: Path, facts: dict[str, Any], measured: Measured) -
     """Tables, scores, the table of tables, and the manifest last: until it is there the journal is the run."""
     # what judges replies and rows is loaded when the load is over: no request waits for it
     from bench import tabulate
-    from bench.stats.table import summary_rows
+    from bench.stats.summary import summary_rows
 
     files, dropped = parquet.write_tables(folder, amend=scoring(job.workload), replies=job.options.replies)
     parquet.release_memory()

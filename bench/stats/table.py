@@ -1,4 +1,4 @@
-"""The honest table: build it from the rows of a run, and flatten it for summary.parquet.
+"""The honest table: build it from the rows of a run.
 
 `build` reads these keys of the manifest, all of them optional: run_id, run_folder, command, simulated, complete,
 exit_status, seed, sessions_cut, targets (id, model, provider, region, api_version, service_tier, sku, params), workload (name,
@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import environment
 from bench.errors import ConfigError, Problem
-from bench.metrics import HEADLINE, Metric, figure, plural, roughly
+from bench.metrics import HEADLINE, Metric, plural
 from bench.stats import answers as first_screen
-from bench.stats import labels, pauses, proof, quality, residue, slo, steady
+from bench.stats import labels, pauses, proof, quality, residue, steady
 from bench.stats.cells import FEW_BLOCKS, cells, too_few
 from bench.stats.comparisons import QUANTILES, Draft, compare, finish, pairs
-from bench.stats.levels import COLUMNS, SUSTAINED, TEXT_COLUMNS, levels_of
+from bench.stats.levels import COLUMNS, TEXT_COLUMNS, levels_of
 from bench.stats.measured import READ, Measured, Selection, floats, required_scorers, select
+from bench.stats.notes import notes
 from bench.stats.tally import ATTEMPT_FIELDS, ROW_FIELDS, Tally, words_of
 from bench.stats.threads import in_threads
-from bench.stats.types import Cell, Comparison, Judged, Level, Row, Table
-from bench.stats.verdicts import ALPHA, MARGINS, MIN_BLOCKS
+from bench.stats.types import Cell, Comparison, Level, Row, Table
+from bench.stats.verdicts import MARGINS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,6 @@ __all__ = [
     "Row",
     "Table",
     "build",
-    "summary_rows",
 ]
 
 ATTEMPT_COLUMNS = ("run_id", "target", "seq", *ATTEMPT_FIELDS, *proof.FIELDS)
@@ -52,8 +51,6 @@ REQUEST_COLUMNS = tuple(dict.fromkeys((
 )))  # fmt: skip
 """All that `build` reads of the requests."""
 
-MOST_EXPLORED = 4
-"""Exploratory comparisons that are named under the table; the rest is in the data."""
 _STOPPED = {130: "interrupted", 5: "the spending limit was reached"}
 
 
@@ -160,7 +157,7 @@ def finished(
         answers=said,
         alarms=(*proof.strangers(names, seen.proofs), *_alarms(selection, seen, manifest), *unsteady),
         notes=(
-            *_notes(selection, seen, manifest, compared),
+            *notes(selection, seen, manifest, compared),
             *quality.drift(baselines, lengths),
             *labels.notes(rows),
             *residue.shared_reads(rows),
@@ -171,8 +168,8 @@ def finished(
         command=str(manifest.get("command") or ""),
         run_folder=str(manifest.get("run_folder") or ""),
         simulated=seen.simulated,
-        partial=_partial(manifest),
-        comparison_columns=_comparison_columns(compared),
+        partial=stopped_early(manifest),
+        comparison_columns=comparison_columns(compared),
         levels=seen.levels,
         judged=by_scorer,
     )
@@ -205,7 +202,8 @@ def _title(manifest: Mapping[str, Any], targets: Sequence[Measured]) -> str:
     return " · ".join(part for part in (name, copy, ", ".join(models)) if part)
 
 
-def _partial(manifest: Mapping[str, Any]) -> str | None:
+def stopped_early(manifest: Mapping[str, Any]) -> str | None:
+    """Why the run is not whole; None for one that is."""
     if manifest.get("complete") is True:
         return None
     if manifest.get("recovered"):
@@ -245,7 +243,8 @@ def _drafts(
     return [draft for drafts in found for draft in drafts]
 
 
-def _comparison_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+def comparison_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """The figures whose comparisons stand in the table."""
     present = {c.metric for c in comparisons if c.primary}
     return tuple(name for name in (*QUANTILES, "quality", "usd_per_correct", "usd_per_1k") if name in present)
 
@@ -269,183 +268,3 @@ def _alarms(selection: Selection, seen: Seen, manifest: Mapping[str, Any]) -> li
     if seen.simulated and seen.mixed:
         said.append("simulated and real rows are mixed")
     return said
-
-
-def _notes(
-    selection: Selection, seen: Seen, manifest: Mapping[str, Any], comparisons: Sequence[Comparison]
-) -> list[str]:
-    targets, rows = selection.targets, selection.tally
-    origin = "due times of the plan (open loop)" if selection.from_due else "first sends (closed loop)"
-    notes = [f"TTFT and E2E count from the {origin}, retries and waits included; a failed request is infinitely slow"]
-    if selection.limits:
-        notes.append(f"goodput: requests per second that ended ok within {slo.words(selection.limits)}")
-    notes += residue.outcomes(targets, rows)
-    notes += _method(comparisons) + _reasons(comparisons) + _explored(comparisons)
-    notes += residue.residue(targets, rows, seen.attempts, manifest)
-    notes += _carried([m.target for m in targets], manifest)
-    notes += proof.near_limits([m.target for m in targets], seen.proofs)
-    notes += seen.scorer_gaps
-    notes += _unpaired(comparisons, targets)
-    notes += _astray(targets, manifest)
-    notes += _found(manifest.get("sweep") or {})
-    return notes + list(selection.notes)
-
-
-def _carried(names: Sequence[str], manifest: Mapping[str, Any]) -> list[str]:
-    """Targets whose requests did not go over our wire, and what that does to their times."""
-    routes = {about["id"]: about.get("route") or {} for about in manifest.get("targets") or []}
-    return [
-        f"{name}: carried by {route['transport']} inside its SDK's library, its arrivals stamped by our {route['stamps']} "
-        "after the library has read them: its times hold our delays too, and the calibration says nothing of them"
-        for name in names
-        if (route := routes.get(name) or {}).get("stamps")
-    ]
-
-
-def _astray(targets: Sequence[Measured], manifest: Mapping[str, Any]) -> list[str]:
-    """Variables of the environment that may have led the run astray."""
-    set_then = manifest.get("environment")
-    if not isinstance(set_then, Mapping):  # an earlier version recorded names alone
-        return []
-    return environment.warnings(frozenset(m.provider for m in targets), set_then)
-
-
-def _found(sweep: Mapping[str, Any]) -> list[str]:
-    """What a sweep that looked for its own end came to."""
-    if not sweep:
-        return []
-    unit = "/s" if sweep["over"] == "rate" else " in flight"
-    held = (
-        "met the slo" if sweep["until"] == "slo" else f"kept up ({SUSTAINED:.0%} of what was offered came back in time)"
-    )
-    lines = []
-    for target, found in sweep["found"].items():
-        low, high = found["held_at"], found["failed_at"]
-        good = "at no level that was tried" if low is None else f"up to {low:g}{unit}"
-        bad = "no level failed" if high is None else f"failed at {high:g}{unit}"
-        lines.append(f"{target} {held} {good}; {bad}")
-    if sweep.get("ceiling") is not None:
-        lines.append(
-            f"nothing was tried from {sweep['ceiling']:g}{unit} on: the cap of requests in flight or a declared limit"
-        )
-    return lines
-
-
-def _method(comparisons: Sequence[Comparison]) -> list[str]:
-    """How the verdicts were reached, from what the comparisons themselves carry."""
-    primary = [c for c in comparisons if c.primary]
-    if not primary:
-        return []
-    margins = {c.label: f"{c.margin * 100:g} {'points' if c.unit == 'points' else '%'}" for c in primary if c.margin}
-    grouped: dict[str, list[str]] = {}
-    for label, margin in margins.items():
-        grouped.setdefault(margin, []).append(label)
-    tested = sum(c.p_raw is not None for c in primary)
-    said = ", ".join(f"{margin} ({', '.join(labels)})" for margin, labels in grouped.items())
-    return [f"verdicts: over the same prompts in the same blocks, adjusted (Holm) for {tested} comparisons; "
-            f"a difference within {said} counts as small"]  # fmt: skip
-
-
-def _explored(comparisons: Sequence[Comparison]) -> list[str]:
-    """Exploratory comparisons that would count as a discovery at a false discovery rate of 5 %, and how many there were."""
-    tested = [c for c in comparisons if c.p_bh is not None]
-    found = sorted((c for c in tested if c.p_bh is not None and c.p_bh <= ALPHA and c.blocks >= MIN_BLOCKS),
-                   key=lambda c: c.p_bh or 0.0)  # fmt: skip
-    if not found:
-        return []
-    said = []
-    for c in found[:MOST_EXPLORED]:
-        shown = figure(c.value, c.low, c.high, c.unit, signed=c.unit == "points")
-        sign = "×" if c.unit == "ratio" else " pt"
-        said.append(f"{c.label} of {c.target} {shown.text}{sign} ({shown.interval}, p = {c.p_bh:.2g})")
-    rest = f", and {len(found) - MOST_EXPLORED} more in the data" if len(found) > MOST_EXPLORED else ""
-    return [f"exploratory, no verdict (p adjusted for {len(tested)} comparisons, Benjamini-Hochberg): "
-            f"{'; '.join(said)}{rest}"]  # fmt: skip
-
-
-def _reasons(comparisons: Sequence[Comparison]) -> list[str]:
-    """Why comparisons are inconclusive, and what would settle them: one line for each kind of reason."""
-    by_reason: dict[str, dict[str, list[Comparison]]] = {}
-    for c in comparisons:
-        if c.primary and c.reason:
-            verb = "not compared" if c.n == 0 else "inconclusive"
-            by_reason.setdefault(f"{verb}, {c.reason}", {}).setdefault(c.label, []).append(c)
-    return [
-        f"{reason}: " + "; ".join(f"{label} of {_whom(cs)}" for label, cs in labels.items())
-        for reason, labels in by_reason.items()
-    ]
-
-
-def _whom(comparisons: Sequence[Comparison]) -> str:
-    return ", ".join(c.target + _needs(c) for c in comparisons)
-
-
-def _needs(c: Comparison) -> str:
-    if c.more_blocks is not None:
-        return f" (about {plural(roughly(c.more_blocks), 'more block')})"
-    return f" (about {roughly(c.needed_requests):,} requests)" if c.needed_requests is not None else ""
-
-
-def _unpaired(comparisons: Sequence[Comparison], targets: Sequence[Measured]) -> list[str]:
-    by_name = {m.target: m for m in targets}
-    notes = []
-    for c in comparisons:
-        if c.metric == "e2e_p50_ms" and c.n:
-            both = [by_name[name] for name in (c.target, c.baseline)]
-            extra = sum(m.n for m in both) - 2 * c.n
-            blocks = max(m.blocks for m in both) - c.blocks
-            if extra:
-                whole = f" ({plural(blocks, 'whole block')} among them)" if blocks > 0 else ""
-                notes.append(
-                    f"{c.target} against {c.baseline}: {plural(extra, 'request')} without a partner left out{whole}"
-                )
-    return notes
-
-
-def summary_rows(table: Table, run_id: str) -> list[dict[str, Any]]:
-    """One dict per figure and per comparison, with the columns of `record.SUMMARY`."""
-    rows = [
-        {"run_id": run_id, "target": row.target, "baseline": None, "metric": name, **_figures(cell), "verdict": None,
-         "warnings": "; ".join(cell.warnings) or None}
-        for row in table.rows for name, cell in row.cells.items()
-    ]  # fmt: skip
-    return rows + [row for one in table.judged for row in _of_scorers(one, run_id)] + [
-        {"run_id": run_id, "target": c.target, "baseline": c.baseline, "metric": c.metric, **_figures(c),
-         "verdict": c.verdict, "warnings": _caveats(c) or None}
-        for c in table.comparisons
-    ]  # fmt: skip
-
-
-def _of_scorers(one: Judged, run_id: str) -> list[dict[str, Any]]:
-    told: list[tuple[str | None, str, Cell]] = [(None, f"score:{name}", cell) for name, cell in one.scorers.items()]
-    told += [(one.baseline, f"score:{name}", cell) for name, cell in one.differences.items()]
-    told += [(None, f"{name}_share", cell) for name, cell in one.undelivered.items()]
-    told += [] if one.length is None else [(one.baseline, "output_length", one.length)]
-    rows: list[dict[str, Any]] = [
-        {"run_id": run_id, "target": one.target, "baseline": base, "metric": name, **_figures(cell),
-         "verdict": None, "warnings": "; ".join(cell.warnings) or None}
-        for base, name, cell in told
-    ]  # fmt: skip
-    return rows + [
-        {"run_id": run_id, "target": one.target, "baseline": None, "metric": f"bar:{bar.words}", "unit": "",
-         **dict.fromkeys(("value", "low", "high")), "n": 0, **dict.fromkeys(("n_eff", "method")),
-         "verdict": bar.verdict, "warnings": None}
-        for bar in one.bars
-    ]  # fmt: skip
-
-
-def _figures(x: Cell | Comparison) -> dict[str, Any]:
-    return {"unit": x.unit, "value": x.value, "low": x.low, "high": x.high, "n": x.n, "n_eff": x.n_eff,
-            "method": x.method or None}  # fmt: skip
-
-
-def _caveats(c: Comparison) -> str:
-    parts = [
-        c.reason + _needs(c),
-        f"p = {c.p_raw:.3g}" if c.p_raw is not None else "",
-        f"p after Holm = {c.p_holm:.3g}" if c.p_holm is not None else "",
-        f"p outside the margin = {c.p_equivalence:.3g}" if c.p_equivalence is not None else "",
-        "" if c.primary else "exploratory",
-        f"p after Benjamini-Hochberg = {c.p_bh:.3g}" if c.p_bh is not None else "",
-    ]
-    return "; ".join(part for part in parts if part)

@@ -12,7 +12,8 @@ import pytest
 from bench.report import data, markdown, terminal
 from bench.stats.groups import compact
 from bench.stats.quantiles import quantile
-from bench.stats.table import build, summary_rows
+from bench.stats.summary import summary_rows
+from bench.stats.table import build
 from bench.stats.windows import MOST_GROUPS, block_seconds, folded
 
 from .stats_example import COMPLETE, NO_ATTEMPTS, NO_SCORES, request, requests, score, scores

@@ -12,7 +12,8 @@ from bench.stats import labels, scale, windows
 from bench.stats.beside import beside
 from bench.stats.labels import NO_LABEL, READING, macro_f1
 from bench.stats.pool import Source, manifest_of, pooled
-from bench.stats.table import ATTEMPT_COLUMNS, build, summary_rows
+from bench.stats.summary import summary_rows
+from bench.stats.table import ATTEMPT_COLUMNS, build
 from bench.store import runs
 from bench.store.columns import Columns
 from bench.store.parquet import write_table

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bench import tabulate
 from bench.cli import main
-from bench.stats import approx, scale, sketch
+from bench.stats import approx, counted, scale, sketch
 from bench.stats import table as small
 from bench.stats.quantiles import binomial_rank, quantile
 from bench.store import runs
@@ -285,7 +285,8 @@ def test_the_figures_of_a_histogram_say_how_far_off_they_may_be(tmp_path):
 def test_neighbouring_blocks_are_put_together_where_there_are_many(tmp_path, monkeypatch):
     folder = store(tmp_path, "one", clouds=CLOUDS[:2], prompts=96)
     run = runs.open_run(folder)
-    monkeypatch.setattr(approx, "GROUPS", 8)
+    for room in (approx, counted):
+        monkeypatch.setattr(room, "GROUPS", 8)
     table = approx.build(*columns_of(folder), run.manifest)
     assert [row.blocks for row in table.rows] == [8, 8]
     assert any("at most 8 groups" in note for note in table.notes)

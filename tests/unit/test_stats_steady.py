@@ -9,7 +9,8 @@ import pytest
 
 from bench.stats import steady
 from bench.stats.steady import mser5
-from bench.stats.table import build, summary_rows
+from bench.stats.summary import summary_rows
+from bench.stats.table import build
 from tests.unit.stats_example import COMPLETE, NO_ATTEMPTS, NO_SCORES, request, requests
 
 MS = 1_000_000

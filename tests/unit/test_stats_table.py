@@ -15,7 +15,8 @@ import pytest
 from bench.errors import ConfigError
 from bench.metrics import METRICS
 from bench.record import SUMMARY, TABLES
-from bench.stats.table import build, summary_rows
+from bench.stats.summary import summary_rows
+from bench.stats.table import build
 
 from .stats_example import CLOUDS, COMPLETE, NO_ATTEMPTS, NO_SCORES, example, frame, request, requests, score, scores
 
