@@ -22,7 +22,7 @@ COLUMN_ROWS = 50_000
 """A run of more rows than this is read column by column, in half the memory and half the time: the table is the same."""
 
 KEPT_ROWS = 2_000_000
-"""From here on time is worth a fifth more memory (bench/heap.py); below, the run's own process makes the table."""
+"""From here on time is worth more memory (bench/heap.py); below, the run's own process makes the table."""
 
 EXACT_ROWS = 20_000_000
 """Above this histograms take over, so that the memory does not grow with the rows."""
@@ -50,14 +50,11 @@ def of_columns(
 
 @contextmanager
 def _memory(rows: int) -> Iterator[None]:
-    """From KEPT_ROWS on, memory that is let go is kept for the next column."""
-    if rows <= KEPT_ROWS:
-        yield
-        return
+    """From KEPT_ROWS on, memory that is let go is kept for the next column; below, it is given back."""
     import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())
-    with heap.kept():
+    with heap.kept() if rows > KEPT_ROWS else heap.given_back():
         yield
 
 

