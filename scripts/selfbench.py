@@ -18,6 +18,7 @@ from pathlib import Path
 
 from selfbench_cells import LOADS, LONG, WIRES, cells, wires_of
 from selfbench_place import machine, prepared
+from selfbench_startup import lines, startup
 from selfbench_table import head, line, markdown, table
 
 QUICK = ("200", "1000", "64 fast", "64 fast, C server")
@@ -39,6 +40,9 @@ def main() -> None:
                         help="the main table in a few minutes: 200, 1,000 and 64 fast streams over every wire, half the "
                         "requests, held against C; two workers at 200 streams")  # fmt: skip
     parser.add_argument(
+        "--startup", action="store_true", help="seconds from the start of bench run to its first byte, by door, alone"
+    )
+    parser.add_argument(
         "--minutes", type=float, help="begin no round of cells after so many; rounds go through all cells"
     )
     parser.add_argument("--markdown", action="store_true", help="the table for docs/selfbench.md, at the end")
@@ -50,6 +54,11 @@ def main() -> None:
     asked = options.load or (QUICK if options.quick else [load for load in LOADS if load not in LONG])
     if not options.json:
         print(f"{machine()}; medians of up to {options.repeat}", flush=True)
+    if options.startup:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = startup(prepared(Path(folder)), options.repeat)
+        print(json.dumps({"machine": machine(), "startup": rows}, indent=1) if options.json else "\n".join(lines(rows)))
+        return
     rounds: list[dict[tuple[str, str, int], dict[str, float | None]]] = []
     began = os.times().elapsed
     with tempfile.TemporaryDirectory() as folder:

@@ -124,24 +124,36 @@ def target_row(door: str, address: str) -> dict[str, object]:
     row = {"id": "t", "model": "claude-sonnet-5-5", "provider": door, "model_id": MODEL_ID}
     if door == "bedrock":
         return {**row, "region": "us-east-1", "dialect": "messages", "base_url": address}
-    return {**row, "base_url": f"{address}/v1", "auth": {"env": "SELFBENCH_KEY"}}
+    base = address if door == "anthropic" else f"{address}/v1"
+    return {**row, "base_url": base, "auth": {"env": "SELFBENCH_KEY"}}
+
+
+def command(run: str, workers: int) -> list[str]:
+    """`bench run` of the workload and the target in the present folder."""
+    return [
+        sys.executable, "-m", "bench", "run", "workload.yaml", "--targets", "targets.yaml", "--only", "t", "--out", "results",
+        "--run-id", run, "--no-calibrate", "--json", "--workers", str(workers),
+    ]  # fmt: skip
+
+
+def environment(door: str, place: Place) -> dict[str, str]:
+    """That of `bench run`, with the credentials that the look-alike of the door asks for."""
+    said = simulate.default_credentials("bedrock")
+    return {
+        **os.environ, "PYTHONPATH": str(HERE.parent), "SSL_CERT_FILE": str(place.authority),
+        "SELFBENCH_KEY": simulate.default_credentials(door).get("api_key", ""),
+        "AWS_ACCESS_KEY_ID": said["access_key"], "AWS_SECRET_ACCESS_KEY": said["secret_key"],
+    }  # fmt: skip
 
 
 def run_bench(folder: Path, wire: str, workers: int, place: Place) -> dict[str, float]:
     """`bench run` in the folder; gives the CPU seconds of it and everything that it started, and its memory by phase."""
-    command = [
-        sys.executable, "-m", "bench", "run", "workload.yaml", "--targets", "targets.yaml", "--only", "t", "--out", "results",
-        "--run-id", name_of(wire), "--no-calibrate", "--json", "--workers", str(workers),
-    ]  # fmt: skip
-    said = simulate.default_credentials("bedrock")
-    environment = {
-        **os.environ, "PYTHONPATH": str(HERE.parent), "SSL_CERT_FILE": str(place.authority),
-        "SELFBENCH_KEY": simulate.default_credentials("openai-compatible")["api_key"],
-        "AWS_ACCESS_KEY_ID": said["access_key"], "AWS_SECRET_ACCESS_KEY": said["secret_key"],
-    }  # fmt: skip
     cores = {place.client_core} if workers == 1 else place.client_cores
     with tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
+        process = subprocess.Popen(
+            command(name_of(wire), workers), cwd=folder, env=environment(WIRES[wire][0], place), stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )  # fmt: skip
         os.sched_setaffinity(process.pid, cores)
         peaks: dict[str, float] = {}
         watching = threading.Thread(target=watch_memory, args=(process.pid, folder, name_of(wire), peaks))
@@ -165,7 +177,7 @@ def watch_memory(pid: int, folder: Path, run: str, peaks: dict[str, float]) -> N
             return
         for name, phase in (("requests.parquet", "rss_mb_table"), (".requests.parquet.tmp", "rss_mb_parquet")):
             if next(folder.glob(f"results/date=*/run={run}/{name}"), None) is not None:
-                peaks[phase] = max(peaks.get(phase, 0), resident * resource.getpagesize() / 2**20)
+                peaks[phase] = max(peaks.get(phase, 0), resident * resource.getpagesize() / 1e6)
                 break
 
 

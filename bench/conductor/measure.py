@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -289,12 +290,14 @@ async def measure(
 
 
 def peak_rss_mb() -> float:
-    """The most memory that this process has held. What `getrusage` says begins with the memory of whoever started it."""
+    """The most memory that this process has held, in millions of bytes. What `getrusage` says begins with the memory of whoever
+    started it."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
     except (OSError, IndexError):  # not Linux
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 async def _first_requests(plan: Plan, lanes: Mapping[str, Lane]) -> list[Outgoing]:
