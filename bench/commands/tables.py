@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench import tabulate
 from bench.errors import BenchError, CannotRun, ConfigError, Problem
-from bench.nightly.nights import left_out
 from bench.stats.table import Table, build
 from bench.store import runs
 from bench.store.columns import stored_rows
-from bench.store.find import find_runs
+from bench.store.find import find_runs, left_out
 from bench.store.journal import journals
 from bench.store.recorded import CRASHED, MANIFEST
 

@@ -44,11 +44,11 @@ def targets(
         _tell(table, doors.models_text(table, columns_of_terminal()), as_json)
         return 0
     listed = _targets(file or DEFAULT, only) if file or only or DEFAULT.exists() else []
+    width = columns_of_terminal()
     if file or only:
-        _tell(listed, _targets_text(listed, columns_of_terminal()), as_json)
+        _tell(listed, _targets_text(listed, width), as_json)
         return 0
     rows = doors.facts(today())
-    width = columns_of_terminal()
     parts = [doors.text(rows, width), *([f"{DEFAULT}:", _targets_text(listed, width)] if listed else [])]
     _tell({"doors": rows, "targets": listed}, "\n\n".join(parts), as_json)
     return 0

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, CannotRun, ConfigError, Problem
+from bench.errors import CannotRun, ConfigError, Problem
 from bench.metrics import plural
 from bench.nightly import baseline as baselines
 from bench.nightly.gate import Confirmed, GateResult, concluded, judge
@@ -16,7 +16,6 @@ from bench.nightly.nights import (
     Night,
     differing,
     known_night,
-    left_out,
     night_in,
     night_of,
     one_per_date,
@@ -26,7 +25,7 @@ from bench.nightly.nights import (
 from bench.stats.limits import WINDOW
 from bench.stats.pool import facts_of_run
 from bench.store import runs
-from bench.store.find import find_runs
+from bench.store.find import find_runs, read_each
 
 HISTORY = "history"
 SAME_NIGHT_NS = 24 * 3600 * 10**9
@@ -119,14 +118,7 @@ def _baseline(
         by = f", accepted by {last['author']} on {str(last['at'])[:10]}: {last['reason']}" if last else ""
         return _fit(baselines.nights_of(content, path), tonight, notes), f"{path}{by}", True
     folders = find_runs([wanted.baseline], wanted.history)
-    nights = []
-    for folder in folders:
-        try:
-            nights.append(night_in(folder))
-        except BenchError as error:
-            if len(folders) == 1:
-                raise
-            notes.append(left_out(folder, error))
+    nights = read_each(folders, night_in, notes.append)
     others = [night for night in nights if night.run_id != tonight.run_id]
     if nights and not others:
         raise ConfigError(
@@ -217,14 +209,7 @@ def nights_named(refs: Sequence[str], results: Path, say: Say) -> list[Night]:
     Raises CannotRun when none is left.
     """
     folders = find_runs(list(refs), results)
-    found = []
-    for folder in folders:
-        try:
-            found.append(night_in(folder))
-        except BenchError as error:
-            if len(folders) == 1:
-                raise
-            say(left_out(folder, error))
+    found = read_each(folders, night_in, say)
     if not found:
         raise CannotRun(f"none of {plural(len(folders), 'run')} can be read", "give other runs, or a folder of runs")
     return sorted(found, key=lambda night: (night.started_unix_ns, night.run_id))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError, CannotRun
 from bench.store import runs
 from bench.store.disk import DAMAGED
-from bench.store.find import run_folders
+from bench.store.find import left_out, run_folders
 from bench.store.recorded import MANIFEST
 
 if TYPE_CHECKING:
@@ -180,11 +180,6 @@ def _told(folder: Path) -> Iterator[None]:
         raise
     except _DAMAGED as error:
         raise CannotRun(f"{folder}: cannot read: {type(error).__name__}: {error}", DAMAGED) from error
-
-
-def left_out(folder: Path, error: BenchError) -> str:
-    """Which run is left out, why, and what to do about it."""
-    return f"Left out: {folder.name.removeprefix('run=')}: {'; '.join(filter(None, (error.message, error.hint)))}"
 
 
 def one_per_date(nights: Sequence[Night]) -> list[Night]:

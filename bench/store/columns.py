@@ -19,8 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.errors import CannotRun
-from bench.store.disk import DAMAGED
+from bench.store.disk import unreadable
 
 BATCH_ROWS = 1 << 18
 FEW_VALUES = 100
@@ -251,7 +250,7 @@ def damage_told(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowInvalid) as error:
-        raise CannotRun(f"{path}: cannot read: {' '.join(str(error).split()).rstrip('.')}", DAMAGED) from error
+        raise unreadable(path, error) from error
 
 
 class Words:

@@ -78,3 +78,8 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def unreadable(path: Path, error: Exception) -> CannotRun:
+    """What is told of a stored table that cannot be read: where and why in one line, and the next step."""
+    return CannotRun(f"{path}: cannot read: {' '.join(str(error).split()).rstrip('.')}", DAMAGED)

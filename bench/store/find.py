@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from bench.errors import CannotRun
+from bench.errors import BenchError, CannotRun
 from bench.store.journal import journals
 from bench.store.recorded import MANIFEST
 from bench.store.runs import MAKE_ONE, find_run, no_run
+
+Read = TypeVar("Read")
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -72,3 +75,21 @@ def _some(found: list[Path], otherwise: str, results: Path) -> list[Path]:
         last = [p.name.removeprefix("run=") for p in run_folders(results)[-5:]]
         raise CannotRun(otherwise, f"the last ones are {', '.join(last)}" if last else MAKE_ONE)
     return found
+
+
+def read_each(folders: Sequence[Path], read: Callable[[Path], Read], say: Callable[[str], None]) -> list[Read]:
+    """What is read of each run. Among several, one that cannot be read is left out, and that is said; one alone raises."""
+    found = []
+    for folder in folders:
+        try:
+            found.append(read(folder))
+        except BenchError as error:
+            if len(folders) == 1:
+                raise
+            say(left_out(folder, error))
+    return found
+
+
+def left_out(folder: Path, error: BenchError) -> str:
+    """Which run is left out, why, and what to do about it."""
+    return f"Left out: {folder.name.removeprefix('run=')}: {'; '.join(filter(None, (error.message, error.hint)))}"

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from bench.errors import CannotRun
 from bench.record import SCHEMA_VERSION, TABLES, Column
-from bench.store.disk import DAMAGED, atomic, digest
+from bench.store.disk import DAMAGED, atomic, digest, unreadable
 from bench.store.journal import journals, read, segment_of
 from bench.store.schema import KINDS, encodings, schema
 
@@ -331,7 +331,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except FileNotFoundError as error:
         raise CannotRun(f"{path}: the run has no table {path.stem}", DAMAGED) from error
     except (OSError, pa.ArrowInvalid) as error:
-        raise CannotRun(f"{path}: cannot read: {' '.join(str(error).split()).rstrip('.')}", DAMAGED) from error
+        raise unreadable(path, error) from error
 
 
 def release_memory() -> None:

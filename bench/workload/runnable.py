@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from bench.errors import ConfigError, Problem
+from bench.load import Say
 from bench.load import checks as load_checks
 from bench.partial import Checks
 from bench.workload.items import problem_at
 from bench.workload.schema import InsertSpec, ScorerSpec, ScoringSpec, WorkloadSpec
 from bench.yamlfile import Loaded
-
-Say = Callable[[str, str, str], Problem]
 
 
 def meaning(spec: WorkloadSpec, loaded: Loaded) -> Checks:
