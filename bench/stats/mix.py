@@ -1,8 +1,7 @@
 """Figures for a production mix: the rows of each slice weigh what the mix says, whatever the workload sent.
 
 A row of slice s weighs share_s / n_s, n_s being the rows of s that the figure has. Without weights a change of the mix looks
-like a change of the vendor. Weights cost certainty: n_eff comes from the variance of the weighted share over blocks, and is
-never more than Kish's (Σw)² / Σw².
+like a change of the vendor. What weights cost in certainty is reckoned in `bench.stats.weighting`.
 """
 
 from __future__ import annotations
@@ -24,11 +23,12 @@ from bench.stats.comparisons import QUANTILES, Draft, evidence, finish, known_of
 from bench.stats.exploratory import blank
 from bench.stats.groups import count_of
 from bench.stats.measured import Measured, Selection, codes, floats, select
-from bench.stats.quantiles import Floats, Interval, Ints, Quantile, binomial_rank
+from bench.stats.quantiles import Floats, Interval, Ints
 from bench.stats.slices import BANDS, bands_of_cases, tags_of_cases
-from bench.stats.special import normal_quantile, t_cdf, t_inflation
+from bench.stats.special import normal_quantile, t_cdf
 from bench.stats.types import Cell, Comparison, Table
 from bench.stats.verdicts import MARGINS
+from bench.stats.weighting import mean_n_eff, weighted_quantile
 from bench.stats.windows import folded
 
 if TYPE_CHECKING:
@@ -73,68 +73,6 @@ def load_mix(path: Path) -> Mix:
         raise ConfigError(problems)
     whole = sum(given.values())
     return Mix(path.name, str(by), {str(name): share / whole for name, share in given.items()})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WeightedQuantile(Quantile):
-    """A quantile of weighted values. `reached` is the cumulative weight, as a share of all, at each of `ordered`."""
-
-    reached: Floats
-    kish: float
-
-    def interval(self, conf: float = 0.95) -> Interval:
-        n_eff = self.kish / self.design_effect / t_inflation(conf, self.blocks)
-        tail = (1 - conf) / 2
-        low_rank, high_rank = binomial_rank(n_eff, self.p, tail), binomial_rank(n_eff, self.p, 1 - tail)
-        low = high = None
-        if low_rank >= 1:
-            low = min(self._at(low_rank / n_eff), self.estimate)
-        if high_rank <= n_eff:
-            high = max(self._at(high_rank / n_eff), self.estimate)
-        return Interval(low, None if high is None or math.isinf(high) else high, n_eff)
-
-    def _at(self, share: float) -> float:
-        return float(self.ordered[min(int(np.searchsorted(self.reached, share - 1e-12)), len(self.ordered) - 1)])
-
-
-def weighted_quantile(values: Floats, weights: Floats, blocks: Ints, p: float) -> WeightedQuantile:
-    """The first value at which the cumulative weight reaches p. With equal weights, the ordinary one."""
-    order = np.argsort(values, kind="stable")
-    ordered, reached = values[order], np.cumsum(weights[order]) / weights.sum()
-    estimate = float(ordered[min(int(np.searchsorted(reached, p - 1e-12)), len(ordered) - 1)])
-    inside = (np.isfinite(values) if math.isinf(estimate) else values <= estimate).astype(np.float64)
-    share = float((weights * inside).sum() / weights.sum())
-    kish = kish_n(weights)
-    expected = p * (1 - p) if math.isfinite(estimate) else share * (1 - share)
-    effect = _design_effect(inside - share, weights, blocks, expected / kish)
-    sums = np.bincount(blocks, weights=weights * (inside - p)).astype(np.float64)
-    return WeightedQuantile(p, estimate, ordered, count_of(blocks), effect, sums, reached, kish)
-
-
-def kish_n(weights: Floats) -> float:
-    """How many equally weighted rows these are worth."""
-    return float(weights.sum() ** 2 / (weights**2).sum())
-
-
-def _design_effect(residuals: Floats, weights: Floats, groups: Ints, independent: float) -> float:
-    """Cluster variance of a weighted mean over the variance of independent rows; 1 at least."""
-    k = count_of(groups)
-    if k < 2 or independent <= 0:
-        return 1.0
-    sums = np.bincount(groups, weights=weights * residuals) / weights.sum()
-    return max(1.0, k / (k - 1) * float((sums**2).sum()) / independent)
-
-
-def mean_n_eff(values: Floats, weights: Floats, alike: Sequence[Ints]) -> tuple[float, float, float]:
-    """(weighted mean, weighted variance of one row, n_eff under the costliest grouping, few groups included)."""
-    mean = float((weights * values).sum() / weights.sum())
-    variance = float((weights * (values - mean) ** 2).sum() / weights.sum())
-    kish = kish_n(weights)
-    effect = max(
-        _design_effect(values - mean, weights, groups, variance / kish) * t_inflation(0.95, count_of(groups))
-        for groups in alike
-    )
-    return mean, variance, kish / effect
 
 
 @dataclass(frozen=True, eq=False)

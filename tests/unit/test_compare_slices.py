@@ -9,12 +9,13 @@ from bench import tabulate
 from bench.cli import main
 from bench.errors import ConfigError
 from bench.stats import pool, slices
-from bench.stats.mix import kish_n, load_mix, weighted, weighted_quantile
+from bench.stats.mix import load_mix, weighted
 from bench.stats.part import Part
 from bench.stats.quantiles import quantile
 from bench.stats.slices import bands_of_cases, sliced
 from bench.stats.table import build
 from bench.stats.tags import slice_tags
+from bench.stats.weighting import kish_n, weighted_quantile
 from bench.store import runs
 from bench.store.columns import Columns
 from bench.store.parquet import write_table
